@@ -1,0 +1,91 @@
+"""From the pixels of any microscope image to the numbers a network was trained on.
+
+The same functions prepare training crops and predictions. What they do to one image is described as data
+(`Preprocessing`), which travels in the bundle's manifest.
+"""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Num
+from pydantic import BaseModel, ConfigDict, Field
+
+from organscope.errors import ShapeError, ValueRangeError
+
+
+class Preprocessing(BaseModel):
+    """How pixels go into a network.
+
+    Attributes:
+        intensity: `percentile` maps the image's own low and high percentile, taken over all channels
+            together so that colour survives, to 0 and 1; `full_range` maps the range of the pixel type.
+        low_percentile: Goes to 0, in percent.
+        high_percentile: Goes to 1, in percent.
+        mean: Subtracted from each colour after scaling.
+        std: Divides each colour after the mean is subtracted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    intensity: Literal["percentile", "full_range"] = "percentile"
+    low_percentile: float = Field(1.0, ge=0, le=50)
+    high_percentile: float = Field(99.8, ge=50, le=100)
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+def to_rgb(pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x 3"]:
+    """Bring 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha) channels to red, green and blue.
+
+    Raises:
+        ShapeError: The image has more channels, so that one has to be chosen.
+    """
+    n_channels = pixels.shape[2]
+    if n_channels in (1, 2):
+        return np.repeat(pixels[:, :, :1], 3, axis=2)
+    if n_channels in (3, 4):
+        return pixels[:, :, :3]
+    raise ShapeError(
+        f"Expected a gray or an RGB image, found {n_channels} channels. Choose one with --channel."
+    )
+
+
+def intensity_range(
+    pixels: Num[np.ndarray, "y x c"], spec: Preprocessing, value_range: tuple[float, float]
+) -> tuple[float, float]:
+    """The intensities of one image that become 0 and 1.
+
+    Computed on the whole image (or a fair sample of it) before tiling, so that every tile of an image is
+    scaled alike.
+
+    Args:
+        pixels: Raw intensities; not-a-number and infinity are left out.
+        spec: Says which rule to follow.
+        value_range: What black and white mean in this image, as its file says.
+
+    Raises:
+        ValueRangeError: No pixel is finite.
+    """
+    if spec.intensity == "full_range":
+        return float(value_range[0]), float(value_range[1])
+    values = pixels.reshape(-1)
+    if np.issubdtype(values.dtype, np.floating):
+        values = values[np.isfinite(values)]
+    if values.size == 0:
+        raise ValueRangeError("Expected an image with finite pixel values, found none. Check how it was exported.")
+    low, high = np.percentile(values, [spec.low_percentile, spec.high_percentile])
+    return float(low), float(high)
+
+
+def scale_intensity(
+    pixels: Num[np.ndarray, "y x c"], low: float, high: float
+) -> Float32[np.ndarray, "y x c"]:
+    """Map `low` to 0 and `high` to 1 and clip; a flat image becomes 0, not-a-number becomes 0."""
+    span = high - low
+    scaled = (pixels.astype(np.float32) - np.float32(low)) * np.float32(1.0 / span if span > 0 else 0.0)
+    return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+
+
+def standardise(scaled: Float32[np.ndarray, "y x 3"], spec: Preprocessing) -> Float32[np.ndarray, "y x 3"]:
+    """Subtract the mean and divide by the standard deviation of each colour."""
+    return (scaled - np.float32(spec.mean)) / np.float32(spec.std)

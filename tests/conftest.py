@@ -1,0 +1,32 @@
+"""Shared fixtures; array shapes and types of the public functions are checked while testing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook(["organscope.ops", "organscope.metrics"], "beartype.beartype")
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real training images beside the checkout, where they are present."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real images (../shared/data) are not beside this checkout")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def colon() -> np.ndarray:
+    """A real picture of human colon, IHC stained: uint8 512 x 512 x 3."""
+    from skimage.data import immunohistochemistry
+
+    return immunohistochemistry()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
