@@ -5,16 +5,13 @@ Everything here is local to one connected piece of foreground, and linear in the
 
 from typing import Literal
 
-import numba
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
 from organscope.errors import ShapeError
-
-N_LEVELS = 256
-"""Heights that flooding tells apart; finer steps change no label that a person would see."""
+from organscope.ops.flood_kernels import N_LEVELS, flood
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
 
@@ -39,7 +36,7 @@ class Decoder(BaseModel):
     min_area_px: int = Field(20, ge=0)
 
 
-def decode_cells(maps: Float32[np.ndarray, "y x 2"], decoder: Decoder) -> Int32[np.ndarray, "y x"]:
+def decode_cells(maps: Float32[np.ndarray, "y x k"], decoder: Decoder) -> Int32[np.ndarray, "y x"]:
     """Split probability maps into labelled cells.
 
     Cores (connected foreground of great height) flood downhill over the foreground, so that touching cells
@@ -61,7 +58,7 @@ def decode_cells(maps: Float32[np.ndarray, "y x 2"], decoder: Decoder) -> Int32[
     height = maps[:, :, 1] if decoder.head == "distance" else 1 - maps[:, :, 1]
     seeds = _seeds(foreground, height >= decoder.seed_threshold)
     levels = np.clip(height * (N_LEVELS - 1), 0, N_LEVELS - 1).astype(np.uint8)
-    return _renumber(_flood(seeds, levels, foreground), decoder.min_area_px)
+    return _renumber(flood(seeds, levels, foreground), decoder.min_area_px)
 
 
 def cell_probability(
@@ -85,52 +82,6 @@ def _seeds(foreground: Bool[np.ndarray, "y x"], core: Bool[np.ndarray, "y x"]) -
     coreless = np.flatnonzero(~has_core[1:]) + 1
     number[coreless] = n_seeds + 1 + np.arange(coreless.size, dtype=np.int32)
     return np.where(seeds > 0, seeds, number[pieces])
-
-
-@numba.njit(cache=True)
-def _flood(seeds, levels, foreground):
-    """Grow seeds over the foreground, highest level first and first come first served within a level.
-
-    A watershed by ordered queues (Beucher and Meyer 1993): each pixel enters one queue once.
-    """
-    n_rows, n_columns = seeds.shape
-    labels = seeds.copy().reshape(-1)
-    level = levels.reshape(-1)
-    open_pixel = foreground.reshape(-1)
-    first = np.full(N_LEVELS, -1, dtype=np.int64)
-    last = np.full(N_LEVELS, -1, dtype=np.int64)
-    following = np.full(labels.size, -1, dtype=np.int64)
-    for pixel in range(labels.size):
-        if labels[pixel] > 0:
-            _push(pixel, level[pixel], first, last, following)
-    current = N_LEVELS - 1
-    while current >= 0:
-        pixel = first[current]
-        if pixel < 0:
-            current -= 1
-            continue
-        first[current] = following[pixel]
-        row, column = pixel // n_columns, pixel % n_columns
-        for side in range(4):
-            y = row + (side == 2) - (side == 0)
-            x = column + (side == 3) - (side == 1)
-            if 0 <= y < n_rows and 0 <= x < n_columns:
-                neighbour = y * n_columns + x
-                if open_pixel[neighbour] and labels[neighbour] == 0:
-                    labels[neighbour] = labels[pixel]
-                    _push(neighbour, min(level[neighbour], current), first, last, following)
-    return labels.reshape(seeds.shape)
-
-
-@numba.njit(cache=True)
-def _push(pixel, level, first, last, following):
-    """Put a pixel at the end of its level's queue."""
-    following[pixel] = -1
-    if first[level] < 0:
-        first[level] = pixel
-    else:
-        following[last[level]] = pixel
-    last[level] = pixel
 
 
 def _renumber(labels: Int32[np.ndarray, "y x"], min_area_px: int) -> Int32[np.ndarray, "y x"]:

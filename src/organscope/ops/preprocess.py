@@ -72,7 +72,9 @@ def intensity_range(
     if np.issubdtype(values.dtype, np.floating):
         values = values[np.isfinite(values)]
     if values.size == 0:
-        raise ValueRangeError("Expected an image with finite pixel values, found none. Check how it was exported.")
+        raise ValueRangeError(
+            "Expected an image with finite pixel values, found none. Check how it was exported."
+        )
     low, high = np.percentile(values, [spec.low_percentile, spec.high_percentile])
     return float(low), float(high)
 
