@@ -1,0 +1,223 @@
+"""The index: one row a sample, the only thing that the rest of organscope knows of a data set.
+
+An index is a folder with `index.parquet` (which is read), `index.csv` (the same rows, for people) and, where
+annotations were converted, `labels/`.
+"""
+
+import hashlib
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int32
+
+from organscope.errors import DatasetError, OutputError
+
+if TYPE_CHECKING:
+    from organscope.images import Image
+
+PARQUET_NAME = "index.parquet"
+CSV_NAME = "index.csv"
+LABELS_FOLDER = "labels"
+
+#: Column -> pandas type. Text is "" where unknown, `um_per_px` not-a-number, `n_cells` missing without labels.
+COLUMNS = {
+    "id": "str",
+    "image": "str",
+    "organ": "str",
+    "species": "str",
+    "group": "str",
+    "labels": "str",
+    "dataset": "str",
+    "split": "str",
+    "fold": "int64",
+    "height_px": "int64",
+    "width_px": "int64",
+    "n_channels": "int64",
+    "dtype": "str",
+    "um_per_px": "float64",
+    "n_cells": "Int64",
+    "sha256": "str",
+    "labels_sha256": "str",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a data set with what is known about it.
+
+    Attributes:
+        id: Unique in its index.
+        image_path: The image file or folder (OME-Zarr).
+        labels_path: Label image of equal size, or None where the image has no annotation.
+        organ: The class name exactly as delivered; "" where unknown.
+        group: What must stay on one side of a split: a slide or a patient.
+        dataset: Name of the set that the image came with.
+        fold: 1, 2, ... or 0 where the sample is in no fold.
+        split: "train", "test" or "" as the set was delivered.
+        um_per_px: Pixel size, or None where unknown.
+    """
+
+    id: str
+    image_path: Path
+    labels_path: Path | None
+    organ: str
+    group: str
+    dataset: str
+    fold: int
+    split: str
+    um_per_px: float | None
+
+    def open(self) -> "Image":
+        """Open the image lazily.
+
+        Raises:
+            ImageReadError: The file is no image, truncated or gone.
+        """
+        from organscope.images import open_image
+
+        return open_image(self.image_path, um_per_px=self.um_per_px)
+
+    def read_labels(self) -> Int32[np.ndarray, "y x"]:
+        """The label image: 0 is background, every other value is one cell.
+
+        Raises:
+            DatasetError: The sample has no labels.
+            AnnotationError: They cannot be read.
+        """
+        from organscope.images import read_labels
+
+        if self.labels_path is None:
+            raise DatasetError(f"Expected labels for {self.id}, found none in the index. Import annotations.")
+        return read_labels(self.labels_path)
+
+
+@dataclass(frozen=True)
+class Index:
+    """A data set: its folder and its table (columns: `COLUMNS`, rows in order of id).
+
+    Paths in the table are relative to the folder where possible.
+    """
+
+    folder: Path
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def samples(self, fold: int | Collection[int] | None = None, *, split: str | None = None) -> list[Sample]:
+        """The samples of some folds (all without `fold`) and of one split ("train", "test"; all without)."""
+        table = self.table
+        if fold is not None:
+            table = table[table["fold"].isin([fold] if isinstance(fold, int) else list(fold))]
+        if split is not None:
+            table = table[table["split"] == split]
+        return [self._sample(row) for row in table.itertuples(index=False)]
+
+    def resolve(self, path: str) -> Path:
+        """A path of the table as an absolute path."""
+        return Path(os.path.normpath(self.folder / path))
+
+    def fingerprint(self) -> str:
+        """SHA-256 over what decides a score: ids, hashes of images and labels, organs, splits and folds."""
+        columns = ["id", "sha256", "labels_sha256", "organ", "split", "fold"]
+        rows = self.table[columns].sort_values("id").itertuples(index=False)
+        text = "\n".join("\t".join(str(value) for value in row) for row in rows)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _sample(self, row) -> Sample:
+        return Sample(
+            id=row.id,
+            image_path=self.resolve(row.image),
+            labels_path=self.resolve(row.labels) if row.labels else None,
+            organ=row.organ,
+            group=row.group,
+            dataset=row.dataset,
+            fold=int(row.fold),
+            split=row.split,
+            um_per_px=None if np.isnan(row.um_per_px) else float(row.um_per_px),
+        )
+
+
+def read_index(folder: str | Path) -> Index:
+    """Read the index in a folder.
+
+    Raises:
+        DatasetError: There is no index, it is empty, damaged or misses columns.
+    """
+    folder = Path(folder).resolve()
+    path = folder / PARQUET_NAME
+    if not path.is_file():
+        raise DatasetError(
+            f"Expected an index ({PARQUET_NAME}) in {folder}, found none. "
+            f"Make one with: organscope data import IMAGES -o {folder}"
+        )
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read ({error}). Import the data again.") from error
+    return Index(folder, check_table(table, source=str(path)))
+
+
+def write_index(folder: str | Path, table: pd.DataFrame) -> Index:
+    """Write rows as `index.parquet` and `index.csv` and return them as an index.
+
+    Args:
+        folder: Made where it does not exist.
+        table: The columns of `COLUMNS`; paths absolute or relative to `folder`.
+
+    Raises:
+        DatasetError: Rows are missing, ids are not unique, or a column is missing.
+        OutputError: The folder cannot be written.
+    """
+    from organscope.images.atomic import atomic_path
+
+    folder = Path(folder).resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot write to {folder} ({error}). Choose another folder.") from error
+    table = table.assign(**{c: [relative_to(p, folder) for p in table[c]] for c in ("image", "labels")})
+    table = check_table(table, source="the rows to write")
+    with atomic_path(folder / CSV_NAME) as path:
+        table.to_csv(path, index=False)
+    with atomic_path(folder / PARQUET_NAME) as path:
+        table.to_parquet(path, index=False)
+    return Index(folder, table)
+
+
+def check_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Bring a table to the columns, types and order of an index.
+
+    Raises:
+        DatasetError: Columns are missing, values have the wrong type, ids repeat, or there are no rows.
+    """
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise DatasetError(f"Expected the columns {', '.join(missing)} in {source}. Import the data again.")
+    if table.empty:
+        raise DatasetError(f"Expected at least one sample in {source}, found none.")
+    try:
+        table = table[list(COLUMNS)].astype(COLUMNS)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"A column of {source} has the wrong type: {error}.") from error
+    repeated = table["id"][table["id"].duplicated()].unique()
+    if len(repeated):
+        raise DatasetError(
+            f"Expected unique ids in {source}, found {', '.join(repeated[:3])} more than once."
+        )
+    return table.sort_values("id", ignore_index=True)
+
+
+def relative_to(path: str | Path, folder: Path) -> str:
+    """`path` as seen from `folder`; unchanged on another drive, where no relative path exists; "" stays."""
+    if not str(path):
+        return ""
+    try:
+        return Path(os.path.relpath(folder / path, folder)).as_posix()
+    except ValueError:
+        return str(path)

@@ -1,0 +1,142 @@
+"""Folds: grouped, stratified by organ, seeded, and the same on every machine.
+
+Fold 1 is the one that is only scored; the others train. A group (slide, patient) is never divided.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from organscope.errors import UnknownNameError, UsageError
+
+DEFAULT_N_FOLDS = 4
+
+
+def fold_fractions(n_folds: int, holdout: float | None) -> list[float]:
+    """The share of the images that each fold should have; all alike, or `holdout` in fold 1.
+
+    Raises:
+        UsageError: Fewer than 2 folds, or a holdout outside of (0, 1).
+    """
+    if n_folds < 2:
+        raise UsageError(f"Expected at least 2 folds, found {n_folds}. Fold 1 is scored, the others train.")
+    if holdout is None:
+        return [1 / n_folds] * n_folds
+    if not 0 < holdout < 1:
+        raise UsageError(f"Expected a holdout between 0 and 1 (0.15 is 15 %), found {holdout}.")
+    return [holdout] + [(1 - holdout) / (n_folds - 1)] * (n_folds - 1)
+
+
+def draw_folds(
+    groups: Sequence[str], organs: Sequence[str], fractions: Sequence[float], seed: int = 0
+) -> np.ndarray:
+    """Assign each sample to a fold 1..k, a group always as a whole.
+
+    The groups are laid in a row, organ by organ; each in turn goes to the fold that is furthest behind its
+    share of what was laid so far. Any run of the row, so every organ and the whole, is then divided close to
+    `fractions`, also where an organ has fewer groups than there are folds. The order (of organs, and of
+    equally large groups within an organ) comes from SHA-256 of seed and name: it does not depend on the order
+    of the rows, on the platform or on the version of a random generator.
+
+    Args:
+        groups: One name a sample.
+        organs: One name a sample; a group that has several counts with its most frequent one.
+        fractions: The share of each fold; they sum to 1.
+        seed: Another seed gives another draw.
+
+    Returns:
+        int64, one fold number a sample.
+    """
+    table = pd.DataFrame({"group": list(groups), "organ": list(organs)})
+    sizes = table.groupby("group").size()
+    main_organ = table.groupby("group")["organ"].agg(lambda names: names.mode().iloc[0])
+    row = sorted(
+        sizes.index,
+        key=lambda name: (_draw(seed, main_organ[name]), -sizes[name], _draw(seed, name)),
+    )
+    share = np.asarray(fractions)
+    filled = np.zeros(len(share))
+    fold_of = {}
+    n_laid = 0
+    for name in row:
+        n_laid += sizes[name]
+        fold = int(np.argmax(np.round(share * n_laid - filled, 9)))
+        filled[fold] += sizes[name]
+        fold_of[name] = fold + 1
+    return table["group"].map(fold_of).to_numpy(np.int64)
+
+
+def _draw(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed}\0{name}".encode()).hexdigest()
+
+
+def split_table(
+    table: pd.DataFrame,
+    *,
+    n_folds: int = DEFAULT_N_FOLDS,
+    holdout: float | None = None,
+    seed: int = 0,
+    keep_test: bool = True,
+) -> pd.DataFrame:
+    """A copy of an index table with new folds.
+
+    Args:
+        table: Columns `group`, `organ` and `split` of an index.
+        n_folds: Number of folds.
+        holdout: Share of fold 1; None makes all folds alike.
+        seed: Another seed gives another draw.
+        keep_test: Samples that were delivered as "test" are fold 1, the rest is drawn into folds 2..n.
+
+    Raises:
+        UsageError: Too few groups for the folds, or `holdout` for a set that has its own test part.
+    """
+    is_test = (table["split"] == "test").to_numpy() & keep_test
+    if is_test.any() and holdout is not None:
+        raise UsageError(
+            "Expected no --holdout: this set was delivered with its own test part, which is fold 1. "
+            "To draw over both parts say --mix-test."
+        )
+    first = 2 if is_test.any() else 1
+    fractions = [1 / (n_folds - 1)] * (n_folds - 1) if is_test.any() else fold_fractions(n_folds, holdout)
+    drawn = table[~is_test]
+    n_groups = drawn["group"].nunique()
+    if n_groups < len(fractions):
+        raise UsageError(
+            f"Expected at least {len(fractions)} groups to fill the folds, found {n_groups}. "
+            "Ask for fewer folds (--folds) or define smaller groups (--group)."
+        )
+    folds = np.ones(len(table), np.int64)
+    folds[~is_test] = draw_folds(drawn["group"], drawn["organ"], fractions, seed) + (first - 1)
+    return table.assign(fold=folds)
+
+
+def regroup(table: pd.DataFrame, group: str) -> pd.DataFrame:
+    """A copy of an index table with groups from a column, or from a regular expression on the image path.
+
+    Args:
+        table: An index table.
+        group: Name of a column ("organ", "id"), or an expression such as `(patient\\d+)_`: its first bracket, or
+            all that it matches, is the group.
+
+    Raises:
+        UnknownNameError: Neither a column nor a valid expression.
+        UsageError: The expression does not match every image.
+    """
+    if group in table.columns:
+        return table.assign(group=table[group].astype(str))
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise UnknownNameError(
+            f"Expected a column ({', '.join(table.columns)}) or a regular expression, found {group!r} ({error})."
+        ) from error
+    found = [pattern.search(path) for path in table["image"]]
+    unmatched = [path for path, match in zip(table["image"], found, strict=True) if match is None]
+    if unmatched:
+        raise UsageError(
+            f"Expected {group!r} to match every image path; {len(unmatched)} do not match, such as {unmatched[0]}."
+        )
+    return table.assign(group=[match.group(1 if pattern.groups else 0) for match in found])
