@@ -1,0 +1,1 @@
+"""Scores of segmentation and classification: arrays in, numbers out."""
