@@ -1,0 +1,76 @@
+"""A bundle in words, for `organscope bundle show`."""
+
+from organscope.bundle.manifest import ClassificationSpec, Manifest, Score, SegmentationSpec
+
+
+def describe(manifest: Manifest) -> str:
+    """What a person wants to know before using a bundle, as plain text of several lines."""
+    rows = [
+        ("Task", manifest.spec.task),
+        ("Version", f"{manifest.version}, made {manifest.created:%Y-%m-%d %H:%M} UTC"),
+        ("Licence", manifest.licence),
+        ("Classes", f"{len(manifest.classes)}: {', '.join(manifest.classes)}"),
+        ("Pixel size", f"{manifest.um_per_px:g} um" if manifest.um_per_px else "not fixed"),
+        ("Network", _network(manifest)),
+        ("Intensities", _intensities(manifest)),
+        *_task_rows(manifest),
+        ("Trained on", f"data with fingerprint {manifest.data_fingerprint[:16]}"),
+        ("Size", f"{manifest.size_bytes / 1e6:.1f} MB in {len(manifest.files)} files"),
+    ]
+    lines = [f"{manifest.name}: {manifest.summary}", ""]
+    lines += [f"{label:<14}{value}" for label, value in rows]
+    lines += ["", "Scores"] + ([f"  {_score(score)}" for score in manifest.scores] or ["  none measured"])
+    return "\n".join(lines)
+
+
+def _network(manifest: Manifest) -> str:
+    architecture = ", ".join(f"{key} {value}" for key, value in manifest.weights.architecture.items())
+    return f"{manifest.weights.framework} ({architecture}), ONNX opset {manifest.graph.opset}"
+
+
+def _intensities(manifest: Manifest) -> str:
+    spec = manifest.preprocessing
+    if spec.intensity == "full_range":
+        return "full range of the pixel type"
+    return f"percentiles {spec.low_percentile:g} to {spec.high_percentile:g} of each image"
+
+
+def _task_rows(manifest: Manifest) -> list[tuple[str, str]]:
+    if isinstance(manifest.spec, ClassificationSpec):
+        return _classification_rows(manifest.spec)
+    return _segmentation_rows(manifest.spec)
+
+
+def _segmentation_rows(spec: SegmentationSpec) -> list[tuple[str, str]]:
+    decoder = spec.decoder
+    calibrated = "measured" if spec.cell_calibration else "not calibrated"
+    return [
+        ("Maps", ", ".join(spec.maps)),
+        ("Tiles", f"multiples of {spec.stride_px} px, {spec.halo_px} px around each"),
+        (
+            "Decoder",
+            f"{decoder.head}, foreground {decoder.foreground_threshold:g}, seeds {decoder.seed_threshold:g}, "
+            f"at least {decoder.min_area_px} px",
+        ),
+        ("Probability", calibrated),
+    ]
+
+
+def _classification_rows(spec: ClassificationSpec) -> list[tuple[str, str]]:
+    policy = spec.policy
+    return [
+        ("Field", f"{spec.field_px} px of the image, resized to {spec.input_px} px"),
+        (
+            "Accepts",
+            f"confidence of at least {policy.min_confidence:.2f} and distance to the training pictures of at most "
+            f"{policy.max_distance:.2f} (neighbour {policy.n_neighbours}), temperature {policy.temperature:.2f}",
+        ),
+    ]
+
+
+def _score(score: Score) -> str:
+    interval = (
+        f" [{score.low:.3f}, {score.high:.3f}]" if score.low is not None and score.high is not None else ""
+    )
+    subset = f" {score.subset}" if score.subset else ""
+    return f"{score.dataset}{subset}: {score.metric} {score.value:.3f}{interval}, {score.n_images} images"

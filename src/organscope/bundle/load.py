@@ -1,0 +1,147 @@
+"""Open a bundle by name or path."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+import safetensors.numpy
+from jaxtyping import Float32
+from safetensors import SafetensorError
+
+from organscope.bundle.contents import read_contents
+from organscope.bundle.manifest import MANIFEST_NAME, Manifest
+from organscope.bundle.safety import parse_safe_graph
+from organscope.bundle.session import Session
+from organscope.bundle.shipped import find_bundle
+from organscope.errors import IntegrityError, ManifestError, UnknownNameError
+
+_MAX_TABLE_CELLS = 50_000_000
+
+
+class Bundle:
+    """A checked bundle: what it says, its files, and its network ready to run.
+
+    Attributes:
+        manifest: What it says about itself.
+        source: Folder or zip file it was read from.
+        sha256: Of its manifest, and thereby of all its files: one and the same model, one and the same value.
+    """
+
+    def __init__(
+        self, source: Path, manifest: Manifest, contents: dict[str, bytes], *, threads: int | None = None
+    ) -> None:
+        """Check the graph and start the session; `load_bundle` reads and hashes the files before.
+
+        Raises:
+            UnsafeGraphError: The graph could reach beyond itself.
+            ManifestError: The graph is not as the manifest says.
+            BundleError: onnxruntime cannot run the graph.
+        """
+        self.manifest = manifest
+        self.source = source
+        self.sha256 = hashlib.sha256(contents[MANIFEST_NAME]).hexdigest()
+        self._contents = contents
+        self._threads = threads
+        graph = contents[manifest.graph.file]
+        _check_opset(parse_safe_graph(graph, str(source)), manifest, source)
+        self._session = Session(
+            graph, manifest.graph.input, manifest.graph.outputs, threads=threads, where=str(source)
+        )
+
+    def __repr__(self) -> str:
+        return f"Bundle({self.manifest.name} {self.manifest.version}, {self.source})"
+
+    def __reduce__(self) -> tuple:
+        # A session cannot be sent to another process; reading and checking again can.
+        return load_bundle, (self.source, self._threads)
+
+    def run(self, batch: Float32[np.ndarray, "n y x c"]) -> dict[str, np.ndarray]:
+        """Run the network on a prepared batch.
+
+        Args:
+            batch: After preprocessing, n y x 3.
+
+        Returns:
+            One array an output: for segmentation `maps` (n y x k, in [0, 1]); for classification `logits`
+            (n, classes) and `features` (n, d). All float32.
+
+        Raises:
+            ShapeError: The batch is of another shape or dtype, or of a size that the graph cannot take.
+        """
+        return self._session.run(batch)
+
+    def read(self, file: str) -> bytes:
+        """The bytes of a file, as hashed.
+
+        Raises:
+            UnknownNameError: The bundle has no such file.
+        """
+        if file not in self._contents:
+            raise UnknownNameError(
+                f"Expected a file of {self.source}, found no '{file}'. There are: {', '.join(sorted(self._contents))}."
+            )
+        return self._contents[file]
+
+    def tensors(self, file: str) -> dict[str, np.ndarray]:
+        """The arrays of a safetensors file, by name.
+
+        Raises:
+            UnknownNameError: The bundle has no such file.
+            IntegrityError: It is no safetensors file.
+        """
+        try:
+            return safetensors.numpy.load(self.read(file))
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise _unreadable(self.source, file, "safetensors", error) from None
+
+    def calibration(self) -> pd.DataFrame:
+        """The out-of-fold probabilities and labels.
+
+        Raises:
+            IntegrityError: It is no Parquet file, or it would fill the memory.
+        """
+        file = self.manifest.calibration
+        try:
+            table = pyarrow.parquet.ParquetFile(io.BytesIO(self.read(file)))
+            n_cells = table.metadata.num_rows * table.metadata.num_columns
+            if n_cells > _MAX_TABLE_CELLS:
+                raise ValueError(f"{n_cells} cells, more than {_MAX_TABLE_CELLS}")
+            return table.read().to_pandas()
+        except (pyarrow.ArrowException, ValueError, OSError) as error:
+            raise _unreadable(self.source, file, "Parquet", error) from None
+
+
+def load_bundle(name_or_path: str | Path, threads: int | None = None) -> Bundle:
+    """Open a bundle and check it: manifest, every SHA-256, safety of the graph.
+
+    Args:
+        name_or_path: Name of a bundle of the package (`nuclei`), or path of a folder or zip file. A name
+            goes before a file of that name in the working folder; write `./nuclei` for the file.
+        threads: For the network; none for one a physical core.
+
+    Raises:
+        UnknownNameError: There is no bundle of that name or at that path.
+        BundleError: It cannot be used; the subclass says why.
+    """
+    source = find_bundle(name_or_path)
+    manifest, contents = read_contents(source)
+    return Bundle(source, manifest, contents, threads=threads)
+
+
+def _check_opset(model, manifest: Manifest, source: Path) -> None:
+    found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if found != [manifest.graph.opset]:
+        raise ManifestError(
+            f"Expected the graph of {source} to have opset {manifest.graph.opset}, found {found}. "
+            "Export the bundle again."
+        )
+
+
+def _unreadable(source: Path, file: str, kind: str, error: Exception) -> IntegrityError:
+    return IntegrityError(
+        f"Expected {file} of {source} to be a {kind} file, found: {error}. Export it again."
+    )

@@ -1,0 +1,251 @@
+"""What a bundle says about itself: `manifest.json`, format version 1.
+
+Everything that the use side needs to know stands here as data. A key that is not known is an error, because
+a rule that is silently left out would give other results than the ones that were measured.
+"""
+
+import json
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from organscope.bundle.migrations import CURRENT_VERSION, migrate
+from organscope.decide.calibration import ProbabilityCurve
+from organscope.decide.policy import Policy
+from organscope.errors import ManifestError
+from organscope.ops.instances import Decoder
+from organscope.ops.preprocess import Preprocessing
+
+MANIFEST_NAME = "manifest.json"
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+# One flat folder: no separators, so that no name can lead out of the bundle.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)]
+Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FileEntry(_Part):
+    """One file of the bundle: the SHA-256 of its bytes, in lower-case hexadecimal, and their number."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size_bytes: int = Field(ge=0)
+
+
+class Graph(_Part):
+    """The ONNX graph: one input (n y x 3, float32, dynamic n, y, x) and named outputs."""
+
+    file: FileName
+    input: Text
+    outputs: list[Text] = Field(min_length=1)
+    opset: int = Field(ge=1)
+
+
+class Weights(_Part):
+    """The weights to go on training from, and how the network is built again."""
+
+    file: FileName
+    framework: Literal["keras", "timm"]
+    architecture: dict[str, JsonValue]
+
+
+class SegmentationSpec(_Part):
+    """How the maps of a segmentation network are computed and read.
+
+    Attributes:
+        stride_px: Height, width and offset of a tile are multiples of this.
+        halo_px: Pixels around a tile that its inner part depends on.
+        maps: What the channels of output `maps` are, in order.
+        decoder: From maps to cells.
+        cell_calibration: From a cell's mean foreground probability to the probability that the cell is
+            real (matched at IoU 0.5); none where it was not measured.
+    """
+
+    task: Literal["segmentation"] = "segmentation"
+    stride_px: int = Field(ge=1)
+    halo_px: int = Field(ge=0)
+    maps: list[Text] = Field(min_length=1)
+    decoder: Decoder
+    cell_calibration: ProbabilityCurve | None = None
+
+
+class ClassificationSpec(_Part):
+    """How the picture is shown to a classifier, and how its answer is read.
+
+    Attributes:
+        field_px: Side of the square, in pixels of the image, that the network was trained to see.
+        input_px: The field is resized to a square of this side.
+        policy: From logits and features to a decision.
+    """
+
+    task: Literal["classification"] = "classification"
+    field_px: int = Field(ge=1)
+    input_px: int = Field(ge=1)
+    policy: Policy
+
+
+class Score(_Part):
+    """One measured figure with its 95 % interval; the manifest lists the most telling first."""
+
+    dataset: Text
+    subset: str
+    n_images: int = Field(ge=0)
+    metric: Text
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class TestVectors(_Part):
+    """A test input and the output that was expected where the bundle was made.
+
+    The file (safetensors) holds the tensor `input` and one tensor named as each output of the graph.
+    """
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    file: FileName
+    absolute_tolerance: float = Field(gt=0)
+
+
+class Manifest(_Part):
+    """All that a bundle says about itself.
+
+    Attributes:
+        format_version: Of this schema.
+        name: Of the model, as in `--bundle NAME`.
+        version: Of the model: 1.0.0, then later ones.
+        summary: One sentence.
+        created: When, in UTC.
+        files: Every file but the manifest; filled in by `write_bundle`.
+        classes: Organs in the order of the logits, or the kinds of object that are segmented.
+        um_per_px: Pixel size of the training images; none where it is unknown or mixed.
+        spec: What belongs to the task.
+        scores: Measured through the use side, the most telling first.
+        data_fingerprint: SHA-256 that the dataset index gives for the data it was trained on.
+        calibration: Parquet file of out-of-fold probabilities and labels.
+        test: What `verify_bundle` replays.
+        card: The model card: data, licence, limits.
+        licence: Of the weights.
+    """
+
+    format_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)
+    version: str = Field(pattern=r"^\d+(\.\d+){0,2}$")
+    summary: Text
+    created: AwareDatetime
+    files: dict[FileName, FileEntry] = Field(default_factory=dict)
+    graph: Graph
+    weights: Weights
+    preprocessing: Preprocessing
+    classes: list[Text] = Field(min_length=1)
+    um_per_px: float | None = Field(None, gt=0)
+    spec: SegmentationSpec | ClassificationSpec = Field(discriminator="task")
+    scores: list[Score] = Field(default_factory=list)
+    data_fingerprint: Text
+    calibration: FileName
+    test: TestVectors
+    card: FileName = "README.md"
+    licence: Text
+
+    @model_validator(mode="after")
+    def _check_parts_agree(self) -> "Manifest":
+        if self.created.utcoffset() != timedelta(0):
+            raise ValueError(f"created must be in UTC, found {self.created.isoformat()}")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes must differ from one another")
+        needed = {"maps"} if self.spec.task == "segmentation" else {"logits", "features"}
+        if missing := needed - set(self.graph.outputs):
+            raise ValueError(f"a graph for {self.spec.task} needs the outputs {sorted(missing)}")
+        _check_file_names(self.files)
+        return self
+
+    def named_files(self) -> list[str]:
+        """The files that the manifest speaks of; each must be in the bundle."""
+        names = [self.graph.file, self.weights.file, self.calibration, self.test.file, self.card]
+        return [*names, self.spec.policy.reference] if self.spec.task == "classification" else names
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files together, without the manifest."""
+        return sum(entry.size_bytes for entry in self.files.values())
+
+
+def parse_manifest(text: bytes, where: str) -> Manifest:
+    """Read a manifest of this version or an older one.
+
+    Args:
+        text: UTF-8 JSON.
+        where: The bundle, for messages.
+
+    Raises:
+        ManifestError: It is no JSON, of an unknown version, does not fit the schema, or speaks of a file
+            that it does not list.
+    """
+    try:
+        data = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(
+            f"Expected {MANIFEST_NAME} of {where} to be JSON, found: {error}. Copy or export the bundle again."
+        ) from None
+    current = migrate(data, where)
+    try:
+        manifest = Manifest.model_validate_json(json.dumps(current), strict=True)
+    except ValidationError as error:
+        raise ManifestError(_sentence(error, where)) from None
+    if missing := sorted(set(manifest.named_files()) - set(manifest.files)):
+        raise ManifestError(
+            f"Expected {MANIFEST_NAME} of {where} to list every file that it names, found no entry for "
+            f"{', '.join(missing)}. Export the bundle again."
+        )
+    return manifest
+
+
+def render_manifest(manifest: Manifest) -> bytes:
+    """The manifest as indented UTF-8 JSON; `parse_manifest` gives it back unchanged."""
+    return (manifest.model_dump_json(indent=2) + "\n").encode("utf-8")
+
+
+def _check_file_names(files: dict[str, FileEntry]) -> None:
+    """Names that a file system could mistake for one another, or for a device, are refused."""
+    if MANIFEST_NAME in files:
+        raise ValueError(f"{MANIFEST_NAME} cannot list itself")
+    if len({name.lower() for name in files}) != len(files):
+        raise ValueError("file names must differ by more than upper and lower case")
+    for name in files:
+        if _RESERVED.fullmatch(name) or name.endswith("."):
+            raise ValueError(f"'{name}' is not a portable file name")
+
+
+def _sentence(error: ValidationError, where: str) -> str:
+    found = "; ".join(_problem(problem) for problem in error.errors()[:5])
+    return (
+        f"Expected {MANIFEST_NAME} of {where} to fit format version {CURRENT_VERSION}, found: {found}. "
+        "Export the bundle again, or correct it where it was made."
+    )
+
+
+def _problem(problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "manifest"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{key}'"
+    if problem["type"] == "missing":
+        return f"missing key '{key}'"
+    return f"'{key}': {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise ValueError("one and the same key twice")
+    return data
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"the number {name}, which JSON does not have")
