@@ -1,0 +1,39 @@
+"""organscope analyze: cells and organ from one read of each image, with a report."""
+
+from organscope.cli.options import AnyBundles, Channel, Debug, Images, Json, MaxMegapixels, Output, PixelSize, Threads
+
+EXAMPLES = """
+Examples:
+
+  organscope analyze slide.tif -o results
+
+  organscope analyze images/ -o results --um-per-px 0.5 --json
+
+  organscope analyze images/ -o results --bundle runs/my-cells/bundle --bundle organs
+"""
+
+
+def analyze(
+    inputs: Images,
+    output: Output,
+    bundle: AnyBundles = None,
+    um_per_px: PixelSize = None,
+    channel: Channel = None,
+    max_megapixels: MaxMegapixels = 100.0,
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find every cell and name the organ, from one read of each image, and make a report.
+
+    Writes what segment and classify write, OUT/summary.csv, and OUT/report.html, which opens from disk.
+
+    Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
+    """
+    from organscope.cli.running import run_and_report
+
+    run_and_report(
+        ("segmentation", "classification"), inputs, output, bundle or [],
+        um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
+        threads=threads, as_json=as_json, debug=debug,
+    )  # fmt: skip

@@ -1,0 +1,54 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from organscope.cli.guard import remember_debug
+
+Images = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="IMAGE_OR_FOLDER...", help="Images, or folders that are searched for images.", show_default=False
+    ),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the results.", show_default=False)
+]
+PixelSize = Annotated[
+    float | None,
+    typer.Option(
+        "--um-per-px", min=1e-4, max=1e4, help="Micrometres a pixel, where the files do not say it.", show_default=False
+    ),
+]
+Channel = Annotated[
+    int | None,
+    typer.Option(min=0, help="Use this channel alone (counted from 0) as a gray image.", show_default=False),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Processor threads for the network; all cores if left out.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON; stdout then holds nothing else.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", callback=remember_debug, help="Show the traceback of unexpected errors.")
+]
+MaxMegapixels = Annotated[
+    float,
+    typer.Option(min=0.001, help="Refuse larger PNG and JPEG files and others that must be decoded as a whole."),
+]
+_BUNDLE_METAVAR = "NAME_OR_PATH"
+SegmentBundle = Annotated[
+    str, typer.Option(metavar=_BUNDLE_METAVAR, help="Bundle that segments: a name, a folder or a zip file.")
+]
+ClassifyBundle = Annotated[
+    str, typer.Option(metavar=_BUNDLE_METAVAR, help="Bundle that classifies: a name, a folder or a zip file.")
+]
+AnyBundles = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar=_BUNDLE_METAVAR,
+        help="Bundle to use instead of nuclei or organs; its manifest says for which task. Give it once for each.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,94 @@
+"""The results of a run as JSON and as a table."""
+
+from typing import Any
+
+from organscope.cli.printing import output_console, plain_table, shown
+from organscope.jobs import ImageResult, RunResult
+
+MOST_ROWS = 40
+
+
+def as_data(result: RunResult) -> dict[str, Any]:
+    """The run as plain data: every image with its figures, every failure with its sentence."""
+    return {
+        "out": str(result.out),
+        "files": [str(path) for path in result.files],
+        "images": [_image_data(result, image) for image in result.images],
+        "failures": [{"image": failure.name, "message": failure.message} for failure in result.failures],
+        "seconds": round(result.seconds, 3),
+        "seconds_per_megapixel": result.seconds_per_megapixel,
+        "peak_memory_mb": round(result.peak_memory_mb, 1),
+    }
+
+
+def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "image": str(image.target.source),
+        "height_px": image.height_px,
+        "width_px": image.width_px,
+        "um_per_px": image.um_per_px,
+        "seconds": round(image.seconds, 3),
+    }
+    if image.areas_px is not None:
+        data |= {
+            "results": str(result.out / image.target.stem),
+            "n_cells": image.n_cells,
+            "median_area_px": image.median_area_px,
+            "median_area_um2": image.median_area_um2,
+        }
+    if image.classification is not None:
+        classified = image.classification
+        decision = classified.decision
+        pairs = zip(classified.organs, classified.probabilities, strict=True)
+        data |= {
+            "organ": classified.organs[decision.organ_index],
+            "confidence": float(decision.confidence),
+            "decision": decision.decision,
+            "reason": decision.reason,
+            "probabilities": {organ: float(probability) for organ, probability in pairs},
+        }
+    return data
+
+
+def print_results(result: RunResult) -> None:
+    """Print a small table, one row an image, what the run cost, and where the files are."""
+    console = output_console()
+    if result.images:
+        headers, rows = _columns(result)
+        table = plain_table(*headers, numbers=("probability", "cells", "median area", "s/MP"))
+        for row in rows[:MOST_ROWS]:
+            table.add_row(*row)
+        console.print(table)
+        if len(rows) > MOST_ROWS:
+            console.print(f"... and {len(rows) - MOST_ROWS:,} more")
+        console.print(
+            f"\n{result.seconds_per_megapixel:.1f} s a megapixel, {result.seconds:.1f} s in all, "
+            f"peak memory {result.peak_memory_mb:,.0f} MB"
+        )
+    for path in result.files or (result.out,):
+        console.print(f"{'Report' if path.suffix == '.html' else 'Results'}: {path}", soft_wrap=True)
+
+
+def _columns(result: RunResult) -> tuple[list[str], list[list[str]]]:
+    headers = ["image"]
+    rows = [[shown(image.target.source.name)] for image in result.images]
+    if result.images[0].classification is not None:
+        headers += ["organ", "probability", "decision"]
+        for row, image in zip(rows, result.images, strict=True):
+            decision = image.classification.decision
+            organ = image.classification.organs[decision.organ_index]
+            row += [organ, f"{decision.confidence:.2f}", decision.decision]
+    if result.images[0].areas_px is not None:
+        headers += ["cells", "median area"]
+        for row, image in zip(rows, result.images, strict=True):
+            row += [f"{image.n_cells:,}", _area(image)]
+    headers += ["s/MP"]
+    for row, image in zip(rows, result.images, strict=True):
+        row += [f"{image.seconds / image.megapixels:.1f}"]
+    return headers, rows
+
+
+def _area(image: ImageResult) -> str:
+    if image.median_area_um2 is not None:
+        return f"{image.median_area_um2:,.1f} um2"
+    return "-" if image.median_area_px is None else f"{image.median_area_px:,.0f} px"

@@ -1,0 +1,49 @@
+"""What segment, classify and analyze have in common: plan, run with progress, print."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from organscope.cli.guard import SOME_FAILED, say
+from organscope.cli.printing import print_json
+from organscope.cli.progress import progress_of
+from organscope.cli.results import as_data, print_results
+from organscope.jobs import Reading, RunResult, load_models, plan_run, run_plan
+
+
+def run_and_report(
+    tasks: tuple[str, ...],
+    inputs: Sequence[Path],
+    output: Path,
+    bundles: Sequence[str],
+    *,
+    um_per_px: float | None,
+    channel: int | None,
+    max_megapixels: float,
+    threads: int | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
+    plan = plan_run(inputs, output)
+    models = load_models(tasks, bundles, threads=threads)
+    reading = Reading(um_per_px=um_per_px, channel=channel, max_pixels=round(max_megapixels * 1e6))
+    with progress_of(len(plan.targets)) as listener:
+        result = run_plan(plan, models, reading, listener)
+    if as_json:
+        print_json(as_data(result))
+    else:
+        print_results(result)
+    _explain_failures(result, debug)
+    if result.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _explain_failures(result: RunResult, debug: bool) -> None:
+    for failure in result.failures:
+        if debug and failure.trace:
+            say(failure.trace)
+        say(f"Failed: {failure.name}: {failure.message}")
+    if result.failures:
+        say(f"{len(result.images)} of {len(result.images) + len(result.failures)} finished.")

@@ -1,0 +1,65 @@
+"""Names of the files a run writes, and how the files of one image appear together."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from organscope.errors import OutputError
+
+LABELS = "labels.tif"
+CELLS_CSV = "cells.csv"
+CELLS_PARQUET = "cells.parquet"
+CELLS_GEOJSON = "cells.geojson"
+OVERLAY = "overlay.png"
+IMAGE_FILES = (LABELS, CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY)
+
+PREDICTIONS = "predictions.csv"
+SUMMARY = "summary.csv"
+REPORT = "report.html"
+
+
+def is_result_file(path: Path) -> bool:
+    """Whether a picture is the result of an earlier run, so that a folder can be its own output folder."""
+    return path.name in (LABELS, OVERLAY) and (path.parent / CELLS_PARQUET).is_file()
+
+
+@contextmanager
+def result_folder(target: Path) -> Iterator[Path]:
+    """A folder to write one image's results into; they appear in `target` together, or not at all.
+
+    The temporary folder lies beside the target, so that the final rename stays on one disk. What an
+    interrupted run left there is removed first. An existing target keeps everything but its old results: it
+    may hold the results of images below a folder of the same name.
+
+    Raises:
+        OutputError: The disk is full or a folder is not writable; the target is as it was.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        _make_empty(partial)
+        yield partial
+        _publish(partial, target)
+    except OSError as error:
+        raise OutputError(
+            f"Expected to write results to {target}, found: {error.strerror or error}. "
+            "Free space on the disk or choose another folder with -o."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _make_empty(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+
+def _publish(partial: Path, target: Path) -> None:
+    if not target.exists():
+        partial.rename(target)
+        return
+    for name in IMAGE_FILES:
+        (target / name).unlink(missing_ok=True)
+    for path in sorted(partial.iterdir()):
+        path.replace(target / path.name)

@@ -1,0 +1,92 @@
+"""Which image goes to which folder, found out before any work starts."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from organscope.errors import OutputError, UsageError
+from organscope.images import image_files
+from organscope.jobs.files import PREDICTIONS, REPORT, SUMMARY, is_result_file
+
+
+@dataclass(frozen=True)
+class Target:
+    """One image and where its results go.
+
+    Attributes:
+        source: The image, as the person named it or as it was found below a folder.
+        stem: Path of the result folder below the output folder: the image's own path without its suffix.
+    """
+
+    source: Path
+    stem: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run will do.
+
+    Attributes:
+        out: The output folder; it exists and can be written.
+        targets: One entry an image, in the order of the work; no two share a stem.
+    """
+
+    out: Path
+    targets: tuple[Target, ...]
+
+
+def plan_run(inputs: Sequence[str | Path], out: str | Path) -> Plan:
+    """Expand folders into images, give each its target and prepare the output folder.
+
+    Raises:
+        UsageError: No image was found, or two images have one target.
+        OutputError: The output folder cannot be made or written.
+    """
+    targets = plan_targets(inputs)
+    folder = Path(out)
+    prepare_output(folder)
+    return Plan(folder, tuple(targets))
+
+
+def plan_targets(inputs: Sequence[str | Path]) -> list[Target]:
+    """One target an image; results of an earlier run inside an input folder are not images to work on.
+
+    Raises:
+        UsageError: No image was found, an input does not exist, two images have one target, or a target has
+            the name of a file that the run itself writes.
+    """
+    targets = [Target(path, Path(stem)) for path, stem in image_files(inputs) if not is_result_file(path)]
+    if not targets:
+        names = ", ".join(str(name) for name in inputs)
+        raise UsageError(f"Expected at least one image, found none in {names}. Name image files or a folder of images.")
+    first: dict[Path, Target] = {}
+    for target in targets:
+        earlier = first.setdefault(target.stem, target)
+        if earlier is not target:
+            raise UsageError(
+                f"Two inputs would write to one target '{target.stem}': {earlier.source} and {target.source}. "
+                "Rename one, or give them to two runs with different output folders."
+            )
+        if target.stem.parts[0] in (PREDICTIONS, SUMMARY, REPORT):
+            raise UsageError(
+                f"{target.source} would write to '{target.stem}', which is the name of a result file. Rename the image."
+            )
+    return targets
+
+
+def prepare_output(out: Path) -> None:
+    """Make the output folder and try to write in it.
+
+    Raises:
+        OutputError: It cannot be made or written; says why.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=out, prefix=".organscope-", suffix=".tmp"):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Expected an output folder that can be written, found {out}: {error.strerror or error}. "
+            "Choose another folder with -o, or change its permissions."
+        ) from error

@@ -1,0 +1,91 @@
+"""What a run says about each image."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from organscope.jobs.plan import Target
+from organscope.predict import Classification
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image that was finished.
+
+    Attributes:
+        target: The image and where its results are.
+        height_px: Rows at full resolution.
+        width_px: Columns at full resolution.
+        um_per_px: Pixel size, None where unknown.
+        seconds: From opening the file to the last result on disk.
+        areas_px: Area of every cell in pixels; None where cells were not asked for.
+        classification: The organ; None where it was not asked for.
+    """
+
+    target: Target
+    height_px: int
+    width_px: int
+    um_per_px: float | None
+    seconds: float
+    areas_px: np.ndarray | None = None
+    classification: Classification | None = None
+
+    @property
+    def megapixels(self) -> float:
+        return self.height_px * self.width_px / 1e6
+
+    @property
+    def n_cells(self) -> int | None:
+        return None if self.areas_px is None else int(self.areas_px.size)
+
+    @property
+    def median_area_px(self) -> float | None:
+        return float(np.median(self.areas_px)) if self.areas_px is not None and self.areas_px.size else None
+
+    @property
+    def median_area_um2(self) -> float | None:
+        if self.median_area_px is None or self.um_per_px is None:
+            return None
+        return self.median_area_px * self.um_per_px**2
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One input or result file that failed.
+
+    Attributes:
+        name: The image as the person named it, or the file that could not be written.
+        message: One sentence: what was expected, what was found, what to do.
+        trace: The traceback of an error that nobody foresaw; empty for all others.
+    """
+
+    name: str
+    message: str
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Everything a run did.
+
+    Attributes:
+        out: The output folder.
+        images: Finished images in the order of the work.
+        failures: What failed, in the order of the work.
+        files: Files about the whole run that were written, such as `summary.csv`.
+        seconds: Duration of the run without loading the bundles.
+        peak_memory_mb: The most memory this process has held so far.
+    """
+
+    out: Path
+    images: tuple[ImageResult, ...]
+    failures: tuple[Failure, ...]
+    files: tuple[Path, ...]
+    seconds: float
+    peak_memory_mb: float
+
+    @property
+    def seconds_per_megapixel(self) -> float | None:
+        megapixels = sum(image.megapixels for image in self.images)
+        return sum(image.seconds for image in self.images) / megapixels if megapixels else None

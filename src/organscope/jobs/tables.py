@@ -1,0 +1,98 @@
+"""Files about a whole run: predictions.csv, summary.csv, report.html."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from organscope.errors import OutputError
+from organscope.images.atomic import atomic_path
+from organscope.jobs.files import PREDICTIONS, REPORT, SUMMARY
+from organscope.jobs.models import Models
+from organscope.jobs.plan import Plan
+from organscope.jobs.result import Failure, ImageResult
+
+SUMMARY_COLUMNS = (
+    "image", "status", "message", "results", "height_px", "width_px", "um_per_px", "n_cells", "median_area_px",
+    "median_area_um2", "organ", "confidence", "decision", "reason", "seconds",
+)  # fmt: skip
+
+
+def write_run_files(
+    plan: Plan, models: Models, images: Sequence[ImageResult], failures: Sequence[Failure]
+) -> tuple[list[Path], list[Failure]]:
+    """Write the files that the loaded bundles call for: those written, and a failure for each that was not."""
+    writers: dict[str, Callable[[Path], None]] = {}
+    if models.organs is not None:
+        organs = models.organs.manifest.classes
+        writers[PREDICTIONS] = lambda path: write_table(path, predictions_table(images, organs))
+    if models.organs is not None and models.cells is not None:
+        # Imported here because only `analyze` makes a page.
+        from organscope.jobs.page import write_report
+
+        writers[SUMMARY] = lambda path: write_table(path, summary_table(images, failures))
+        writers[REPORT] = lambda path: write_report(path, plan, models, images, failures)
+    written, unwritten = [], []
+    for name, write in writers.items():
+        try:
+            write(plan.out / name)
+            written.append(plan.out / name)
+        except OutputError as error:
+            unwritten.append(Failure(str(plan.out / name), str(error)))
+    return written, unwritten
+
+
+def predictions_table(images: Sequence[ImageResult], organs: Sequence[str]) -> pd.DataFrame:
+    """One row an image: organ, confidence, decision, reason, then `p_<organ>` for every organ of the bundle."""
+    rows = []
+    for image in images:
+        classified = image.classification
+        probabilities = zip(classified.organs, classified.probabilities, strict=True)
+        rows.append(_answer(image) | {f"p_{organ}": float(p) for organ, p in probabilities})
+    columns = ["image", "organ", "confidence", "decision", "reason", *(f"p_{organ}" for organ in organs)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) -> pd.DataFrame:
+    """One row an image, first those that were finished, then those that failed with the reason."""
+    rows = [
+        {
+            **_answer(image),
+            "status": "done",
+            "results": image.target.stem.as_posix(),
+            "height_px": image.height_px,
+            "width_px": image.width_px,
+            "um_per_px": image.um_per_px,
+            "n_cells": image.n_cells,
+            "median_area_px": image.median_area_px,
+            "median_area_um2": image.median_area_um2,
+            "seconds": round(image.seconds, 3),
+        }
+        for image in images
+    ]
+    rows += [{"image": failure.name, "status": "failed", "message": failure.message} for failure in failures]
+    table = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+    whole = {"height_px": "Int64", "width_px": "Int64", "n_cells": "Int64"}
+    return table.astype(whole)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV; a file name that is no valid text is written with question marks.
+
+    Raises:
+        OutputError: The folder is not writable or the disk is full.
+    """
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, encoding="utf-8", errors="replace")
+
+
+def _answer(image: ImageResult) -> dict[str, object]:
+    classified = image.classification
+    decision = classified.decision
+    return {
+        "image": str(image.target.source),
+        "organ": classified.organs[decision.organ_index],
+        "confidence": float(decision.confidence),
+        "decision": decision.decision,
+        "reason": decision.reason,
+    }
