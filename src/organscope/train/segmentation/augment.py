@@ -1,0 +1,64 @@
+"""Vary how training crops look: colour first, then the microscope's faults. Keras operations only."""
+
+import numpy as np
+from keras import ops
+
+from organscope.train.segmentation.config import AugmentationSettings
+
+STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
+"""Optical density of haematoxylin, eosin and DAB in red, green and blue (Ruifrok and Johnston 2001)."""
+
+
+def vary_appearance(images, settings: AugmentationSettings, random: np.random.Generator):
+    """Vary stain, light and sharpness of a batch of crops.
+
+    Args:
+        images: float32 (n, y, x, 3) in [0, 1].
+        settings: Largest amounts.
+        random: Draws the amounts, so that a resumed training goes on alike.
+
+    Returns:
+        A tensor of the same shape and range.
+    """
+    return _vary_sharpness(_vary_colour(images, settings, random), settings, random)
+
+
+def _vary_colour(images, settings: AugmentationSettings, random: np.random.Generator):
+    """Stain, gray, contrast, brightness and gamma."""
+    n = images.shape[0]
+    images = _vary_stain(images, settings.stain, random)
+    gray = _column(random.random(n) < settings.gray)
+    images = images + gray * (ops.mean(images, axis=-1, keepdims=True) - images)
+    gain = _column(1 + random.uniform(-settings.contrast, settings.contrast, n))
+    offset = _column(random.uniform(-settings.brightness, settings.brightness, n))
+    mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
+    images = ops.clip((images - mean) * gain + mean + offset, 1e-4, 1)
+    return ops.power(images, _column(settings.gamma ** random.uniform(-1, 1, n)))
+
+
+def _vary_stain(images, amount: float, random: np.random.Generator):
+    """Gain and offset of each stain in optical density (Tellez et al. 2019)."""
+    n = images.shape[0]
+    density = -ops.log(ops.clip(images, 0.01, 1))
+    stains = ops.matmul(density, np.linalg.inv(STAINS).astype(np.float32))
+    gain = 1 + random.uniform(-amount, amount, (n, 1, 1, 3))
+    offset = random.uniform(-amount, amount, (n, 1, 1, 3)) * 0.2
+    stains = stains * gain.astype(np.float32) + offset.astype(np.float32)
+    return ops.clip(ops.exp(-ops.matmul(stains, STAINS)), 0, 1)
+
+
+def _vary_sharpness(images, settings: AugmentationSettings, random: np.random.Generator):
+    """Blur half of the batches, each crop by its own share, and add noise."""
+    n = images.shape[0]
+    if settings.blur_px > 0 and random.random() < 0.5:
+        sigma = float(random.uniform(0.3, settings.blur_px))
+        share = _column(random.random(n))
+        blurred = ops.image.gaussian_blur(images, kernel_size=(7, 7), sigma=(sigma, sigma))
+        images = images + share * (blurred - images)
+    sigma = random.uniform(0, settings.noise, (n, 1, 1, 1))
+    noise = random.standard_normal(images.shape, dtype=np.float32) * sigma.astype(np.float32)
+    return ops.clip(images + noise, 0, 1)
+
+
+def _column(values) -> np.ndarray:
+    return np.asarray(values, np.float32).reshape(-1, 1, 1, 1)

@@ -1,0 +1,128 @@
+"""What a segmentation training is told."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from organscope.ops.preprocess import Preprocessing
+from organscope.train.settings import BundleSettings, DataSettings, Settings
+
+
+class NetworkSettings(Settings):
+    """A U-Net (Ronneberger et al. 2015) and its variants.
+
+    Attributes:
+        block: `plain`: two convolutions; `residual`: the same with a shortcut (He et al. 2016).
+        base_filters: Channels of the first level; doubled at each level below.
+        depth: Number of levels.
+        stem_stride: 1: the first level works on every pixel; 2: on blocks of 2 x 2 pixels, four times cheaper,
+            and the head brings the maps back to every pixel by a learned up-convolution.
+        head: The second map beside the foreground, see `organscope.ops.instances.Decoder`.
+    """
+
+    block: Literal["plain", "residual"] = "residual"
+    base_filters: int = Field(32, ge=4, le=128)
+    depth: int = Field(4, ge=2, le=6)
+    stem_stride: Literal[1, 2] = 2
+    head: Literal["distance", "boundary"] = "distance"
+
+    @property
+    def stride_px(self) -> int:
+        """Image sizes and tile offsets must be multiples of this."""
+        return self.stem_stride * 2 ** (self.depth - 1)
+
+    @property
+    def halo_px(self) -> int:
+        """No pixel farther away than this changes an output pixel; a multiple of the stride.
+
+        Each 3 x 3 convolution widens the view by one cell of its level; every level has two on the way down
+        and two on the way up, and pooling snaps to the coarsest grid.
+        """
+        cell_px = [self.stem_stride * 2**level for level in range(self.depth)]
+        reach_px = 4 * sum(cell_px) - 2 * cell_px[-1] + self.stride_px
+        return -(-reach_px // self.stride_px) * self.stride_px
+
+
+class LossSettings(Settings):
+    """How errors are weighed.
+
+    Attributes:
+        positive_weight: Weight of a missed foreground pixel against a falsely found one in the cross-entropy.
+        dice_weight: Weight of the soft Dice loss of the foreground.
+        height_weight: Weight of the second map.
+    """
+
+    positive_weight: float = Field(1.0, gt=0)
+    dice_weight: float = Field(0.5, ge=0)
+    height_weight: float = Field(1.0, ge=0)
+
+
+class AugmentationSettings(Settings):
+    """How training crops are varied; every amount is a maximum, drawn evenly up to it.
+
+    Attributes:
+        zoom: A crop is shown between 1/zoom and zoom times its size.
+        rotate: Turn by any angle, and mirror.
+        stain: Gain and offset of each stain (haematoxylin, eosin, DAB; Ruifrok and Johnston 2001).
+        contrast: Gain around the mean, in either direction.
+        brightness: Offset.
+        gamma: Exponent between 1/gamma and gamma.
+        gray: Share of crops shown in gray.
+        blur_px: Standard deviation of a Gaussian.
+        noise: Standard deviation of Gaussian noise.
+    """
+
+    zoom: float = Field(1.5, ge=1, le=4)
+    rotate: bool = True
+    stain: float = Field(0.15, ge=0, le=1)
+    contrast: float = Field(0.25, ge=0, lt=1)
+    brightness: float = Field(0.1, ge=0, le=1)
+    gamma: float = Field(1.4, ge=1, le=4)
+    gray: float = Field(0.1, ge=0, le=1)
+    blur_px: float = Field(1.5, ge=0, le=5)
+    noise: float = Field(0.03, ge=0, le=1)
+
+
+class FitSettings(Settings):
+    """How long and how fast it learns.
+
+    Attributes:
+        crop_px: Side of the training crops.
+        batch: Crops a step.
+        steps_per_epoch: An epoch is a number of steps, since sampling is balanced.
+        epochs: At most.
+        patience: Epochs without a better validation score before it stops.
+        learning_rate: Peak, after the warm-up; falls to 0 by a cosine over all epochs.
+        warm_up_epochs: The rate rises linearly for this long.
+        weight_decay: Of AdamW.
+        average: Momentum of the averaged weights that are validated and shipped.
+        precision: `bfloat16` computes in half the bits where the network allows (weights stay float32).
+        seed: Of weights, sampling and augmentation.
+        cache_mb: Memory for decoded pictures; above it pictures are read again when drawn.
+    """
+
+    crop_px: int = Field(256, ge=32)
+    batch: int = Field(8, ge=1)
+    steps_per_epoch: int = Field(150, ge=1)
+    epochs: int = Field(40, ge=1)
+    patience: int = Field(10, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    warm_up_epochs: float = Field(1.0, ge=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    average: float = Field(0.995, ge=0, lt=1)
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    seed: int = 0
+    cache_mb: int = Field(3000, ge=0)
+
+
+class SegmentationConfig(Settings):
+    """The whole configuration of a segmentation training."""
+
+    task: Literal["segmentation"] = "segmentation"
+    data: DataSettings
+    bundle: BundleSettings
+    preprocessing: Preprocessing = Preprocessing()
+    network: NetworkSettings = NetworkSettings()
+    loss: LossSettings = LossSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    fit: FitSettings = FitSettings()

@@ -1,0 +1,209 @@
+"""The training loop: one Keras `fit` an epoch, so that each epoch ends in a state that can be resumed."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+from safetensors.numpy import load_file, save_file
+
+from organscope.images.atomic import atomic_path
+from organscope.metrics.segmentation import segmentation_scores
+from organscope.ops.instances import Decoder, decode_cells
+from organscope.ops.preprocess import standardise
+from organscope.train.run import RunDirectory
+from organscope.train.segmentation.config import SegmentationConfig
+from organscope.train.segmentation.crops import Pictures, TrainingCrops
+from organscope.train.segmentation.losses import MapLoss
+from organscope.train.segmentation.network import build_network
+
+Report = Callable[[str], None]
+
+
+@dataclass
+class Progress:
+    """Where a training stands; what early stopping needs to know."""
+
+    epoch: int = 0
+    best_score: float = -math.inf
+    epochs_without_gain: int = 0
+
+
+class Trainer:
+    """A network, its averaged twin, and an optimiser, which together can be saved and resumed."""
+
+    def __init__(self, config: SegmentationConfig) -> None:
+        fit = config.fit
+        keras.utils.set_random_seed(fit.seed)
+        keras.config.set_dtype_policy("mixed_bfloat16" if fit.precision == "bfloat16" else "float32")
+        self.network = build_network(config.network)
+        keras.config.set_dtype_policy("float32")
+        self.average = build_network(config.network)
+        self.average.set_weights(self.network.get_weights())
+        warm_up = int(fit.warm_up_epochs * fit.steps_per_epoch)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=fit.learning_rate / 20 if warm_up else fit.learning_rate,
+            decay_steps=max(1, fit.epochs * fit.steps_per_epoch - warm_up),
+            warmup_target=fit.learning_rate if warm_up else None,
+            warmup_steps=warm_up,
+        )
+        self.optimizer = keras.optimizers.AdamW(rate, weight_decay=fit.weight_decay, clipnorm=5.0)
+        self.network.compile(optimizer=self.optimizer, loss=MapLoss(config.loss))
+        self.optimizer.build(self.network.trainable_variables)
+        self.config = config
+        self.progress = Progress()
+
+    def run_epoch(self, pictures: Pictures, probability: np.ndarray) -> float:
+        """Train one epoch and return its mean loss."""
+        epoch = self.progress.epoch + 1
+        crops = TrainingCrops(pictures, probability, self.config, epoch)
+        averaging = _Averaging(self.average, self.config.fit.average)
+        history = self.network.fit(crops, epochs=1, verbose=0, callbacks=[averaging], shuffle=False)
+        self.progress.epoch = epoch
+        return float(history.history["loss"][0])
+
+    def save(self, folder: Path) -> None:
+        """Write all that a resumed training needs, in one file."""
+        tensors = {f"network.{i}": w for i, w in enumerate(self.network.get_weights())}
+        tensors |= {f"average.{i}": w for i, w in enumerate(self.average.get_weights())}
+        states = [ops.convert_to_numpy(v) for v in self.optimizer.variables]
+        tensors |= {f"optimizer.{i}": np.atleast_1d(v) for i, v in enumerate(states)}
+        with atomic_path(folder / "last.safetensors") as temporary:
+            save_file(tensors, temporary, metadata={"progress": json.dumps(vars(self.progress))})
+
+    def restore(self, folder: Path) -> None:
+        """Go on from the last saved epoch, if there is one."""
+        file = folder / "last.safetensors"
+        if not file.exists():
+            return
+        tensors = load_file(file)
+        _assign(self.network.weights, tensors, "network")
+        _assign(self.average.weights, tensors, "average")
+        _assign(self.optimizer.variables, tensors, "optimizer")
+        self.progress = Progress(**json.loads(_metadata(file)["progress"]))
+
+
+class _Averaging(keras.callbacks.Callback):
+    """Keep an exponential moving average of the weights, which generalises better than the last ones.
+
+    Source: Polyak and Juditsky 1992; the momentum is smaller in the first steps, as in TensorFlow's
+    `ExponentialMovingAverage`.
+    """
+
+    def __init__(self, average: keras.Model, momentum: float) -> None:
+        super().__init__()
+        self._average = average
+        self._momentum = momentum
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        step = int(self.model.optimizer.iterations)
+        momentum = min(self._momentum, (1 + step) / (10 + step))
+        for slow, fast in zip(self._average.weights, self.model.weights, strict=True):
+            slow.assign(slow * momentum + ops.cast(fast, slow.dtype) * (1 - momentum))
+
+
+def fit(
+    config: SegmentationConfig,
+    run: RunDirectory,
+    training: Pictures,
+    probability: np.ndarray,
+    validation: Pictures,
+    report: Report,
+) -> keras.Model:
+    """Train until the validation stops getting better, and return the best averaged network.
+
+    Args:
+        config: Everything the training is told.
+        run: Where metrics and resumable state go.
+        training: Pictures to learn from.
+        probability: How often each is drawn.
+        validation: Pictures that decide when to stop.
+        report: Gets one line an epoch for the person who watches.
+    """
+    trainer = Trainer(config)
+    trainer.restore(run.state)
+    progress, best = trainer.progress, run.state / "best.weights.h5"
+    while progress.epoch < config.fit.epochs and progress.epochs_without_gain < config.fit.patience:
+        start = time.perf_counter()
+        loss = trainer.run_epoch(training, probability)
+        scores = validate(trainer.average, validation, config)
+        better = scores["score"] > progress.best_score
+        progress.epochs_without_gain = 0 if better else progress.epochs_without_gain + 1
+        if better:
+            progress.best_score = scores["score"]
+            _save_weights(trainer.average, best)
+        trainer.save(run.state)
+        seconds = time.perf_counter() - start
+        run.log({"epoch": progress.epoch, "loss": loss, **scores, "seconds": seconds})
+        report(_line(progress, config.fit.epochs, loss, scores["score"], seconds))
+    trainer.average.load_weights(best)
+    return trainer.average
+
+
+def validate(network: keras.Model, pictures: Pictures, config: SegmentationConfig) -> dict[str, float]:
+    """Mean PQ and Dice over fixed crops (four corners of each picture), at the default thresholds.
+
+    Returns:
+        `pq`, `dice` and `score`: the mean of the datasets' mean PQ, so that a large set does not drown a small.
+    """
+    decoder = Decoder(head=config.network.head)
+    rows: dict[str, list[tuple[float, float]]] = {}
+    for number, sample in enumerate(pictures.samples):
+        image, maps = pictures[number]
+        labels = sample.read_labels()
+        for corner in _corners(image.shape[:2], config.fit.crop_px):
+            tile = standardise(image[corner].astype(np.float32) / 255, config.preprocessing)
+            padded, size = _pad(tile, config.network.stride_px)
+            logits = ops.convert_to_numpy(network.predict_on_batch(padded[None]))[0]
+            probability = 1 / (1 + np.exp(-logits[: size[0], : size[1]].astype(np.float32)))
+            scores = segmentation_scores(labels[corner], decode_cells(probability, decoder))
+            rows.setdefault(sample.dataset, []).append((scores["pq"], scores["dice"]))
+    means = np.array([np.nanmean(values, axis=0) for values in rows.values()])
+    return {
+        "pq": float(means[:, 0].mean()),
+        "dice": float(means[:, 1].mean()),
+        "score": float(means[:, 0].mean()),
+    }
+
+
+def _corners(shape: tuple[int, int], side: int) -> list[tuple[slice, slice]]:
+    starts = [sorted({0, max(0, length - side)}) for length in shape]
+    return [(slice(y, y + side), slice(x, x + side)) for y in starts[0] for x in starts[1]]
+
+
+def _pad(tile: np.ndarray, stride_px: int) -> tuple[np.ndarray, tuple[int, int]]:
+    height, width = tile.shape[:2]
+    missing = [(0, -height % stride_px), (0, -width % stride_px), (0, 0)]
+    return np.pad(tile, missing, mode="reflect"), (height, width)
+
+
+def _line(progress: Progress, epochs: int, loss: float, score: float, seconds: float) -> str:
+    left = (epochs - progress.epoch) * seconds / 60
+    mark = "  best so far" if progress.epochs_without_gain == 0 else ""
+    return (
+        f"epoch {progress.epoch}/{epochs}  loss {loss:.4f}  PQ {score:.4f}  at most {left:.0f} min left{mark}"
+    )
+
+
+def _save_weights(network: keras.Model, file: Path) -> None:
+    temporary = file.with_name("best.tmp.weights.h5")
+    network.save_weights(temporary)
+    os.replace(temporary, file)
+
+
+def _assign(variables, tensors: dict[str, np.ndarray], name: str) -> None:
+    for i, variable in enumerate(variables):
+        variable.assign(tensors[f"{name}.{i}"].reshape(variable.shape))
+
+
+def _metadata(file: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as content:
+        return content.metadata()
