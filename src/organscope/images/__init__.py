@@ -1,0 +1,10 @@
+"""Open any microscope image lazily; write label images, tables and GeoJSON."""
+
+from organscope.images.atomic import atomic_path
+from organscope.images.files import image_files
+from organscope.images.image import Image
+from organscope.images.labels import read_labels, write_labels
+from organscope.images.opening import open_image
+from organscope.images.source import Level
+
+__all__ = ["Image", "Level", "atomic_path", "image_files", "open_image", "read_labels", "write_labels"]

@@ -1,0 +1,88 @@
+"""Find the images that a person names: files, and folders of files."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from organscope.errors import ImageReadError, UsageError
+
+ZARR_SUFFIX = ".zarr"
+SUFFIXES = frozenset(
+    (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".png", ".jpg", ".jpeg", ".bmp")
+    + (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide")
+)
+
+
+def image_files(inputs: Iterable[str | Path]) -> list[tuple[Path, str]]:
+    """Every image of the inputs with the relative path, without suffix, that its outputs get.
+
+    Folders are searched recursively, in order of name; hidden files and folders are left out, a folder that
+    is reached twice through symbolic links is searched once, an OME-Zarr folder is one image.
+
+    Args:
+        inputs: Files (whatever their suffix) and folders (searched for `SUFFIXES`).
+
+    Returns:
+        Pairs of path and output stem: the stem of a named file, or the path below the named folder.
+
+    Raises:
+        UsageError: An input does not exist, a folder holds no image, or two images have one output stem.
+    """
+    found: dict[str, Path] = {}
+    for source in map(Path, inputs):
+        for path, stem in _images_of(source):
+            if stem in found and not _same_file(found[stem], path):
+                raise UsageError(
+                    f"Two inputs would write to one target '{stem}': {found[stem]} and {path}. "
+                    "Rename one, or give them to two runs with different output folders."
+                )
+            found.setdefault(stem, path)
+    return [(path, stem) for stem, path in found.items()]
+
+
+def _images_of(source: Path) -> list[tuple[Path, str]]:
+    if not source.is_dir() or is_zarr(source):
+        if not os.path.lexists(source):
+            raise UsageError(f"Expected a file or a folder, found nothing at {source}. Check the name.")
+        return [(source, _stem(source.name))]
+    images = list(_walk(source, source, set()))
+    if not images:
+        raise UsageError(
+            f"Expected images below the folder {source}, found none. "
+            f"Looked for: {', '.join(sorted(SUFFIXES))} and folders ending in {ZARR_SUFFIX}."
+        )
+    return images
+
+
+def _walk(folder: Path, root: Path, seen: set[Path]) -> Iterator[tuple[Path, str]]:
+    real = folder.resolve()
+    if real in seen:
+        return
+    seen.add(real)
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise ImageReadError(f"Expected to list the folder {folder}, found: {error.strerror}.") from error
+    for path in entries:
+        if path.name.startswith("."):
+            continue
+        if is_zarr(path) or (path.suffix.lower() in SUFFIXES and path.is_file()):
+            below = PurePosixPath(path.relative_to(root).as_posix())
+            yield path, str(below.with_name(_stem(path.name)))
+        elif path.is_dir():
+            yield from _walk(path, root, seen)
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a path is a folder that is one OME-Zarr image."""
+    return path.suffix.lower() == ZARR_SUFFIX and path.is_dir()
+
+
+def _stem(name: str) -> str:
+    # "slide.ome.tif" and "slide.ome.zarr" are the slide, not "slide.ome".
+    stem = Path(name).stem
+    return stem[: -len(".ome")] if stem.lower().endswith(".ome") and len(stem) > len(".ome") else stem
+
+
+def _same_file(first: Path, second: Path) -> bool:
+    return first.resolve() == second.resolve()

@@ -1,0 +1,119 @@
+"""An image of any format, read by region."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Num
+
+from organscope.errors import ShapeError
+from organscope.images.source import Level, Source
+
+
+class Image:
+    """A microscope image that is read region by region; made by `open_image`.
+
+    Arrays are y x c in the pixel type of the file, native byte order, with at least one channel.
+
+    Attributes:
+        path: The file or folder.
+        levels: Resolutions, full one first; at least one.
+        um_per_px: Side of a level-0 pixel in micrometres, None where unknown.
+        value_range: What black and white are: the full range of the integer type or of the bits that the file
+            says are used; (0, 1) for floats. Never derived from the pixels.
+        n_channels: 1 where a channel was chosen.
+    """
+
+    def __init__(self, path: Path, source: Source, options: dict[str, Any]) -> None:
+        self.path = path
+        self.levels: tuple[Level, ...] = source.levels
+        self.dtype: np.dtype = source.dtype
+        self.value_range = source.value_range
+        self._source = source
+        self._options = options
+        self._channel: int | None = options["channel"]
+        given = options["um_per_px"]
+        self.um_per_px: float | None = source.um_per_px if given is None else float(given)
+        self.n_channels = source.n_channels if self._channel is None else 1
+
+    @property
+    def name(self) -> str:
+        """File name with its suffix."""
+        return self.path.name
+
+    @property
+    def height_px(self) -> int:
+        """Rows at full resolution."""
+        return self.levels[0].height_px
+
+    @property
+    def width_px(self) -> int:
+        """Columns at full resolution."""
+        return self.levels[0].width_px
+
+    def read(
+        self, y_px: int, x_px: int, height_px: int, width_px: int, *, level: int = 0
+    ) -> Num[np.ndarray, "y x c"]:
+        """Pixels of one region.
+
+        Args:
+            y_px: First row, in pixels of the level.
+            x_px: First column, in pixels of the level.
+            height_px: Rows, at least 1.
+            width_px: Columns, at least 1.
+            level: Index into `levels`.
+
+        Raises:
+            ShapeError: There is no such level, or the region is empty or leaves it.
+            ImageReadError: The file is damaged there.
+        """
+        self._require_inside(y_px, x_px, height_px, width_px, level)
+        pixels = self._source.read(level, y_px, x_px, height_px, width_px)
+        return pixels if self._channel is None else pixels[:, :, self._channel, None]
+
+    def read_whole(self, level: int = 0) -> Num[np.ndarray, "y x c"]:
+        """All pixels of one level.
+
+        Raises:
+            ShapeError: There is no such level.
+            ImageReadError: The file is damaged.
+        """
+        self._require_inside(0, 0, 1, 1, level)
+        return self.read(0, 0, self.levels[level].height_px, self.levels[level].width_px, level=level)
+
+    def close(self) -> None:
+        """Release the file; reading afterwards is an error of the caller."""
+        self._source.close()
+
+    def _require_inside(self, y: int, x: int, height: int, width: int, level: int) -> None:
+        if not 0 <= level < len(self.levels):
+            raise ShapeError(
+                f"Expected a level from 0 to {len(self.levels) - 1} of {self.path}, found {level}."
+            )
+        size = self.levels[level]
+        inside = y >= 0 and x >= 0 and y + height <= size.height_px and x + width <= size.width_px
+        if height < 1 or width < 1 or not inside:
+            raise ShapeError(
+                f"Expected a region inside {size.height_px} x {size.width_px} px of {self.path} (level {level}), "
+                f"found {height} x {width} px at row {y}, column {x}. Clip the region to the image."
+            )
+
+    def __enter__(self) -> "Image":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_source"):
+            self.close()
+
+    def __reduce__(self) -> tuple:
+        # Open files do not travel between processes; the other process opens the file again.
+        from organscope.images.opening import reopen_image
+
+        return reopen_image, (self.path, self._options)
+
+    def __repr__(self) -> str:
+        size = f"{self.height_px} x {self.width_px} px, {self.n_channels} x {self.dtype}"
+        return f"Image({str(self.path)!r}, {size}, {len(self.levels)} level(s), {self.um_per_px} um/px)"

@@ -1,0 +1,89 @@
+"""Label images: 0 is background, every other value is one cell."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from jaxtyping import Int32, Num
+
+from organscope.errors import AnnotationError, ImageReadError
+from organscope.images.atomic import atomic_path
+from organscope.images.opening import open_image
+
+TILE_PX = 512
+
+
+def write_labels(path: str | Path, labels: Int32[np.ndarray, "y x"], um_per_px: float | None = None) -> None:
+    """Write a label image as a tiled, deflated TIFF (int32), which QuPath, Fiji and tifffile read.
+
+    Args:
+        path: The file; its folder exists.
+        labels: 0 for background, then one value a cell.
+        um_per_px: Kept in the resolution tags where known.
+
+    Raises:
+        OutputError: The folder is not writable or the disk is full.
+    """
+    resolution = None if um_per_px is None else (1e4 / um_per_px, 1e4 / um_per_px)
+    with atomic_path(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            labels,
+            tile=(TILE_PX, TILE_PX),
+            compression="zlib",
+            predictor=True,
+            photometric="minisblack",
+            resolution=resolution,
+            resolutionunit="CENTIMETER" if resolution else None,
+            metadata=None,
+        )
+
+
+def read_labels(path: str | Path) -> Int32[np.ndarray, "y x"]:
+    """Read a label image: TIFF, PNG or .npy with one channel of whole numbers.
+
+    Raises:
+        AnnotationError: The file is unreadable, is in colour, or has values that are no cell numbers.
+    """
+    path = Path(path)
+    values = _read_npy(path) if path.suffix.lower() == ".npy" else _read_image(path)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.ndim != 2:
+        raise AnnotationError(
+            f"Expected a label image with one number a pixel, found {values.shape[-1]} channels in {path}. "
+            "Export cell numbers, not colours."
+        )
+    _require_cell_numbers(path, values)
+    return values.astype(np.int32)
+
+
+def _read_image(path: Path) -> Num[np.ndarray, "y x c"]:
+    try:
+        with open_image(path) as image:
+            return image.read_whole()
+    except ImageReadError as error:
+        raise AnnotationError(f"The labels cannot be read. {error}") from error
+
+
+def _read_npy(path: Path) -> Num[np.ndarray, "..."]:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise AnnotationError(
+            f"Expected a label array, found that {path} cannot be read ({error})."
+        ) from error
+
+
+def _require_cell_numbers(path: Path, values: Num[np.ndarray, "y x"]) -> None:
+    if values.size == 0:
+        raise AnnotationError(f"Expected a label image with pixels, found none in {path}.")
+    low, high = values.min(), values.max()
+    whole = values.dtype.kind in "bui" or (
+        np.isfinite([low, high]).all() and (values == np.rint(values)).all()
+    )
+    if not whole or low < 0 or high > np.iinfo(np.int32).max:
+        raise AnnotationError(
+            f"Expected whole cell numbers from 0 to {np.iinfo(np.int32).max}, found values from {low} to {high} "
+            f"({values.dtype}) in {path}. Export a label image, not probabilities."
+        )

@@ -1,0 +1,102 @@
+"""Open an image with the reader that its content asks for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from organscope.errors import ImageReadError, UsageError
+from organscope.images.image import Image
+from organscope.images.raster import RasterSource, is_raster
+from organscope.images.source import DEFAULT_MAX_PIXELS, Source
+from organscope.images.tiff import TiffSource, is_tiff
+
+HEAD_BYTES = 512
+
+
+def _open_raster(path: Path, max_pixels: int) -> Source:
+    return RasterSource(path, max_pixels)
+
+
+def _open_tiff(path: Path, max_pixels: int) -> Source:
+    return TiffSource(path, max_pixels)
+
+
+#: Asked in this order: does the path with these first bytes belong to the reader, and how it is opened.
+READERS: tuple[tuple[Callable[[Path, bytes], bool], Callable[[Path, int], Source]], ...] = (
+    (is_tiff, _open_tiff),
+    (is_raster, _open_raster),
+)
+
+
+def open_image(
+    source: str | Path,
+    *,
+    um_per_px: float | None = None,
+    channel: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Image:
+    """Open a microscope image; pixels are read later, by region.
+
+    The format is found from the content. Of a z-stack or time series the first plane is read.
+
+    Args:
+        source: TIFF, PNG, JPEG or a whole-slide file, or the folder of an OME-Zarr image.
+        um_per_px: Pixel size of level 0 in micrometres; replaces what the file says.
+        channel: Read only this channel, counted from 0.
+        max_pixels: Refuse larger images (height x width) where the format must be decoded as a whole.
+
+    Raises:
+        ImageReadError: The file is missing, empty, truncated, no image, or too large to decode as a whole.
+        UsageError: The channel or the pixel size is impossible.
+    """
+    path = Path(source)
+    if um_per_px is not None and not um_per_px > 0:
+        raise UsageError(f"Expected a pixel size above 0 um, found {um_per_px}.")
+    opened = _open_source(path, max_pixels)
+    try:
+        _require_usable(path, opened, channel)
+    except Exception:
+        opened.close()
+        raise
+    return Image(path, opened, {"um_per_px": um_per_px, "channel": channel, "max_pixels": max_pixels})
+
+
+def reopen_image(path: Path, options: dict[str, Any]) -> Image:
+    """Open an image again, as pickling needs it."""
+    return open_image(path, **options)
+
+
+def _open_source(path: Path, max_pixels: int) -> Source:
+    head = _first_bytes(path)
+    for recognises, open_source in READERS:
+        if recognises(path, head):
+            return open_source(path, max_pixels)
+    raise ImageReadError(
+        f"Expected an image, found that the content of {path} is no format known here. "
+        "Export it as TIFF, OME-TIFF, OME-Zarr, PNG or JPEG."
+    )
+
+
+def _first_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        return b""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise ImageReadError(f"Expected an image at {path}, found: {error.strerror or error}.") from error
+    if not head:
+        raise ImageReadError(
+            f"Expected an image, found that {path} is empty (0 bytes). Copy or export it again."
+        )
+    return head
+
+
+def _require_usable(path: Path, source: Source, channel: int | None) -> None:
+    level = source.levels[0]
+    if level.height_px < 1 or level.width_px < 1 or source.n_channels < 1:
+        raise ImageReadError(
+            f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. Export it again."
+        )
+    if channel is not None and not 0 <= channel < source.n_channels:
+        raise UsageError(f"Expected a channel from 0 to {source.n_channels - 1} of {path}, found {channel}.")

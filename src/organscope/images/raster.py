@@ -1,0 +1,129 @@
+"""PNG, JPEG and BMP, which are decoded as a whole on the first read and kept."""
+
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from jaxtyping import Num
+from PIL import BmpImagePlugin, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin
+
+from organscope.errors import ImageReadError
+from organscope.images.source import Level, dtype_range, plausible_um_per_px
+
+#: First bytes -> reader. The plug-ins are called directly: the size guard of `PIL.Image.open` is a global
+#: switch of the process, and ours is asked before anything is decoded.
+PLUGINS = {
+    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
+    b"BM": BmpImagePlugin.BmpImageFile,
+}
+#: Modes that keep their values; every other mode is converted to one of them.
+MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I;16": 1}
+#: PNG colour type (byte 25 of the file) -> channels, where a sample has 16 bits (byte 24).
+PNG_16_BIT_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+UM_PER_INCH = 25_400.0
+EXIF_ORIENTATION = 274
+
+
+def is_raster(path: Path, head: bytes) -> bool:
+    """Whether the first bytes are those of a PNG, JPEG or BMP file."""
+    return head.startswith(tuple(PLUGINS))
+
+
+class RasterSource:
+    """A PNG, JPEG or BMP file.
+
+    Palettes and CMYK become RGB, one bit becomes 0 and 255; alpha is kept as the last channel. The EXIF
+    orientation is applied, so that pixels lie as viewers show them.
+    """
+
+    def __init__(self, path: Path, max_pixels: int) -> None:
+        self._path = path
+        self._pixels: np.ndarray | None = None
+        with _parse(path) as image:
+            width, height = image.size
+            _require_size(path, height, width, max_pixels)
+            if image.getexif().get(EXIF_ORIENTATION, 1) >= 5:
+                width, height = height, width
+            self.um_per_px = _um_per_px(image)
+            self._mode = _kept_mode(image)
+        self._channels_16_bit = _channels_of_16_bit_png(path)
+        self.n_channels = self._channels_16_bit or MODE_CHANNELS[self._mode]
+        self.dtype = np.dtype(np.uint16 if self._channels_16_bit else np.uint8)
+        self.value_range = dtype_range(self.dtype)
+        self.levels = (Level(height, width, 1.0),)
+
+    def read(
+        self, level: int, y_px: int, x_px: int, height_px: int, width_px: int
+    ) -> Num[np.ndarray, "y x c"]:
+        """A copy of a region of the decoded image."""
+        if self._pixels is None:
+            self._pixels = self._decode()
+        return self._pixels[y_px : y_px + height_px, x_px : x_px + width_px].copy()
+
+    def close(self) -> None:
+        """Let the decoded pixels go."""
+        self._pixels = None
+
+    def _decode(self) -> Num[np.ndarray, "y x c"]:
+        try:
+            # Pillow reduces 16-bit colour to 8 bits without a word.
+            pixels = _decode_16_bit_png(self._path) if self._channels_16_bit else self._decode_8_bit()
+        except (OSError, SyntaxError, ValueError, RuntimeError) as error:
+            raise _damaged(self._path, error) from error
+        return pixels.reshape(self.levels[0].height_px, self.levels[0].width_px, self.n_channels)
+
+    def _decode_8_bit(self) -> Num[np.ndarray, "..."]:
+        with _parse(self._path) as image:
+            image.load()
+            return np.asarray(ImageOps.exif_transpose(image).convert(self._mode))
+
+
+def _parse(path: Path) -> ImageFile.ImageFile:
+    with path.open("rb") as file:
+        magic = file.read(8)
+    plugin = next(plugin for start, plugin in PLUGINS.items() if magic.startswith(start))
+    try:
+        return plugin(path)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ImageReadError:
+    return ImageReadError(
+        f"Expected a whole image, found that {path} is truncated or damaged ({error}). Copy or export it again."
+    )
+
+
+def _require_size(path: Path, height: int, width: int, max_pixels: int) -> None:
+    if height * width > max_pixels:
+        raise ImageReadError(
+            f"Expected at most {max_pixels / 1e6:.0f} megapixels, found {height} x {width} px "
+            f"({height * width / 1e6:.0f} megapixels) in {path}, a format that must be decoded as a whole. "
+            "Convert it to a tiled TIFF, which is read by region, or allow more with --max-pixels."
+        )
+
+
+def _kept_mode(image: ImageFile.ImageFile) -> str:
+    if image.mode in MODE_CHANNELS:
+        return image.mode
+    if image.mode == "1":
+        return "L"
+    return "RGBA" if "transparency" in image.info else "RGB"
+
+
+def _channels_of_16_bit_png(path: Path) -> int:
+    with path.open("rb") as file:
+        head = file.read(26)
+    if not head.startswith(b"\x89PNG") or head[24] != 16:
+        return 0
+    return PNG_16_BIT_CHANNELS[head[25]]
+
+
+def _decode_16_bit_png(path: Path) -> Num[np.ndarray, "..."]:
+    return imagecodecs.png_decode(path.read_bytes())
+
+
+def _um_per_px(image: ImageFile.ImageFile) -> float | None:
+    dots_per_inch = image.info.get("dpi", (0, 0))[0]
+    return plausible_um_per_px(UM_PER_INCH / dots_per_inch) if dots_per_inch else None

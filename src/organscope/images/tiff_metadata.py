@@ -1,0 +1,113 @@
+"""What a TIFF file says of its pixel size and of its black and white."""
+
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from organscope.images.source import dtype_range, plausible_um_per_px
+
+#: Unit as ImageJ and OME write it -> micrometres.
+UM_PER_UNIT = {
+    "pm": 1e-6,
+    "å": 1e-4,
+    "nm": 1e-3,
+    "um": 1.0,
+    "µm": 1.0,
+    "μm": 1.0,
+    "\\u00b5m": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+    "inch": 25_400.0,
+}
+#: Value of the ResolutionUnit tag -> micrometres.
+UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}
+APERIO_MPP = re.compile(r"\bMPP\s*=\s*([0-9.]+)")
+
+
+def read_um_per_px(file: tifffile.TiffFile) -> float | None:
+    """Pixel size from OME-XML, Aperio, ImageJ or the resolution tags, in this order; None where implausible."""
+    for value in _stated_um_per_px(file):
+        plausible = plausible_um_per_px(value)
+        if plausible is not None:
+            return plausible
+    return None
+
+
+def read_value_range(file: tifffile.TiffFile, dtype: np.dtype) -> tuple[float, float]:
+    """Black and white: from the bits that the file says are used, else from the pixel type.
+
+    A MaxSampleValue that is no whole number of bits is the brightest pixel of some image, not the white of the
+    camera, and is ignored.
+    """
+    low, high = dtype_range(dtype)
+    if not np.issubdtype(dtype, np.integer):
+        return _float_range(file) or (low, high)
+    for white in _stated_white(file):
+        if 0 < white < high:
+            return low, float(white)
+    return low, high
+
+
+def _stated_um_per_px(file: tifffile.TiffFile) -> Iterator[float | None]:
+    page = file.pages.first
+    ome = _ome_pixels(file)
+    if ome is not None and "PhysicalSizeX" in ome:
+        unit = UM_PER_UNIT.get(ome.get("PhysicalSizeXUnit", "µm").lower())
+        yield _number(ome["PhysicalSizeX"]) * unit if unit else None
+    aperio = APERIO_MPP.search(page.description)
+    if aperio:
+        yield _number(aperio[1])
+    per_unit = _pixels_per_unit(page)
+    if file.is_imagej:
+        unit = UM_PER_UNIT.get(str(file.imagej_metadata.get("unit", "")).lower())
+    else:
+        unit = UM_PER_RESOLUTION_UNIT.get(int(page.tags.valueof("ResolutionUnit", 1)))
+    yield unit / per_unit if unit and per_unit else None
+
+
+def _stated_white(file: tifffile.TiffFile) -> Iterator[int]:
+    page = file.pages.first
+    ome = _ome_pixels(file)
+    if ome is not None and ome.get("SignificantBits", "").isdigit():
+        yield 2 ** int(ome["SignificantBits"]) - 1
+    yield 2**page.bitspersample - 1
+    stated = np.max(page.tags.valueof("MaxSampleValue", 0))
+    if stated >= 255 and (int(stated) + 1).bit_count() == 1:
+        yield int(stated)
+
+
+def _float_range(file: tifffile.TiffFile) -> tuple[float, float] | None:
+    tags = file.pages.first.tags
+    low, high = np.min(tags.valueof("SMinSampleValue", 0)), np.max(tags.valueof("SMaxSampleValue", 0))
+    return (float(low), float(high)) if np.isfinite([low, high]).all() and high > low else None
+
+
+def _pixels_per_unit(page: tifffile.TiffPage) -> float:
+    numerator, denominator = page.tags.valueof("XResolution", (0, 1))
+    return numerator / denominator if denominator else 0.0
+
+
+def _ome_pixels(file: tifffile.TiffFile) -> dict[str, str] | None:
+    """Attributes of the first Pixels element of the OME-XML."""
+    if not file.is_ome:
+        return None
+    try:
+        root = ElementTree.fromstring(file.ome_metadata)
+    except ElementTree.ParseError:
+        return None
+    pixels = root.find(".//{*}Pixels")
+    return None if pixels is None else dict(pixels.attrib)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
