@@ -1,0 +1,151 @@
+"""What a person may choose about the training of an organ classifier."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from organscope.ops.preprocess import Preprocessing
+from organscope.train.settings import BundleSettings, DataSettings, Settings
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class NetworkConfig(Settings):
+    """The backbone and how it is built.
+
+    Attributes:
+        backbone: Name of any timm model.
+        pretrained: Start from the weights that timm publishes; needs internet.
+        drop_rate: Dropout before the head.
+        drop_path_rate: Stochastic depth.
+        arguments: Further arguments of the timm model, for instance `channels = [32, 64, 128, 256]`, which makes
+            a ResNet half as wide.
+    """
+
+    backbone: str = "resnet18"
+    pretrained: bool = False
+    drop_rate: float = Field(0.0, ge=0, lt=1)
+    drop_path_rate: float = Field(0.0, ge=0, lt=1)
+    arguments: dict[str, Any] = {}
+
+
+class FieldConfig(Settings):
+    """What the network sees of an image.
+
+    Attributes:
+        field_px: Side of the square that is cut from the image, in pixels of the image.
+        input_px: Side that the square is resized to for the network.
+    """
+
+    field_px: int = Field(512, ge=32)
+    input_px: int = Field(256, ge=32)
+
+
+class AugmentationConfig(Settings):
+    """How a training field is changed each time it is shown. A strength of 0 switches a change off.
+
+    Attributes:
+        crop: Side of the random crop as a share of the field; rounded to a multiple of 32 px.
+        flip: Mirror and turn by multiples of 90 degrees.
+        rotation_deg: Largest further turn.
+        scale: Magnification is drawn between 1 / (1 + scale) and 1 + scale.
+        stain: Strength in haematoxylin-eosin-DAB space (Tellez et al. 2019).
+        brightness: Largest shift, of a range of 1.
+        contrast: Contrast is multiplied by 1 - contrast to 1 + contrast.
+        saturation: Colour is multiplied by 1 - saturation to 1 + saturation.
+        hue_deg: Largest turn of the hue.
+        gray: Share of the fields that lose their colour and get a random brightness and contrast.
+        noise: Largest standard deviation of pixel noise, of a range of 1.
+        mix: Share of the batches in which pairs of fields are mixed.
+        cutmix: Share of the mixed batches that paste a rectangle (CutMix); the others are blended (mixup).
+        mixup_alpha: Parameter of the Beta distribution that blends.
+    """
+
+    crop: float = Field(0.75, gt=0, le=1)
+    flip: bool = True
+    rotation_deg: float = Field(20.0, ge=0, le=180)
+    scale: float = Field(0.2, ge=0, le=2)
+    stain: Share = 0.1
+    brightness: Share = 0.08
+    contrast: Share = 0.15
+    saturation: Share = 0.2
+    hue_deg: float = Field(8.0, ge=0, le=180)
+    gray: Share = 0.15
+    noise: Share = 0.02
+    mix: Share = 0.5
+    cutmix: Share = 0.5
+    mixup_alpha: float = Field(0.3, gt=0)
+
+
+class LossConfig(Settings):
+    """What a wrong organ costs while training.
+
+    Attributes:
+        kind: `plain` cross-entropy; `class_weighted` by inverse frequency; `focal` (Lin et al. 2017);
+            `logit_adjusted` by class frequency (Menon et al. 2021).
+        label_smoothing: Share of the target that is spread over all organs.
+        focus: Exponent of the focal loss.
+        adjustment: Strength of the logit adjustment.
+        positive_class: Organ whose misses weigh more.
+        positive_weight: How much more.
+    """
+
+    kind: Literal["plain", "class_weighted", "focal", "logit_adjusted"] = "plain"
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    focus: float = Field(2.0, ge=0)
+    adjustment: float = Field(1.0, ge=0)
+    positive_class: str | None = None
+    positive_weight: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _weight_needs_class(self) -> Self:
+        if self.positive_weight != 1.0 and self.positive_class is None:
+            raise ValueError("positive_weight is set without positive_class: name the organ it belongs to")
+        return self
+
+
+class FitConfig(Settings):
+    """How long and how fast the network learns.
+
+    Attributes:
+        epochs: Most passes over the training pictures; the learning rate falls to 0 over them.
+        max_minutes: Stop after the epoch in which this time is reached; not limited when absent.
+        patience: Stop after so many epochs without a better `monitor`.
+        monitor: What "better" means on the inner validation pictures: `nll` or `balanced_accuracy`.
+        batch: Pictures in one step.
+        learning_rate: Highest, of AdamW.
+        weight_decay: Of AdamW, on weights of two or more dimensions.
+        warm_up_epochs: The learning rate rises from 0 over them.
+        clip_norm: Longest gradient.
+        ema_decay: Of the moving average of the weights, which is what is validated and shipped.
+        precision: `bf16` computes the forward pass in bfloat16; the weights stay float32.
+        cache_mb: Memory for pictures that are kept decoded; the others are read again each time.
+        seed: Of weights, order and augmentation.
+    """
+
+    epochs: int = Field(200, ge=1)
+    max_minutes: float | None = Field(None, gt=0)
+    patience: int = Field(60, ge=1)
+    monitor: Literal["nll", "balanced_accuracy"] = "nll"
+    batch: int = Field(32, ge=2)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warm_up_epochs: int = Field(5, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.99, ge=0, lt=1)
+    precision: Literal["bf16", "fp32"] = "bf16"
+    cache_mb: int = Field(1024, ge=0)
+    seed: int = 0
+
+
+class ClassificationConfig(Settings):
+    """The whole configuration of `organscope train classification`."""
+
+    data: DataSettings
+    bundle: BundleSettings
+    network: NetworkConfig = NetworkConfig()
+    field: FieldConfig = FieldConfig()
+    preprocessing: Preprocessing = Preprocessing(intensity="full_range")
+    augmentation: AugmentationConfig = AugmentationConfig()
+    loss: LossConfig = LossConfig()
+    fit: FitConfig = FitConfig()

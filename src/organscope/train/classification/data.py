@@ -1,0 +1,201 @@
+"""Training pictures: decoded once where memory allows, cut into fields at the network's scale, drawn in batches."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64, UInt8
+from torch import Tensor
+
+from organscope.dataset.index import Sample
+from organscope.images import Image
+from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, to_rgb
+from organscope.ops.resize import resize_field
+from organscope.ops.tiles import mirror_indices
+from organscope.train.classification.config import FieldConfig
+
+#: Decoding releases the interpreter, so a few threads fill the cache faster.
+DECODING_THREADS = 4
+
+
+@dataclass
+class _Picture:
+    """What is known of a picture after its first reading; `pixels` only while the cache has room."""
+
+    height_px: int
+    width_px: int
+    intensity: tuple[float, float]
+    pixels: UInt8[np.ndarray, "y x 3"] | None
+
+
+class Pictures:
+    """Samples as square fields of `field_px`, scaled to [0, 255] and resized to `input_px`.
+
+    A picture is kept decoded, at the network's scale, until `cache_mb` is used up; beyond that only the asked
+    region is read each time. A picture smaller than a field is mirrored at its edges.
+
+    Attributes:
+        samples: In order.
+        n_cached: Pictures that are kept in memory.
+    """
+
+    def __init__(
+        self, samples: list[Sample], field: FieldConfig, preprocessing: Preprocessing, cache_mb: float
+    ) -> None:
+        self.samples = samples
+        self._field = field
+        self._preprocessing = preprocessing
+        self._free_bytes = cache_mb * 2**20
+        with ThreadPoolExecutor(DECODING_THREADS) as threads:
+            self._pictures = [self._keep(picture) for picture in threads.map(self._read, samples)]
+        self.n_cached = sum(picture.pixels is not None for picture in self._pictures)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def random_field(self, number: int, random: np.random.Generator) -> UInt8[np.ndarray, "input input 3"]:
+        """One field of a picture, anywhere in it."""
+        picture = self._pictures[number]
+        room_y = max(0, picture.height_px - self._field.field_px)
+        room_x = max(0, picture.width_px - self._field.field_px)
+        return self._cut(number, random.integers(room_y + 1), random.integers(room_x + 1))
+
+    def fields(self, number: int) -> UInt8[np.ndarray, "n input input 3"]:
+        """All fields of a picture on an even grid that covers it."""
+        picture = self._pictures[number]
+        rows = field_starts(picture.height_px, self._field.field_px)
+        columns = field_starts(picture.width_px, self._field.field_px)
+        return np.stack([self._cut(number, y, x) for y in rows for x in columns])
+
+    def _read(self, sample: Sample) -> _Picture:
+        side = self._field.field_px
+        with sample.open() as image:
+            height, width = image.height_px, image.width_px
+            pixels = to_rgb(image.read_whole())
+            intensity = intensity_range(pixels, self._preprocessing, image.value_range)
+        pixels = _to_bytes(_mirrored(pixels, max(side, height), max(side, width)), intensity)
+        scale = self._field.input_px / side
+        resized = resize_field(pixels, round(pixels.shape[0] * scale), round(pixels.shape[1] * scale))
+        return _Picture(height, width, intensity, resized)
+
+    def _keep(self, picture: _Picture) -> _Picture:
+        if picture.pixels.nbytes > self._free_bytes:
+            picture.pixels = None
+        else:
+            self._free_bytes -= picture.pixels.nbytes
+        return picture
+
+    def _cut(self, number: int, y_px: int, x_px: int) -> UInt8[np.ndarray, "input input 3"]:
+        picture, side, input_px = self._pictures[number], self._field.field_px, self._field.input_px
+        if picture.pixels is None:
+            with self.samples[number].open() as image:
+                region = _read_region(image, y_px, x_px, side)
+            return resize_field(_to_bytes(_mirrored(to_rgb(region), side, side), picture.intensity), input_px, input_px)
+        scale = input_px / side
+        y = min(round(y_px * scale), picture.pixels.shape[0] - input_px)
+        x = min(round(x_px * scale), picture.pixels.shape[1] - input_px)
+        return picture.pixels[y : y + input_px, x : x + input_px]
+
+
+class TrainingBatches:
+    """The batches of one epoch: an order and fields that follow from the seed and the epoch alone.
+
+    Yields:
+        Fields (uint8 n 3 y x) and numbers of organs (int64 n), always full batches.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        organs: Int64[np.ndarray, " picture"],
+        probability: Float64[np.ndarray, " picture"],
+        batch: int,
+        seed: tuple[int, ...],
+    ) -> None:
+        self._pictures = pictures
+        self._organs = organs
+        self._random = np.random.default_rng(seed)
+        self._batch = batch
+        self._order = draw_pictures(probability, len(self) * batch, self._random)
+
+    def __len__(self) -> int:
+        return steps_per_epoch(len(self._pictures), self._batch)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for numbers in self._order.reshape(-1, self._batch):
+            fields = np.stack([self._pictures.random_field(number, self._random) for number in numbers])
+            yield channels_first(fields), torch.from_numpy(self._organs[numbers])
+
+
+class ValidationBatches:
+    """Every field of every picture, in order.
+
+    Yields:
+        Fields (uint8 n 3 y x) and the number of the picture that each was cut from (int64 n).
+    """
+
+    def __init__(self, pictures: Pictures, batch: int) -> None:
+        self._pictures = pictures
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return -(-len(self._pictures) // self._batch)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for first in range(0, len(self._pictures), self._batch):
+            numbers = range(first, min(first + self._batch, len(self._pictures)))
+            fields = [self._pictures.fields(number) for number in numbers]
+            owners = np.repeat(np.array(numbers), [len(part) for part in fields])
+            yield channels_first(np.concatenate(fields)), torch.from_numpy(owners)
+
+
+def steps_per_epoch(n_pictures: int, batch: int) -> int:
+    """Steps in which about as many fields are drawn as there are pictures."""
+    return max(1, round(n_pictures / batch))
+
+
+def draw_pictures(
+    probability: Float64[np.ndarray, " picture"], n_draws: int, random: np.random.Generator
+) -> Int64[np.ndarray, " draw"]:
+    """Draw pictures by probability, in random order, each as often as is expected give or take one.
+
+    Systematic sampling (Madow 1949): evenly spaced points on the cumulated probabilities of the shuffled
+    pictures. Independent draws would leave a third of the pictures out of every epoch.
+    """
+    shuffled = random.permutation(len(probability))
+    cumulated = np.cumsum(probability[shuffled])
+    points = (np.arange(n_draws) + random.random()) / n_draws * cumulated[-1]
+    places = np.minimum(np.searchsorted(cumulated, points, side="right"), len(shuffled) - 1)
+    return random.permutation(shuffled[places])
+
+
+def field_starts(length_px: int, field_px: int) -> list[int]:
+    """First pixels of the fewest fields that cover an axis, evenly spread."""
+    count = -(-length_px // field_px)
+    if count == 1:
+        return [0]
+    return [round(place) for place in np.linspace(0, length_px - field_px, count)]
+
+
+def channels_first(fields: UInt8[np.ndarray, "n y x 3"]) -> Tensor:
+    """uint8 n 3 y x, still stored with the colours last (`torch.channels_last`)."""
+    return torch.from_numpy(np.ascontiguousarray(fields)).permute(0, 3, 1, 2)
+
+
+def _read_region(image: Image, y_px: int, x_px: int, side: int) -> np.ndarray:
+    return image.read(y_px, x_px, min(side, image.height_px - y_px), min(side, image.width_px - x_px))
+
+
+def _mirrored(pixels: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
+    """Mirror a picture at its far edges until it has the size."""
+    height, width = pixels.shape[:2]
+    if (height, width) == (height_px, width_px):
+        return pixels
+    return pixels[mirror_indices(0, height_px, height)][:, mirror_indices(0, width_px, width)]
+
+
+def _to_bytes(pixels: np.ndarray, intensity: tuple[float, float]) -> UInt8[np.ndarray, "y x 3"]:
+    """Scale to [0, 1] and round to 256 steps, which is what the cache keeps."""
+    return np.rint(scale_intensity(pixels, *intensity) * 255).astype(np.uint8)
