@@ -8,8 +8,7 @@ from organscope.errors import ImageReadError, UsageError
 
 ZARR_SUFFIX = ".zarr"
 SUFFIXES = frozenset(
-    (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".png", ".jpg", ".jpeg", ".bmp")
-    + (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide")
+    ".tif .tiff .btf .tf2 .tf8 .png .jpg .jpeg .bmp .svs .ndpi .mrxs .scn .bif .vms .vmu .svslide".split()  # noqa: SIM905
 )
 
 

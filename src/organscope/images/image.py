@@ -94,8 +94,9 @@ class Image:
         inside = y >= 0 and x >= 0 and y + height <= size.height_px and x + width <= size.width_px
         if height < 1 or width < 1 or not inside:
             raise ShapeError(
-                f"Expected a region inside {size.height_px} x {size.width_px} px of {self.path} (level {level}), "
-                f"found {height} x {width} px at row {y}, column {x}. Clip the region to the image."
+                f"Expected a region inside {size.height_px} x {size.width_px} px of {self.path} "
+                f"(level {level}), found {height} x {width} px at row {y}, column {x}. "
+                "Clip the region to the image."
             )
 
     def __enter__(self) -> "Image":

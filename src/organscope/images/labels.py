@@ -84,6 +84,6 @@ def _require_cell_numbers(path: Path, values: Num[np.ndarray, "y x"]) -> None:
     )
     if not whole or low < 0 or high > np.iinfo(np.int32).max:
         raise AnnotationError(
-            f"Expected whole cell numbers from 0 to {np.iinfo(np.int32).max}, found values from {low} to {high} "
-            f"({values.dtype}) in {path}. Export a label image, not probabilities."
+            f"Expected whole cell numbers from 0 to {np.iinfo(np.int32).max}, found values from {low} to "
+            f"{high} ({values.dtype}) in {path}. Export a label image, not probabilities."
         )

@@ -96,7 +96,8 @@ def _require_usable(path: Path, source: Source, channel: int | None) -> None:
     level = source.levels[0]
     if level.height_px < 1 or level.width_px < 1 or source.n_channels < 1:
         raise ImageReadError(
-            f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. Export it again."
+            f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. "
+            "Export it again."
         )
     if channel is not None and not 0 <= channel < source.n_channels:
         raise UsageError(f"Expected a channel from 0 to {source.n_channels - 1} of {path}, found {channel}.")

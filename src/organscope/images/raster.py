@@ -91,7 +91,8 @@ def _parse(path: Path) -> ImageFile.ImageFile:
 
 def _damaged(path: Path, error: Exception) -> ImageReadError:
     return ImageReadError(
-        f"Expected a whole image, found that {path} is truncated or damaged ({error}). Copy or export it again."
+        f"Expected a whole image, found that {path} is truncated or damaged ({error}). "
+        "Copy or export it again."
     )
 
 

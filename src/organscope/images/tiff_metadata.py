@@ -32,7 +32,7 @@ APERIO_MPP = re.compile(r"\bMPP\s*=\s*([0-9.]+)")
 
 
 def read_um_per_px(file: tifffile.TiffFile) -> float | None:
-    """Pixel size from OME-XML, Aperio, ImageJ or the resolution tags, in this order; None where implausible."""
+    """Pixel size from OME-XML, Aperio, ImageJ or resolution tags, in this order; None where implausible."""
     for value in _stated_um_per_px(file):
         plausible = plausible_um_per_px(value)
         if plausible is not None:
@@ -43,8 +43,8 @@ def read_um_per_px(file: tifffile.TiffFile) -> float | None:
 def read_value_range(file: tifffile.TiffFile, dtype: np.dtype) -> tuple[float, float]:
     """Black and white: from the bits that the file says are used, else from the pixel type.
 
-    A MaxSampleValue that is no whole number of bits is the brightest pixel of some image, not the white of the
-    camera, and is ignored.
+    A MaxSampleValue that is no whole number of bits is the brightest pixel of some image, not the white of
+    the camera, and is ignored.
     """
     low, high = dtype_range(dtype)
     if not np.issubdtype(dtype, np.integer):
