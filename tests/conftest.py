@@ -12,7 +12,7 @@ import organscope
 def checked_modules() -> list[str]:
     """The rooms of pure functions, without compiled kernels, which cannot be wrapped."""
     source = Path(organscope.__file__).parent
-    files = [file for room in ("ops", "metrics") for file in sorted((source / room).glob("*.py"))]
+    files = [file for room in ("ops", "metrics", "decide") for file in sorted((source / room).glob("*.py"))]
     kept = [file for file in files if file.stem != "__init__" and not file.stem.endswith("_kernels")]
     return [f"organscope.{file.parent.name}.{file.stem}" for file in kept]
 

@@ -4,9 +4,9 @@ The segmentation graph gives darkness as foreground probability, and a blurred c
 the classification graph looks at the mean colour. Both are small enough to think through by hand.
 """
 
+import hashlib
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from organscope.bundle import (
     load_bundle,
     write_bundle,
 )
-from organscope.decide import Policy, nearest_distance, unit_norm
+from organscope.decide import Policy, unit_norm
 from organscope.ops.instances import Decoder
 from organscope.ops.preprocess import Preprocessing
 
@@ -111,9 +111,7 @@ def classification_files(graph: bytes) -> dict[str, bytes]:
 def reference_features() -> np.ndarray:
     """Unit-norm mean colours of imagined training pictures: shades of red, green and blue, float32 12 x 3."""
     shades = np.array([0.0, 0.05, 0.1, 0.15], dtype=np.float32)[:, None]
-    return unit_norm(
-        np.concatenate([np.roll([[1, 0, 0]], k, axis=1) + shades for k in range(3)]).astype(np.float32)
-    )
+    return unit_norm(np.concatenate([np.roll([[1, 0, 0]], k, axis=1) + shades for k in range(3)]).astype(np.float32))
 
 
 def segmentation_graph() -> onnx.ModelProto:
@@ -147,15 +145,20 @@ def classification_graph() -> onnx.ModelProto:
     return _model("tiny_classification", nodes, constants, {"features": ["n", 3], "logits": ["n", 3]})
 
 
-@contextmanager
-def unpacked(bundle_folder: Path) -> Iterator[dict[str, bytes]]:
-    """The files of a bundle by name, to be changed; written back without mending the manifest."""
-    contents = {path.name: path.read_bytes() for path in bundle_folder.iterdir()}
-    yield contents
-    for path in bundle_folder.iterdir():
-        path.unlink()
-    for name, data in contents.items():
-        (bundle_folder / name).write_bytes(data)
+def reseal(folder: Path, files: dict[str, bytes] | None = None, **changes) -> Path:
+    """Change a written bundle as a forger would: new files and manifest keys, and SHA-256 that fit them.
+
+    Args:
+        folder: The bundle.
+        files: Bytes by name, to replace or add.
+        changes: Top-level keys of the manifest to replace or add.
+    """
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, data in (files or {}).items():
+        (folder / name).write_bytes(data)
+        manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}))
+    return folder
 
 
 def tiny_segmentation(folder: Path) -> Bundle:
@@ -166,12 +169,6 @@ def tiny_segmentation(folder: Path) -> Bundle:
 def tiny_classification(folder: Path) -> Bundle:
     """Written and loaded, with one thread."""
     return load_bundle(write_tiny_classification(folder), threads=1)
-
-
-def novelty(bundle: Bundle, features: np.ndarray) -> np.ndarray:
-    """Distance of embeddings to the bundle's reference."""
-    policy = bundle.manifest.spec.policy
-    return nearest_distance(features, bundle.tensors(policy.reference)["features"], policy.n_neighbours)
 
 
 def _common(name: str, *, graph_outputs: list[str], framework: str) -> dict:
@@ -196,9 +193,7 @@ def _common(name: str, *, graph_outputs: list[str], framework: str) -> dict:
     }
 
 
-def _model(
-    name: str, nodes: list, constants: dict[str, np.ndarray], outputs: dict[str, list]
-) -> onnx.ModelProto:
+def _model(name: str, nodes: list, constants: dict[str, np.ndarray], outputs: dict[str, list]) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         name,
@@ -217,9 +212,7 @@ def _test_vectors(graph: bytes, outputs: list[str], shape: tuple[int, int, int])
     import onnxruntime
 
     batch = np.random.default_rng(0).random((*shape, 3), dtype=np.float32)
-    found = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(
-        outputs, {"image": batch}
-    )
+    found = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(outputs, {"image": batch})
     return safetensors.numpy.save({"input": batch, **dict(zip(outputs, found, strict=True))})
 
 

@@ -62,15 +62,13 @@ def _classification_rows(spec: ClassificationSpec) -> list[tuple[str, str]]:
         ("Field", f"{spec.field_px} px of the image, resized to {spec.input_px} px"),
         (
             "Accepts",
-            f"confidence of at least {policy.min_confidence:.2f} and distance to the training pictures of at most "
-            f"{policy.max_distance:.2f} (neighbour {policy.n_neighbours}), temperature {policy.temperature:.2f}",
+            f"confidence at temperature {policy.temperature:.2f} of at least {policy.min_confidence:.2f}, "
+            f"distance to training picture {policy.n_neighbours} of at most {policy.max_distance:.2f}",
         ),
     ]
 
 
 def _score(score: Score) -> str:
-    interval = (
-        f" [{score.low:.3f}, {score.high:.3f}]" if score.low is not None and score.high is not None else ""
-    )
+    interval = f" [{score.low:.3f}, {score.high:.3f}]" if score.low is not None and score.high is not None else ""
     subset = f" {score.subset}" if score.subset else ""
     return f"{score.dataset}{subset}: {score.metric} {score.value:.3f}{interval}, {score.n_images} images"

@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
@@ -48,16 +50,14 @@ class Bundle:
         self._threads = threads
         graph = contents[manifest.graph.file]
         _check_opset(parse_safe_graph(graph, str(source)), manifest, source)
-        self._session = Session(
-            graph, manifest.graph.input, manifest.graph.outputs, threads=threads, where=str(source)
-        )
+        self._session = Session(graph, manifest.graph.input, manifest.graph.outputs, threads=threads, where=str(source))
 
     def __repr__(self) -> str:
         return f"Bundle({self.manifest.name} {self.manifest.version}, {self.source})"
 
     def __reduce__(self) -> tuple:
         # A session cannot be sent to another process; reading and checking again can.
-        return load_bundle, (self.source, self._threads)
+        return partial(load_bundle, threads=self._threads), (self.source,)
 
     def run(self, batch: Float32[np.ndarray, "n y x c"]) -> dict[str, np.ndarray]:
         """Run the network on a prepared batch.
@@ -115,13 +115,13 @@ class Bundle:
             raise _unreadable(self.source, file, "Parquet", error) from None
 
 
-def load_bundle(name_or_path: str | Path, threads: int | None = None) -> Bundle:
+def load_bundle(name_or_path: str | Path, *, threads: int | None = None) -> Bundle:
     """Open a bundle and check it: manifest, every SHA-256, safety of the graph.
 
     Args:
         name_or_path: Name of a bundle of the package (`nuclei`), or path of a folder or zip file. A name
             goes before a file of that name in the working folder; write `./nuclei` for the file.
-        threads: For the network; none for one a physical core.
+        threads: For the network; none for one a core that this process may use.
 
     Raises:
         UnknownNameError: There is no bundle of that name or at that path.
@@ -132,7 +132,7 @@ def load_bundle(name_or_path: str | Path, threads: int | None = None) -> Bundle:
     return Bundle(source, manifest, contents, threads=threads)
 
 
-def _check_opset(model, manifest: Manifest, source: Path) -> None:
+def _check_opset(model: onnx.ModelProto, manifest: Manifest, source: Path) -> None:
     found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if found != [manifest.graph.opset]:
         raise ManifestError(
@@ -142,6 +142,4 @@ def _check_opset(model, manifest: Manifest, source: Path) -> None:
 
 
 def _unreadable(source: Path, file: str, kind: str, error: Exception) -> IntegrityError:
-    return IntegrityError(
-        f"Expected {file} of {source} to be a {kind} file, found: {error}. Export it again."
-    )
+    return IntegrityError(f"Expected {file} of {source} to be a {kind} file, found: {error}. Export it again.")

@@ -192,7 +192,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
         data = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ManifestError(
-            f"Expected {MANIFEST_NAME} of {where} to be JSON, found: {error}. Copy or export the bundle again."
+            f"Expected {MANIFEST_NAME} of {where} to be JSON, found: {error}. Copy the bundle again."
         ) from None
     current = migrate(data, where)
     try:

@@ -36,14 +36,14 @@ def migrate(data: Any, where: str) -> dict[str, Any]:
         )
     if version > CURRENT_VERSION:
         raise ManifestError(
-            f"Expected a manifest of format version {CURRENT_VERSION} or older, found version {version}: {where} "
-            "was made by a newer organscope. Update organscope."
+            f"Expected a manifest of format version {CURRENT_VERSION} or older, found version {version}: "
+            f"{where} was made by a newer organscope. Update organscope."
         )
     while version < CURRENT_VERSION:
         if version not in MIGRATIONS:
             raise ManifestError(
-                f"Expected a manifest of format version 1 to {CURRENT_VERSION}, found version {version} in {where}. "
-                "Check that it is an organscope bundle."
+                f"Expected a manifest of format version 1 to {CURRENT_VERSION}, found version {version} in "
+                f"{where}. Check that it is an organscope bundle."
             )
         data = MIGRATIONS[version](data)
         version = data["format_version"]

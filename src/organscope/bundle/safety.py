@@ -53,17 +53,13 @@ def parse_safe_graph(graph: bytes, where: str) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(graph)
     except DecodeError:
-        raise UnsafeGraphError(
-            f"Expected an ONNX graph in {where}, found other bytes. Export it again."
-        ) from None
+        raise UnsafeGraphError(f"Expected an ONNX graph in {where}, found other bytes. Export it again.") from None
     if not model.graph.node:
-        raise UnsafeGraphError(
-            f"Expected an ONNX graph in {where}, found no operator in it. Export it again."
-        )
+        raise UnsafeGraphError(f"Expected an ONNX graph in {where}, found no operator in it. Export it again.")
     if model.functions:
         raise UnsafeGraphError(
-            f"Expected a graph of {where} without functions of its own, found {model.functions[0].name} of domain "
-            f"'{model.functions[0].domain}'. Inline them before export."
+            f"Expected a graph of {where} without functions of its own, found {model.functions[0].name} of "
+            f"domain '{model.functions[0].domain}'. Inline them before export."
         )
     for message in _walk(model):
         if isinstance(message, onnx.NodeProto):
@@ -88,8 +84,8 @@ def _check_node(node: onnx.NodeProto, where: str) -> None:
 def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
     if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
         raise UnsafeGraphError(
-            f"Expected all numbers inside the graph of {where}, found external data for tensor '{tensor.name}'. "
-            "Save it with the weights inside."
+            f"Expected all numbers inside the graph of {where}, found external data for tensor "
+            f"'{tensor.name}'. Save it with the weights inside."
         )
 
 

@@ -1,7 +1,10 @@
 """Run a graph with onnxruntime, on the CPU, in flat memory."""
 
+import os
+
 import numpy as np
 import onnxruntime
+import psutil
 from jaxtyping import Float32
 
 from organscope.errors import BundleError, ManifestError, ShapeError
@@ -21,7 +24,7 @@ class Session:
             graph: The hashed and checked bytes; a path is never passed on.
             input_name: Of the batch.
             output_names: In the order wanted.
-            threads: Within an operator; none for one a physical core.
+            threads: Within an operator; none for one a core that this process may use.
             where: The bundle, for messages.
 
         Raises:
@@ -29,16 +32,15 @@ class Session:
             ManifestError: The graph has other inputs or outputs than the manifest says.
         """
         try:
-            self._session = onnxruntime.InferenceSession(
-                graph, _options(threads), providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(graph, _options(threads), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no common class but Exception
             raise BundleError(
-                f"Expected a graph in {where} that onnxruntime {onnxruntime.__version__} can run, found: {error}. "
-                "Update onnxruntime or export the bundle again."
+                f"Expected a graph in {where} that onnxruntime {onnxruntime.__version__} can run, found: "
+                f"{error}. Update onnxruntime or export the bundle again."
             ) from None
         self._input = input_name
         self._outputs = output_names
+        self._last_shape: tuple[int, ...] = ()
         self._check_names(where)
 
     def run(self, batch: Float32[np.ndarray, "n y x c"]) -> dict[str, np.ndarray]:
@@ -53,30 +55,53 @@ class Session:
                 "Prepare it with the bundle's preprocessing."
             )
         try:
-            found = self._session.run(self._outputs, {self._input: np.ascontiguousarray(batch)})
+            found = self._session.run(
+                self._outputs, {self._input: np.ascontiguousarray(batch)}, self._run_options(batch.shape)
+            )
         except Exception as error:  # as above
             raise ShapeError(
-                f"Expected a batch that the graph can take, found shape {batch.shape}: {error}. "
-                "Keep to the stride that the manifest states."
+                f"Expected a batch that the graph can take and the memory can hold, found {batch.shape}: "
+                f"{error}. Keep to the stride that the manifest states, or use smaller tiles."
             ) from None
         return dict(zip(self._outputs, found, strict=True))
+
+    def _run_options(self, shape: tuple[int, ...]) -> onnxruntime.RunOptions:
+        """Give memory back whenever the shape changes.
+
+        Within a run of equal tiles the arena is reused, which spares the system from clearing pages again
+        and again; across shapes it would only ever grow.
+        """
+        options = onnxruntime.RunOptions()
+        if shape != self._last_shape:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._last_shape = shape
+        return options
 
     def _check_names(self, where: str) -> None:
         inputs = [(node.name, node.type) for node in self._session.get_inputs()]
         outputs = {node.name for node in self._session.get_outputs()}
         if inputs != [(self._input, "tensor(float)")] or not set(self._outputs) <= outputs:
             raise ManifestError(
-                f"Expected a graph in {where} with the float input '{self._input}' and the outputs {self._outputs}, "
-                f"found {inputs} and {sorted(outputs)}. Export the bundle again."
+                f"Expected a graph in {where} with the float input '{self._input}' and the outputs "
+                f"{self._outputs}, found {inputs} and {sorted(outputs)}. Export the bundle again."
             )
 
 
 def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads or 0
+    # Stated, because onnxruntime's own default pins threads to cores, which fails noisily in containers.
+    options.intra_op_num_threads = threads or _usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = _WARNINGS_OFF
+    # A memory pattern is kept for every shape that was ever seen: with tiles of many shapes that is a leak.
+    options.enable_mem_pattern = False
     # Only ONNX is parsed, never onnxruntime's own format, which was not checked for safety.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
+
+
+def _usable_cores() -> int:
+    """Physical cores, or fewer where this process is held to fewer."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(psutil.cpu_count(logical=False) or allowed, allowed)

@@ -49,7 +49,7 @@ def find_bundle(name_or_path: str | Path) -> Path:
         return path
     names = ", ".join(shipped_names()) or "none"
     raise UnknownNameError(
-        f"Expected the name of a bundle or a path, found '{name_or_path}'. Bundles of this organscope: {names}."
+        f"Expected the name of a bundle or a path, found '{name_or_path}'. Bundles in the package: {names}."
     )
 
 

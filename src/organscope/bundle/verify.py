@@ -64,8 +64,8 @@ def require_verified(bundle: Bundle) -> VerifyReport:
     report = verify_bundle(bundle)
     if not report.ok:
         raise VerificationError(
-            f"Expected the outputs of {bundle.source} within {report.tolerance:g} of its test tensors, found a "
-            f"difference of {report.max_difference:g}. Export it again, or check onnxruntime on this machine."
+            f"Expected the outputs of {bundle.source} within {report.tolerance:g} of its test tensors, found "
+            f"a difference of {report.max_difference:g}. Export it again, or try another onnxruntime."
         )
     return report
 

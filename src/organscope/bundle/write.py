@@ -70,20 +70,16 @@ def _check_size(contents: dict[str, bytes], target: Path) -> None:
     if n_bytes > MAX_BUNDLE_BYTES:
         largest = max(contents, key=lambda name: len(contents[name]))
         raise BundleError(
-            f"Expected a bundle of at most {MAX_BUNDLE_BYTES / 1e6:.0f} MB, found {n_bytes / 1e6:.1f} MB for {target}, "
-            f"most of it in {largest}. Choose a smaller network or store half-precision weights."
+            f"Expected a bundle of at most {MAX_BUNDLE_BYTES / 1e6:.0f} MB, found {n_bytes / 1e6:.1f} MB for "
+            f"{target}, most of it in {largest}. Choose a smaller network or store half-precision weights."
         )
 
 
 def _check_target(target: Path) -> None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise OutputError(
-            f"Expected a folder to write to, found something else at {target}. Choose another path."
-        )
+        raise OutputError(f"Expected a folder to write to, found something else at {target}. Choose another path.")
     if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).is_file():
-        raise OutputError(
-            f"Expected an empty folder or a bundle at {target}, found other files. Choose another path."
-        )
+        raise OutputError(f"Expected an empty folder or a bundle at {target}, found other files. Choose another path.")
 
 
 def _fill(folder: Path, contents: dict[str, bytes]) -> None:
@@ -113,11 +109,9 @@ def _read(path: Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise BundleError(
-            f"Expected to copy {path} into the bundle, found: {error.strerror}. Check that the export finished."
+            f"Expected to copy {path} into the bundle, found: {error.strerror}. Check that it was written."
         ) from None
 
 
 def _not_writable(target: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"Expected to write the bundle {target}, found: {error.strerror}. Check permissions and space."
-    )
+    return OutputError(f"Expected to write the bundle {target}, found: {error.strerror}. Check permissions and space.")

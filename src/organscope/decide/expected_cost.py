@@ -9,7 +9,9 @@ from organscope.errors import ShapeError, ValueRangeError
 def expected_costs(
     probabilities: Float[np.ndarray, "n c"], costs: Float[np.ndarray, "a c"]
 ) -> Float[np.ndarray, "n a"]:
-    """Average cost of each answer to each picture (Elkan, The Foundations of Cost-Sensitive Learning, 2001, eq. 1).
+    """Average cost of each answer to each picture.
+
+    Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001, equation 1.
 
     Args:
         probabilities: Calibrated; each row sums to 1.

@@ -64,24 +64,33 @@ def decide(probabilities: Float[np.ndarray, " c"], distance: float, policy: Poli
     if not abs(float(probabilities.sum()) - 1.0) < 1e-3 or not np.isfinite(distance):
         raise ValueRangeError(
             f"Expected probabilities that sum to 1 and a finite distance, found a sum of "
-            f"{float(probabilities.sum()):.3f} and {distance}. Pass the result of softmax and nearest_distance."
+            f"{float(probabilities.sum()):.3f} and {distance}. Take them from softmax and nearest_distance."
         )
     first = int(np.argmax(probabilities))
     confidence = float(probabilities[first])
-    reasons = []
-    if distance > policy.max_distance:
-        reasons.append(
-            f"unlike anything in the training pictures (distance {_pair(distance, policy.max_distance, 'limit')})"
-        )
-    if confidence < policy.min_confidence:
-        reasons.append(f"confidence {_pair(confidence, policy.min_confidence, 'is below')}")
+    reasons = _reasons(confidence, float(distance), policy)
     return Decision(
-        first, confidence, "abstain" if reasons else "accept", "; ".join(reasons), float(distance)
+        organ_index=first,
+        confidence=confidence,
+        decision="abstain" if reasons else "accept",
+        reason="; ".join(reasons),
+        distance=float(distance),
     )
 
 
-def _pair(value: float, limit: float, between: str) -> str:
-    """Both numbers with as few decimals, from two on, as keep them apart."""
-    digits = next((d for d in range(2, 6) if f"{value:.{d}f}" != f"{limit:.{d}f}"), 6)
-    comma = "" if between.startswith("is") else ","
-    return f"{value:.{digits}f}{comma} {between} {limit:.{digits}f}"
+def _reasons(confidence: float, distance: float, policy: Policy) -> list[str]:
+    """Every limit that is not kept, in words; none where the answer is accepted."""
+    reasons = []
+    if distance > policy.max_distance:
+        found, limit = _told_apart(distance, policy.max_distance)
+        reasons.append(f"unlike anything in the training pictures (distance {found}, limit {limit})")
+    if confidence < policy.min_confidence:
+        found, limit = _told_apart(confidence, policy.min_confidence)
+        reasons.append(f"confidence {found} is below {limit}")
+    return reasons
+
+
+def _told_apart(value: float, limit: float) -> tuple[str, str]:
+    """Both numbers with two decimals, or with as many as tell them apart."""
+    digits = next((n for n in range(2, 6) if f"{value:.{n}f}" != f"{limit:.{n}f}"), 6)
+    return f"{value:.{digits}f}", f"{limit:.{digits}f}"
