@@ -1,0 +1,111 @@
+"""The HTML page."""
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from organscope.errors import OutputError
+from organscope.report.embed import picture_uri, side_px_for
+from organscope.report.page import BundleEntry, FailureEntry, ImageEntry, OrganEntry, Page, render_page, write_page
+
+NASTY = '<script>alert("x")</script>&.tif'
+
+
+class Links(HTMLParser):
+    """Collects every address that the page refers to, and every tag."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+
+@pytest.fixture
+def overlay(tmp_path, colon) -> Path:
+    path = tmp_path / "overlay.png"
+    Picture.fromarray(colon).save(path)
+    return path
+
+
+def entry(overlay: Path, **changes) -> ImageEntry:
+    organ = OrganEntry("kidney", 0.41, False, "confidence 0.41 is below 0.60", (("kidney", 0.41), ("liver", 0.3)))
+    fields = {
+        "name": "a.png",
+        "overlay": overlay,
+        "height_px": 512,
+        "width_px": 512,
+        "um_per_px": None,
+        "areas": np.array([100.0, 200.0, 300.0]),
+        "area_unit": "px",
+        "organ": organ,
+    }
+    return ImageEntry(**{**fields, **changes})
+
+
+def page_of(*images: ImageEntry, failures: tuple[FailureEntry, ...] = ()) -> Page:
+    bundles = [BundleEntry("organs", "1.0.0", "classification", "CC BY 4.0", "Names organs.")]
+    return Page(datetime(2025, 1, 2, tzinfo=UTC), "0.1.0", images, failures, bundles)
+
+
+def test_page_needs_no_other_file(overlay):
+    links = Links(render_page(page_of(entry(overlay), entry(overlay))))
+    assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in links.addresses)
+    assert "script" not in links.tags
+    assert "link" not in links.tags
+
+
+def test_abstaining_is_said_in_plain_words(overlay):
+    text = render_page(page_of(entry(overlay)))
+    assert re.search(r"I don't know:</span> confidence 0.41 is below 0.60", text)
+    assert "Research use, not a medical device" in text
+
+
+def test_accepted_organ_comes_with_its_probability(overlay):
+    organ = OrganEntry("liver", 0.97, True, "", (("liver", 0.97), ("kidney", 0.02)))
+    text = render_page(page_of(entry(overlay, organ=organ)))
+    assert "I don't know" not in text
+    assert re.search(r"liver</span>, probability 0.97", text)
+
+
+def test_names_and_messages_are_escaped(overlay):
+    page = page_of(entry(overlay, name=NASTY), failures=(FailureEntry(NASTY, NASTY),))
+    assert "script" not in Links(render_page(page)).tags
+    assert "&lt;script&gt;" in render_page(page)
+
+
+def test_image_without_cells_and_run_without_images(overlay):
+    assert "No cell was found." in render_page(page_of(entry(overlay, areas=np.zeros(0))))
+    assert "No image could be analysed." in render_page(page_of(failures=(FailureEntry("a.tif", "Broken."),)))
+
+
+def test_areas_are_shown_in_their_unit(overlay):
+    text = render_page(page_of(entry(overlay, um_per_px=0.5, areas=np.array([25.0, 50.0, 75.0]), area_unit="µm²")))
+    assert "50 µm²" in text
+    assert "0.5 µm a pixel" in text
+
+
+def test_name_that_is_no_text_is_written_with_a_mark(overlay, tmp_path):
+    write_page(tmp_path / "report.html", page_of(entry(overlay, name="bad\udcff.png")))
+    assert "bad?.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_folder_that_is_a_file_is_an_output_error(overlay, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        write_page(tmp_path / "file" / "report.html", page_of(entry(overlay)))
+
+
+def test_pictures_shrink_as_their_number_grows(overlay):
+    sides = [side_px_for(n) for n in (1, 13, 61, 5000)]
+    assert sides == sorted(sides, reverse=True)
+    assert len(picture_uri(overlay, 128)) < len(picture_uri(overlay, 512)) / 4
