@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from organscope.errors import OutputError
@@ -34,7 +34,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             "Free space on the disk, change the permissions or choose another folder."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _require_writable(target: Path) -> None:
