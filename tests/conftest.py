@@ -19,6 +19,22 @@ def checked_modules() -> list[str]:
 
 install_import_hook(checked_modules(), "beartype.beartype")
 
+KERAS_TESTS = ("unit/train/segmentation", "contract/segmentation")
+"""Tests that load TensorFlow; torch and TensorFlow never share a process, so these run in one of their own."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keras", action="store_true", help="run the tests that load TensorFlow, and only these")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without --keras leave the TensorFlow tests out, with it all others."""
+    if collection_path.is_dir():
+        return None
+    loads_keras = any(folder in collection_path.as_posix() for folder in KERAS_TESTS)
+    return True if loads_keras != config.getoption("--keras") else None
+
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

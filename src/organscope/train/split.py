@@ -88,6 +88,6 @@ def _hold_back(samples: list[Sample], fraction: float, seed: int) -> tuple[list[
 
 def _draw_probability(samples: list[Sample], organ_balance: float) -> np.ndarray:
     organs = np.array([s.organ for s in samples])
-    names, inverse, counts = np.unique(organs, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(organs, return_inverse=True, return_counts=True)
     weight = (counts.astype(float) ** -organ_balance)[inverse]
     return weight / weight.sum()

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -155,7 +154,7 @@ def validate(network: keras.Model, pictures: Pictures, config: SegmentationConfi
     decoder = Decoder(head=config.network.head)
     rows: dict[str, list[tuple[float, float]]] = {}
     for number, sample in enumerate(pictures.samples):
-        image, maps = pictures[number]
+        image, _ = pictures[number]
         labels = sample.read_labels()
         for corner in _corners(image.shape[:2], config.fit.crop_px):
             tile = standardise(image[corner].astype(np.float32) / 255, config.preprocessing)
@@ -194,7 +193,7 @@ def _line(progress: Progress, epochs: int, loss: float, score: float, seconds: f
 def _save_weights(network: keras.Model, file: Path) -> None:
     temporary = file.with_name("best.tmp.weights.h5")
     network.save_weights(temporary)
-    os.replace(temporary, file)
+    temporary.replace(file)
 
 
 def _assign(variables, tensors: dict[str, np.ndarray], name: str) -> None:

@@ -1,0 +1,113 @@
+"""`organscope train segmentation`: from pictures with labels to a measured bundle."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from organscope.bundle import Bundle, Score
+from organscope.decide.calibration import fit_probability_curve
+from organscope.evaluate import evaluate_bundle, score_rows
+from organscope.evaluate.segmentation import score_pictures
+from organscope.ops.instances import Decoder
+from organscope.train.run import RunDirectory
+from organscope.train.segmentation.bundling import BundleWriter, Measured, maps_of_samples
+from organscope.train.segmentation.config import SegmentationConfig
+from organscope.train.segmentation.crops import Pictures
+from organscope.train.segmentation.fit import fit
+from organscope.train.segmentation.tune import tune_decoder
+from organscope.train.settings import read_settings
+from organscope.train.split import TrainingSplit, split_samples
+
+Report = Callable[[str], None]
+
+
+def train_segmentation(
+    config_file: Path,
+    run_dir: Path,
+    *,
+    overrides: tuple[str, ...] = (),
+    resume: bool = False,
+    report: Report = lambda line: None,
+) -> Bundle:
+    """Train, choose thresholds, calibrate, score and verify.
+
+    Thresholds and calibration use the inner validation pictures, scores the test folds; neither trains.
+
+    Args:
+        config_file: TOML, see `SegmentationConfig`.
+        run_dir: Gets configuration, split, metrics, resumable state and `bundle/`.
+        overrides: `key=value` settings that go before the file's.
+        resume: Go on with a run that was interrupted.
+        report: Gets a line for the person who watches.
+
+    Raises:
+        ConfigError: The configuration has a fault.
+        DatasetError: There are no pictures to train or to validate on.
+        OutputError: The run directory cannot be written.
+    """
+    config = read_settings(SegmentationConfig, config_file, overrides)
+    split = split_samples(config.data)
+    run = RunDirectory(run_dir)
+    run.start(config, source=config_file, resume=resume)
+    run.write_split(split.table())
+    n_parts = len(split.training), len(split.validation), len(split.test)
+    report("{} pictures train, {} validate, {} are only scored".format(*n_parts))
+    network = fit(
+        config,
+        run,
+        _pictures(config, split.training),
+        split.draw_probability,
+        _pictures(config, split.validation),
+        report,
+    )
+    writer = BundleWriter(network, config, _fingerprint(split), _facts(config, run, n_parts))
+    return _measure(writer, config, split, run, report)
+
+
+def _measure(
+    writer: BundleWriter, config: SegmentationConfig, split: TrainingSplit, run: RunDirectory, report: Report
+) -> Bundle:
+    """Find the decoder, then the calibration of its cells, then the scores; each step through the use side."""
+    draft = run.state / "draft"
+    bundle = writer.write(draft, Measured(Decoder(head=config.network.head)))
+    decoder = tune_decoder(lambda: maps_of_samples(bundle, split.validation), config.network.head, report)
+    bundle = writer.write(draft, Measured(decoder))
+    _, cells = score_pictures(bundle, split.validation, lambda done, total: None)
+    cells = cells[["id", "probability", "matched"]]
+    curve = fit_probability_curve(cells["probability"].to_numpy(), cells["matched"].to_numpy())
+    bundle = writer.write(draft, Measured(decoder, curve, cells))
+    scores = tuple(_score(bundle, config, split, report))
+    return writer.write(run.bundle, Measured(decoder, curve, cells, scores))
+
+
+def _score(bundle: Bundle, config: SegmentationConfig, split: TrainingSplit, report: Report) -> list[Score]:
+    rows = []
+    for index in split.indexes:
+        if index.samples(config.data.test_folds):
+            evaluation = evaluate_bundle(bundle, index, fold=config.data.test_folds)
+            rows += score_rows(evaluation)
+            report(
+                f"{index.folder.name}: Dice {evaluation.score('dice'):.3f}, PQ {evaluation.score('pq'):.3f}"
+            )
+    return rows
+
+
+def _pictures(config: SegmentationConfig, samples: list) -> Pictures:
+    return Pictures(samples, config.preprocessing, config.network.head, config.fit.cache_mb)
+
+
+def _fingerprint(split: TrainingSplit) -> str:
+    return hashlib.sha256("".join(index.fingerprint() for index in split.indexes).encode()).hexdigest()
+
+
+def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, int, int]) -> list[str]:
+    network, epochs = config.network, run.metrics()
+    best = max(epochs, key=lambda row: row["score"])
+    return [
+        f"U-Net, {network.block} blocks, {network.depth} levels from {network.base_filters} filters, stem stride "
+        f"{network.stem_stride}, head {network.head}; Keras 3, weights averaged over steps.",
+        f"{n_parts[0]} pictures trained it, {n_parts[1]} chose epoch, thresholds and calibration, {n_parts[2]} "
+        "were only scored.",
+        f"Epoch {best['epoch']} of {len(epochs)}, each {config.fit.steps_per_epoch} steps of {config.fit.batch} "
+        f"crops of {config.fit.crop_px} px; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all.",
+    ]
