@@ -23,7 +23,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         OutputError: The folder is not writable, the disk is full, or the target is a folder.
     """
     target = Path(target)
-    temporary = target.with_name(f".{secrets.token_hex(4)}.partial.{target.name[-100:]}")
+    suffixes = "".join(target.suffixes[-2:])[-20:]
+    temporary = target.with_name(f".partial-{secrets.token_hex(8)}{suffixes}")
     try:
         _require_writable(target)
         yield temporary

@@ -51,9 +51,7 @@ class Image:
         """Columns at full resolution."""
         return self.levels[0].width_px
 
-    def read(
-        self, y_px: int, x_px: int, height_px: int, width_px: int, *, level: int = 0
-    ) -> Num[np.ndarray, "y x c"]:
+    def read(self, y_px: int, x_px: int, height_px: int, width_px: int, *, level: int = 0) -> Num[np.ndarray, "y x c"]:
         """Pixels of one region.
 
         Args:
@@ -87,9 +85,7 @@ class Image:
 
     def _require_inside(self, y: int, x: int, height: int, width: int, level: int) -> None:
         if not 0 <= level < len(self.levels):
-            raise ShapeError(
-                f"Expected a level from 0 to {len(self.levels) - 1} of {self.path}, found {level}."
-            )
+            raise ShapeError(f"Expected a level from 0 to {len(self.levels) - 1} of {self.path}, found {level}.")
         size = self.levels[level]
         inside = y >= 0 and x >= 0 and y + height <= size.height_px and x + width <= size.width_px
         if height < 1 or width < 1 or not inside:

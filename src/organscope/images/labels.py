@@ -1,5 +1,6 @@
 """Label images: 0 is background, every other value is one cell."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ from jaxtyping import Int32, Num
 
 from organscope.errors import AnnotationError, ImageReadError
 from organscope.images.atomic import atomic_path
-from organscope.images.opening import open_image
+from organscope.images.opening import open_source
+from organscope.images.source import DEFAULT_MAX_PIXELS
 
-TILE_PX = 512
+TILE_PX = 256
 
 
 def write_labels(path: str | Path, labels: Int32[np.ndarray, "y x"], um_per_px: float | None = None) -> None:
@@ -31,7 +33,6 @@ def write_labels(path: str | Path, labels: Int32[np.ndarray, "y x"], um_per_px: 
             labels,
             tile=(TILE_PX, TILE_PX),
             compression="zlib",
-            predictor=True,
             photometric="minisblack",
             resolution=resolution,
             resolutionunit="CENTIMETER" if resolution else None,
@@ -60,8 +61,10 @@ def read_labels(path: str | Path) -> Int32[np.ndarray, "y x"]:
 
 def _read_image(path: Path) -> Num[np.ndarray, "y x c"]:
     try:
-        with open_image(path) as image:
-            return image.read_whole()
+        source = open_source(path, DEFAULT_MAX_PIXELS, as_stored=True)
+        with closing(source):
+            level = source.levels[0]
+            return source.read(0, 0, 0, level.height_px, level.width_px)
     except ImageReadError as error:
         raise AnnotationError(f"The labels cannot be read. {error}") from error
 
@@ -70,18 +73,14 @@ def _read_npy(path: Path) -> Num[np.ndarray, "..."]:
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise AnnotationError(
-            f"Expected a label array, found that {path} cannot be read ({error})."
-        ) from error
+        raise AnnotationError(f"Expected a label array, found that {path} cannot be read ({error}).") from error
 
 
 def _require_cell_numbers(path: Path, values: Num[np.ndarray, "y x"]) -> None:
     if values.size == 0:
         raise AnnotationError(f"Expected a label image with pixels, found none in {path}.")
     low, high = values.min(), values.max()
-    whole = values.dtype.kind in "bui" or (
-        np.isfinite([low, high]).all() and (values == np.rint(values)).all()
-    )
+    whole = values.dtype.kind in "bui" or (np.isfinite([low, high]).all() and (values == np.rint(values)).all())
     if not whole or low < 0 or high > np.iinfo(np.int32).max:
         raise AnnotationError(
             f"Expected whole cell numbers from 0 to {np.iinfo(np.int32).max}, found values from {low} to "

@@ -2,29 +2,33 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from organscope.errors import ImageReadError, UsageError
 from organscope.images.image import Image
+from organscope.images.ome_zarr import ZarrSource, is_ome_zarr
 from organscope.images.raster import RasterSource, is_raster
+from organscope.images.slides import SlideSource, is_slide
 from organscope.images.source import DEFAULT_MAX_PIXELS, Source
 from organscope.images.tiff import TiffSource, is_tiff
 
 HEAD_BYTES = 512
 
 
-def _open_raster(path: Path, max_pixels: int) -> Source:
-    return RasterSource(path, max_pixels)
+class SourceOpener(Protocol):
+    """Opens a file of one family of formats."""
 
-
-def _open_tiff(path: Path, max_pixels: int) -> Source:
-    return TiffSource(path, max_pixels)
+    def __call__(self, path: Path, max_pixels: int, as_stored: bool) -> Source:
+        """Open `path`; `as_stored` keeps palette indices and inverted gray, as label images need them."""
+        ...
 
 
 #: Asked in this order: does the path with these first bytes belong to the reader, and how it is opened.
-READERS: tuple[tuple[Callable[[Path, bytes], bool], Callable[[Path, int], Source]], ...] = (
-    (is_tiff, _open_tiff),
-    (is_raster, _open_raster),
+READERS: tuple[tuple[Callable[[Path, bytes], bool], SourceOpener], ...] = (
+    (is_ome_zarr, lambda path, max_pixels, as_stored: ZarrSource(path)),
+    (is_slide, lambda path, max_pixels, as_stored: SlideSource(path)),
+    (is_tiff, TiffSource),
+    (is_raster, RasterSource),
 )
 
 
@@ -52,7 +56,7 @@ def open_image(
     path = Path(source)
     if um_per_px is not None and not um_per_px > 0:
         raise UsageError(f"Expected a pixel size above 0 um, found {um_per_px}.")
-    opened = _open_source(path, max_pixels)
+    opened = open_source(path, max_pixels)
     try:
         _require_usable(path, opened, channel)
     except Exception:
@@ -66,14 +70,19 @@ def reopen_image(path: Path, options: dict[str, Any]) -> Image:
     return open_image(path, **options)
 
 
-def _open_source(path: Path, max_pixels: int) -> Source:
+def open_source(path: Path, max_pixels: int, as_stored: bool = False) -> Source:
+    """Open a file with the reader for its content.
+
+    Raises:
+        ImageReadError: As `open_image`.
+    """
     head = _first_bytes(path)
-    for recognises, open_source in READERS:
+    for recognises, open_with in READERS:
         if recognises(path, head):
-            return open_source(path, max_pixels)
+            return open_with(path, max_pixels, as_stored)
+    kind = "a folder that is no OME-Zarr image" if path.is_dir() else "of no known format"
     raise ImageReadError(
-        f"Expected an image, found that the content of {path} is no format known here. "
-        "Export it as TIFF, OME-TIFF, OME-Zarr, PNG or JPEG."
+        f"Expected an image, found that {path} is {kind}. Export it as TIFF, OME-TIFF, OME-Zarr, PNG or JPEG."
     )
 
 
@@ -86,9 +95,7 @@ def _first_bytes(path: Path) -> bytes:
     except OSError as error:
         raise ImageReadError(f"Expected an image at {path}, found: {error.strerror or error}.") from error
     if not head:
-        raise ImageReadError(
-            f"Expected an image, found that {path} is empty (0 bytes). Copy or export it again."
-        )
+        raise ImageReadError(f"Expected an image, found that {path} is empty (0 bytes). Copy or export it again.")
     return head
 
 
@@ -96,8 +103,7 @@ def _require_usable(path: Path, source: Source, channel: int | None) -> None:
     level = source.levels[0]
     if level.height_px < 1 or level.width_px < 1 or source.n_channels < 1:
         raise ImageReadError(
-            f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. "
-            "Export it again."
+            f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. Export it again."
         )
     if channel is not None and not 0 <= channel < source.n_channels:
         raise UsageError(f"Expected a channel from 0 to {source.n_channels - 1} of {path}, found {channel}.")

@@ -18,7 +18,7 @@ PLUGINS = {
     b"BM": BmpImagePlugin.BmpImageFile,
 }
 #: Modes that keep their values; every other mode is converted to one of them.
-MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I;16": 1}
+MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I;16": 1, "P": 1}
 #: PNG colour type (byte 25 of the file) -> channels, where a sample has 16 bits (byte 24).
 PNG_16_BIT_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 UM_PER_INCH = 25_400.0
@@ -37,7 +37,7 @@ class RasterSource:
     orientation is applied, so that pixels lie as viewers show them.
     """
 
-    def __init__(self, path: Path, max_pixels: int) -> None:
+    def __init__(self, path: Path, max_pixels: int, as_stored: bool = False) -> None:
         self._path = path
         self._pixels: np.ndarray | None = None
         with _parse(path) as image:
@@ -46,16 +46,14 @@ class RasterSource:
             if image.getexif().get(EXIF_ORIENTATION, 1) >= 5:
                 width, height = height, width
             self.um_per_px = _um_per_px(image)
-            self._mode = _kept_mode(image)
+            self._mode = image.mode if as_stored and image.mode == "P" else _kept_mode(image)
         self._channels_16_bit = _channels_of_16_bit_png(path)
         self.n_channels = self._channels_16_bit or MODE_CHANNELS[self._mode]
         self.dtype = np.dtype(np.uint16 if self._channels_16_bit else np.uint8)
         self.value_range = dtype_range(self.dtype)
         self.levels = (Level(height, width, 1.0),)
 
-    def read(
-        self, level: int, y_px: int, x_px: int, height_px: int, width_px: int
-    ) -> Num[np.ndarray, "y x c"]:
+    def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """A copy of a region of the decoded image."""
         if self._pixels is None:
             self._pixels = self._decode()
@@ -91,8 +89,7 @@ def _parse(path: Path) -> ImageFile.ImageFile:
 
 def _damaged(path: Path, error: Exception) -> ImageReadError:
     return ImageReadError(
-        f"Expected a whole image, found that {path} is truncated or damaged ({error}). "
-        "Copy or export it again."
+        f"Expected a whole image, found that {path} is truncated or damaged ({error}). Copy or export it again."
     )
 
 
@@ -106,7 +103,7 @@ def _require_size(path: Path, height: int, width: int, max_pixels: int) -> None:
 
 
 def _kept_mode(image: ImageFile.ImageFile) -> str:
-    if image.mode in MODE_CHANNELS:
+    if image.mode in MODE_CHANNELS and image.mode != "P":
         return image.mode
     if image.mode == "1":
         return "L"

@@ -36,9 +36,7 @@ class Source(Protocol):
     um_per_px: float | None
     value_range: tuple[float, float]
 
-    def read(
-        self, level: int, y_px: int, x_px: int, height_px: int, width_px: int
-    ) -> Num[np.ndarray, "y x c"]:
+    def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """Pixels of a region that lies inside the level."""
         ...
 

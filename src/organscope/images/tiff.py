@@ -36,14 +36,14 @@ class TiffSource:
     orientation tag is not applied, as in other scientific readers.
     """
 
-    def __init__(self, path: Path, max_pixels: int) -> None:
+    def __init__(self, path: Path, max_pixels: int, as_stored: bool = False) -> None:
         self._path = path
         try:
             self._file = tifffile.TiffFile(path)
         except DECODE_ERRORS as error:
             raise _damaged(path, error) from error
         try:
-            self._describe(max_pixels)
+            self._describe(max_pixels, as_stored)
         except DECODE_ERRORS as error:
             self._file.close()
             raise _damaged(path, error) from error
@@ -51,12 +51,12 @@ class TiffSource:
             self._file.close()
             raise
 
-    def _describe(self, max_pixels: int) -> None:
+    def _describe(self, max_pixels: int, as_stored: bool) -> None:
         base = self._file.series[0]
         self._series = [level for level in base.levels if level.keyframe.dtype == base.keyframe.dtype]
         self.levels: tuple[Level, ...] = tuple(level_of(level, base) for level in self._series)
         _require_pixels(self._path, self.levels[0])
-        self._colour = Colour(self._path, base.keyframe)
+        self._colour = Colour(self._path, base.keyframe, as_stored)
         self._pages = [[] if _is_mapped(level) else channel_pages(level) for level in self._series]
         for series, pages in zip(self._series, self._pages, strict=True):
             _require_complete(self._path, self._file, series, pages)
@@ -67,9 +67,7 @@ class TiffSource:
         self.um_per_px = read_um_per_px(self._file)
         self.value_range = self._colour.value_range(read_value_range(self._file, base.keyframe.dtype))
 
-    def read(
-        self, level: int, y_px: int, x_px: int, height_px: int, width_px: int
-    ) -> Num[np.ndarray, "y x c"]:
+    def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """Pixels of a region; raises ImageReadError where the file is damaged."""
         region = (y_px, x_px, height_px, width_px)
         try:
@@ -112,8 +110,7 @@ def _damaged(path: Path, error: Exception) -> ImageReadError:
 def _require_pixels(path: Path, level: Level) -> None:
     if min(level.height_px, level.width_px) < 1:
         raise ImageReadError(
-            f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. "
-            "Export it again."
+            f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. Export it again."
         )
 
 
@@ -126,8 +123,7 @@ def _require_complete(
     """Refuse files whose tables point behind their end, or to nothing: tifffile reads zeros there."""
     if any(page is None or page.parent is not file for page in pages):
         raise ImageReadError(
-            f"Expected all planes in one file, found that {path} refers to other files. "
-            "Export it as one OME-TIFF."
+            f"Expected all planes in one file, found that {path} refers to other files. Export it as one OME-TIFF."
         )
     if _is_mapped(series):
         ends = [series.dataoffset + math.prod(series.shape) * series.dtype.itemsize]
@@ -141,9 +137,7 @@ def _require_complete(
         )
 
 
-def _require_small_segments(
-    path: Path, pages: list[tifffile.TiffPage | tifffile.TiffFrame], max_pixels: int
-) -> None:
+def _require_small_segments(path: Path, pages: list[tifffile.TiffPage | tifffile.TiffFrame], max_pixels: int) -> None:
     for page in pages:
         height, width = segment_shape(page.keyframe)
         if height * width > max_pixels:

@@ -20,7 +20,7 @@ class Colour:
     that larger always means brighter.
     """
 
-    def __init__(self, path: Path, page: tifffile.TiffPage) -> None:
+    def __init__(self, path: Path, page: tifffile.TiffPage, as_stored: bool) -> None:
         known = page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK)
         converted = page.photometric == YCBCR and page.compression in CONVERTING
         if (not known and not converted) or page.dtype is None or page.dtype.kind not in "buif":
@@ -29,9 +29,9 @@ class Colour:
                 f"colour space {page.photometric}. Export it as RGB or gray with 8 or 16 bits."
             )
         self._is_bilevel = page.dtype.kind == "b"
-        self._is_inverted = page.photometric == WHITE_IS_ZERO and page.dtype.kind in "bu"
+        self._is_inverted = not as_stored and page.photometric == WHITE_IS_ZERO and page.dtype.kind in "bu"
         self._palette = None
-        if page.photometric == PALETTE and page.colormap is not None:
+        if page.photometric == PALETTE and page.colormap is not None and not as_stored:
             self._palette = (page.colormap >> 8).astype(np.uint8).T
         is_byte = self._is_bilevel or self._palette is not None
         self.dtype = np.dtype(np.uint8) if is_byte else page.dtype.newbyteorder("=")
@@ -44,9 +44,7 @@ class Colour:
         """Black and white after `apply`, from those of the file."""
         return stored if self._palette is None and not self._is_bilevel else (0.0, 255.0)
 
-    def apply(
-        self, samples: Num[np.ndarray, "y x c"], value_range: tuple[float, float]
-    ) -> Num[np.ndarray, "y x c"]:
+    def apply(self, samples: Num[np.ndarray, "y x c"], value_range: tuple[float, float]) -> Num[np.ndarray, "y x c"]:
         """Intensities from samples."""
         if self._palette is not None:
             colours = self._palette[samples.astype(np.intp)]

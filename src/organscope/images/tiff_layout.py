@@ -39,9 +39,7 @@ def channel_pages(series: tifffile.TiffPageSeries) -> list[tifffile.TiffPage | t
     return [series.pages[int(number)] for number in np.ravel(numbers[kept])]
 
 
-def cut_region(
-    pixels: Num[np.ndarray, "..."], axes: str, rows: slice, columns: slice
-) -> Num[np.ndarray, "y x c"]:
+def cut_region(pixels: Num[np.ndarray, "..."], axes: str, rows: slice, columns: slice) -> Num[np.ndarray, "y x c"]:
     """A copy of a region of a whole series, channels last and the first plane of every other axis."""
     cuts = {"Y": rows, "X": columns}
     index = [

@@ -1,0 +1,110 @@
+"""Whole slides of the vendors whose files are more than a TIFF pyramid, read through openslide."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from jaxtyping import UInt8
+
+from organscope.errors import ImageReadError
+from organscope.images.source import Level, plausible_um_per_px
+
+#: Formats that are no TIFF, by suffix or by the first bytes (Sakura: SQLite; DICOM: after 128 free bytes).
+SUFFIXES = (".mrxs", ".vms", ".vmu", ".svslide", ".dcm")
+SQLITE_MAGIC = b"SQLite format 3\0"
+DICOM_MAGIC, DICOM_OFFSET = b"DICM", 128
+#: Aperio's JPEG 2000 in YCbCr, whose colours tifffile does not convert.
+APERIO_JPEG_2000_YCBCR = 33003
+
+
+def is_slide(path: Path, head: bytes) -> bool:
+    """Whether openslide reads this file better than the other readers, or alone does.
+
+    Hamamatsu, Leica, Ventana and Philips TIFF store strips of restart markers, several scenes, overlapping or
+    missing tiles. Aperio and plain pyramids are read by the TIFF reader unless tiles are missing.
+    """
+    if head.startswith((b"II", b"MM")):
+        wanted = _is_vendor_tiff(path)
+    else:
+        is_dicom = head[DICOM_OFFSET : DICOM_OFFSET + len(DICOM_MAGIC)] == DICOM_MAGIC
+        wanted = path.suffix.lower() in SUFFIXES or head.startswith(SQLITE_MAGIC) or is_dicom
+    if not wanted:
+        return False
+    from openslide import OpenSlide
+
+    return OpenSlide.detect_format(path) is not None
+
+
+class SlideSource:
+    """A whole slide: 8-bit RGB on white, all levels."""
+
+    n_channels = 3
+    dtype = np.dtype(np.uint8)
+    value_range = (0.0, 255.0)
+
+    def __init__(self, path: Path) -> None:
+        from openslide import OpenSlide, OpenSlideError
+
+        self._path = path
+        try:
+            self._slide = OpenSlide(path)
+            self.levels = tuple(
+                Level(height, width, float(downsample))
+                for (width, height), downsample in zip(
+                    self._slide.level_dimensions, self._slide.level_downsamples, strict=True
+                )
+            )
+        except OpenSlideError as error:
+            raise _damaged(path, error) from error
+        self.um_per_px = plausible_um_per_px(_number(self._slide.properties.get("openslide.mpp-x")))
+
+    def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> UInt8[np.ndarray, "y x 3"]:
+        """Pixels of a region; raises ImageReadError where the file is damaged."""
+        from openslide import OpenSlideError
+
+        downsample = self._slide.level_downsamples[level]
+        corner = (round(x_px * downsample), round(y_px * downsample))
+        try:
+            pixels = np.asarray(self._slide.read_region(corner, level, (width_px, height_px)))
+        except OpenSlideError as error:
+            raise _damaged(self._path, error) from error
+        return _on_white(pixels)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._slide.close()
+
+
+def _is_vendor_tiff(path: Path) -> bool:
+    try:
+        with tifffile.TiffFile(path) as file:
+            if file.is_ndpi or file.is_scn or file.is_bif or file.is_philips:
+                return True
+            page = file.pages.first
+            return file.is_svs and (page.compression == APERIO_JPEG_2000_YCBCR or 0 in page.databytecounts)
+    # Damage is reported by the TIFF reader, which is asked next.
+    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError):
+        return False
+
+
+def _on_white(pixels: UInt8[np.ndarray, "y x 4"]) -> UInt8[np.ndarray, "y x 3"]:
+    """Lay pixels with straight alpha on white glass."""
+    alpha = pixels[:, :, 3:]
+    if alpha.min() == 255:
+        return np.ascontiguousarray(pixels[:, :, :3])
+    opacity = alpha.astype(np.float32) / np.float32(255)
+    blended = pixels[:, :, :3] * opacity + np.float32(255) * (1 - opacity)
+    return np.rint(blended).astype(np.uint8)
+
+
+def _damaged(path: Path, error: Exception) -> ImageReadError:
+    return ImageReadError(
+        f"Expected a whole slide, found that openslide cannot read {path} ({error}). Copy or export it again."
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
