@@ -1,32 +1,30 @@
 """organscope analyze: cells and organ from one read of each image, with a report."""
 
-from organscope.cli.options import AnyBundles, Channel, Debug, Images, Json, MaxMegapixels, Output, PixelSize, Threads
+from organscope.cli import options
 
-EXAMPLES = """
+EXAMPLES = """\b
 Examples:
-
   organscope analyze slide.tif -o results
-
   organscope analyze images/ -o results --um-per-px 0.5 --json
-
   organscope analyze images/ -o results --bundle runs/my-cells/bundle --bundle organs
 """
 
 
 def analyze(
-    inputs: Images,
-    output: Output,
-    bundle: AnyBundles = None,
-    um_per_px: PixelSize = None,
-    channel: Channel = None,
-    max_megapixels: MaxMegapixels = 100.0,
-    threads: Threads = None,
-    as_json: Json = False,
-    debug: Debug = False,
+    inputs: options.Images,
+    output: options.Output,
+    bundle: options.AnyBundles = None,
+    um_per_px: options.PixelSize = None,
+    channel: options.Channel = None,
+    max_megapixels: options.MaxMegapixels = 100.0,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
 ) -> None:
-    """Find every cell and name the organ, from one read of each image, and make a report.
+    """Find every cell, name the organ, make a report.
 
-    Writes what segment and classify write, OUT/summary.csv, and OUT/report.html, which opens from disk.
+    Each image is read once. Writes what segment and classify write, OUT/summary.csv, and OUT/report.html, which
+    opens from disk.
 
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """

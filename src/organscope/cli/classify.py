@@ -1,28 +1,26 @@
 """organscope classify: name the organ."""
 
-from organscope.cli.options import Channel, ClassifyBundle, Debug, Images, Json, MaxMegapixels, Output, PixelSize, Threads
+from organscope.cli import options
 
-EXAMPLES = """
+EXAMPLES = """\b
 Examples:
-
   organscope classify slide.tif -o results
-
   organscope classify images/ -o results --bundle runs/my-organs/bundle
 """
 
 
 def classify(
-    inputs: Images,
-    output: Output,
-    bundle: ClassifyBundle = "organs",
-    um_per_px: PixelSize = None,
-    channel: Channel = None,
-    max_megapixels: MaxMegapixels = 100.0,
-    threads: Threads = None,
-    as_json: Json = False,
-    debug: Debug = False,
+    inputs: options.Images,
+    output: options.Output,
+    bundle: options.ClassifyBundle = "organs",
+    um_per_px: options.PixelSize = None,
+    channel: options.Channel = None,
+    max_megapixels: options.MaxMegapixels = 100.0,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
 ) -> None:
-    """Name the organ that each image shows, or say why it cannot be known.
+    """Name the organ, or say "I don't know".
 
     Writes OUT/predictions.csv: image, organ, confidence, decision (accept or abstain), reason, and p_<organ> for
     every organ.

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from organscope.errors import OrganscopeError
+from organscope.errors import DatasetError, OrganscopeError, OutputError, UsageError
 
 DONE = 0
 SOME_FAILED = 1
@@ -18,6 +18,9 @@ INTERRUPTED = 130
 
 # What typer raises for a wrong option, and explains by itself; older versions have it from click, newer have a copy.
 WrongCommandLine = typer.BadParameter.__bases__[0]
+
+# Found before any work: the names, the options, the index or the output folder were wrong.
+NOTHING_STARTED = (UsageError, DatasetError, OutputError)
 
 DEBUG_KEY = "organscope.debug"
 
@@ -32,9 +35,9 @@ class GuardedGroup(TyperGroup):
             return super().invoke(ctx)
         except OrganscopeError as error:
             _explain(ctx, "Error", str(error), error)
-            raise typer.Exit(WRONG_USE) from error
-        except KeyboardInterrupt:
-            say("Interrupted. Results that were finished are complete; the same command does the work again.")
+            raise typer.Exit(WRONG_USE if isinstance(error, NOTHING_STARTED) else SOME_FAILED) from error
+        except KeyboardInterrupt as interrupt:
+            say(f"Interrupted. {interrupt or 'What was finished is complete; the same command does the rest.'}")
             raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, typer.Abort, WrongCommandLine, BrokenPipeError):
             raise

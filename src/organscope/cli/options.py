@@ -10,7 +10,7 @@ from organscope.cli.guard import remember_debug
 Images = Annotated[
     list[Path],
     typer.Argument(
-        metavar="IMAGE_OR_FOLDER...", help="Images, or folders that are searched for images.", show_default=False
+        metavar="IMAGE_OR_FOLDER", help="Images, or folders that are searched for images.", show_default=False
     ),
 ]
 Output = Annotated[
@@ -27,7 +27,8 @@ Channel = Annotated[
     typer.Option(min=0, help="Use this channel alone (counted from 0) as a gray image.", show_default=False),
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Processor threads for the network; all cores if left out.", show_default=False)
+    int | None,
+    typer.Option(min=1, help="Threads for the network; one a core if left out.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON; stdout then holds nothing else.")]
 Debug = Annotated[

@@ -1,7 +1,7 @@
 """Progress on stderr: a bar with the time left in a terminal, one line an image elsewhere."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -18,14 +18,29 @@ def progress_of(n_images: int) -> Iterator[Listener]:
     if not sys.stderr.isatty():
         yield LineListener(n_images)
         return
+    with _bar() as progress:
+        yield BarListener(progress, progress.add_task("", total=n_images))
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A function to call with what is done and what there is to do; none where nobody watches."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with _bar() as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _bar() -> Progress:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield BarListener(progress, progress.add_task("", total=n_images))
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 class BarListener(Listener):

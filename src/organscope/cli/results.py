@@ -65,8 +65,10 @@ def print_results(result: RunResult) -> None:
             f"\n{result.seconds_per_megapixel:.1f} s a megapixel, {result.seconds:.1f} s in all, "
             f"peak memory {result.peak_memory_mb:,.0f} MB"
         )
-    for path in result.files or (result.out,):
-        console.print(f"{'Report' if path.suffix == '.html' else 'Results'}: {path}", soft_wrap=True)
+    console.print(f"Results: {result.out}", soft_wrap=True)
+    for path in result.files:
+        if path.suffix == ".html":
+            console.print(f"Report: {path}", soft_wrap=True)
 
 
 def _columns(result: RunResult) -> tuple[list[str], list[list[str]]]:

@@ -1,33 +1,31 @@
 """organscope segment: find every cell."""
 
-from organscope.cli.options import Channel, Debug, Images, Json, MaxMegapixels, Output, PixelSize, SegmentBundle, Threads
+from organscope.cli import options
 
-EXAMPLES = """
+EXAMPLES = """\b
 Examples:
-
   organscope segment slide.tif -o results
-
   organscope segment images/ -o results --um-per-px 0.5
-
   organscope segment stack.tif -o results --channel 2 --json
 """
 
 
 def segment(
-    inputs: Images,
-    output: Output,
-    bundle: SegmentBundle = "nuclei",
-    um_per_px: PixelSize = None,
-    channel: Channel = None,
-    max_megapixels: MaxMegapixels = 100.0,
-    threads: Threads = None,
-    as_json: Json = False,
-    debug: Debug = False,
+    inputs: options.Images,
+    output: options.Output,
+    bundle: options.SegmentBundle = "nuclei",
+    um_per_px: options.PixelSize = None,
+    channel: options.Channel = None,
+    max_megapixels: options.MaxMegapixels = 100.0,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
 ) -> None:
-    """Find every cell: label image, table, QuPath outlines and overlay for each image.
+    """Find every cell.
 
-    Writes OUT/<stem>/labels.tif, cells.csv, cells.parquet, cells.geojson and overlay.png. For a folder the
-    results mirror the path of each image below it.
+    Writes a label image, tables, outlines for QuPath and a picture for each image: OUT/<stem>/labels.tif,
+    cells.csv, cells.parquet, cells.geojson and overlay.png. For a folder the results mirror the path of each
+    image below it.
 
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """

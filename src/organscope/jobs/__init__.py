@@ -2,7 +2,7 @@
 
 from organscope.jobs.models import Models, load_models
 from organscope.jobs.one_image import Reading
-from organscope.jobs.plan import Plan, Target, plan_run, plan_targets
+from organscope.jobs.plan import Plan, Target, plan_run, plan_targets, prepare_output
 from organscope.jobs.result import Failure, ImageResult, RunResult
 from organscope.jobs.run import Listener, run_plan
 
@@ -18,5 +18,6 @@ __all__ = [
     "load_models",
     "plan_run",
     "plan_targets",
+    "prepare_output",
     "run_plan",
 ]

@@ -18,9 +18,7 @@ class HeldSource:
         self.um_per_px = image.um_per_px
         self.value_range = image.value_range
 
-    def read(
-        self, level: int, y_px: int, x_px: int, height_px: int, width_px: int
-    ) -> Num[np.ndarray, "y x c"]:
+    def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """A view of the held pixels, or a region of a smaller level."""
         if level > 0:
             return self._image.read(y_px, x_px, height_px, width_px, level=level)

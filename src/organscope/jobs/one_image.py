@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from organscope.images import Image, open_image, write_cells, write_geojson, write_labels
+from organscope.images import Image, open_image, write_labels
+from organscope.images.cells import write_cells
+from organscope.images.geojson import write_geojson
 from organscope.images.source import DEFAULT_MAX_PIXELS
 from organscope.jobs.files import CELLS_GEOJSON, LABELS, OVERLAY, result_folder
 from organscope.jobs.held import hold_image

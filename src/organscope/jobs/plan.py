@@ -37,7 +37,7 @@ class Plan:
 
 
 def plan_run(inputs: Sequence[str | Path], out: str | Path) -> Plan:
-    """Expand folders into images, give each its target and prepare the output folder.
+    """Expand folders into images, give each its target and prepare the output folder, before any work.
 
     Raises:
         UsageError: No image was found, or two images have one target.
@@ -60,14 +60,7 @@ def plan_targets(inputs: Sequence[str | Path]) -> list[Target]:
     if not targets:
         names = ", ".join(str(name) for name in inputs)
         raise UsageError(f"Expected at least one image, found none in {names}. Name image files or a folder of images.")
-    first: dict[Path, Target] = {}
     for target in targets:
-        earlier = first.setdefault(target.stem, target)
-        if earlier is not target:
-            raise UsageError(
-                f"Two inputs would write to one target '{target.stem}': {earlier.source} and {target.source}. "
-                "Rename one, or give them to two runs with different output folders."
-            )
         if target.stem.parts[0] in (PREDICTIONS, SUMMARY, REPORT):
             raise UsageError(
                 f"{target.source} would write to '{target.stem}', which is the name of a result file. Rename the image."

@@ -28,9 +28,7 @@ class Listener:
         """The present image is finished, or has failed."""
 
 
-def run_plan(
-    plan: Plan, models: Models, reading: Reading | None = None, listener: Listener | None = None
-) -> RunResult:
+def run_plan(plan: Plan, models: Models, reading: Reading | None = None, listener: Listener | None = None) -> RunResult:
     """Work on every image of the plan with the loaded bundles.
 
     With a bundle for cells each image gets its result folder; with one for organs the run gets

@@ -1,0 +1,88 @@
+"""organscope bundle: what models there are, what they say about themselves, and whether they are sound."""
+
+from typing import Annotated
+
+import typer
+
+from organscope.cli.guard import SOME_FAILED, say
+from organscope.cli.options import Debug, Json
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and verify bundles, the portable models.")
+
+BundleName = Annotated[
+    str, typer.Argument(metavar="NAME_OR_PATH", help="A name, a folder or a zip file.", show_default=False)
+]
+BundleNames = Annotated[
+    list[str], typer.Argument(metavar="NAME_OR_PATH", help="Names, folders or zip files.", show_default=False)
+]
+
+
+@app.command("list", epilog="\b\nExample:\n  organscope bundle list --json")
+def list_command(as_json: Json = False, debug: Debug = False) -> None:
+    """List the bundles inside the package."""
+    from organscope.bundle import list_bundles
+    from organscope.cli.printing import output_console, plain_table, print_json
+
+    found = list_bundles()
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": bundle.name,
+                    "version": bundle.version,
+                    "task": bundle.task,
+                    "summary": bundle.summary,
+                    "size_mb": round(bundle.size_bytes / 1e6, 2),
+                    "scores": [score.model_dump() for score in bundle.scores],
+                    "path": str(bundle.path),
+                }
+                for bundle in found
+            ]
+        )
+        return
+    table = plain_table("name", "version", "task", "MB", "what it is", numbers=("MB",))
+    for bundle in found:
+        table.add_row(bundle.name, bundle.version, bundle.task, f"{bundle.size_bytes / 1e6:.1f}", bundle.summary)
+    output_console().print(table)
+
+
+@app.command("show", epilog="\b\nExample:\n  organscope bundle show runs/a/bundle --json")
+def show_command(bundle: BundleName, as_json: Json = False, debug: Debug = False) -> None:
+    """Show what a bundle says about itself: task, classes, licence, scores, decision policy."""
+    from organscope.bundle import describe, load_bundle
+    from organscope.cli.printing import print_json
+
+    manifest = load_bundle(bundle).manifest
+    if as_json:
+        print_json(manifest.model_dump(mode="json"))
+    else:
+        print(describe(manifest))
+
+
+@app.command("verify", epilog="\b\nExample:\n  organscope bundle verify nuclei organs runs/a/bundle")
+def verify_command(bundles: BundleNames, as_json: Json = False, debug: Debug = False) -> None:
+    """Check every file's SHA-256 and replay the test input; exit code 1 where a bundle fails."""
+    from organscope.cli.printing import print_json
+
+    rows = [_verify(name) for name in bundles]
+    if as_json:
+        print_json(rows)
+    for row in rows:
+        if row["message"]:
+            say(f"Failed: {row['bundle']}: {row['message']}")
+        elif not as_json:
+            print(f"{row['bundle']}: sound (difference {row['max_difference']:.1e}, at most {row['tolerance']:.1e})")
+    if any(not row["ok"] for row in rows):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _verify(name: str) -> dict[str, object]:
+    from organscope.bundle import load_bundle, require_verified
+    from organscope.errors import BundleError
+
+    row: dict[str, object] = {"bundle": name, "ok": False, "max_difference": None, "tolerance": None, "message": ""}
+    try:
+        report = require_verified(load_bundle(name))
+    except BundleError as error:
+        return row | {"message": str(error)}
+    return row | {"ok": True, "max_difference": report.max_difference, "tolerance": report.tolerance}

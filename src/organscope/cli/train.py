@@ -1,0 +1,106 @@
+"""organscope train: from a dataset index to a verified bundle."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from organscope.cli.guard import say
+from organscope.cli.options import Debug, Json
+from organscope.errors import MissingExtraError
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model and export it as a verified bundle.")
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to train on, and how.", show_default=False)]
+RunFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="RUN_DIR", help="Folder of the run.", show_default=False)
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace one value of the configuration: dotted key, value as in TOML. May be given again.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")]
+
+
+@app.command(
+    epilog="\b\nExamples:\n  organscope train segmentation configs/nuclei.toml -o runs/nuclei\n"
+    "  organscope train segmentation configs/nuclei.toml -o runs/short --set fit.epochs=3\n"
+    "  organscope train segmentation configs/nuclei.toml -o runs/nuclei --resume"
+)
+def segmentation(
+    config: Config,
+    run_dir: RunFolder,
+    settings: Settings = None,
+    resume: Resume = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network that finds cells.
+
+    Keras on TensorFlow; ends with a verified bundle in RUN_DIR/bundle.
+    """
+    with _extra_installed():
+        from organscope.train.segmentation.train import train_segmentation
+    _train(train_segmentation, config, run_dir, settings, resume, as_json)
+
+
+@app.command(
+    epilog="\b\nExamples:\n  organscope train classification configs/organs.toml -o runs/organs\n"
+    '  organscope train classification configs/organs.toml -o runs/r34 --set network.name=\\"resnet34\\"\n\n'
+    "  organscope train classification configs/organs.toml -o runs/organs --resume"
+)
+def classification(
+    config: Config,
+    run_dir: RunFolder,
+    settings: Settings = None,
+    resume: Resume = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a network that names organs.
+
+    PyTorch and timm; ends with a verified bundle in RUN_DIR/bundle.
+    """
+    with _extra_installed():
+        from organscope.train.classification.train import train_classification
+    _train(train_classification, config, run_dir, settings, resume, as_json)
+
+
+def _train(
+    trainer: Callable[..., Any], config: Path, run_dir: Path, settings: list[str] | None, resume: bool, as_json: bool
+) -> None:
+    """Run a trainer in this process, with its lines on stderr, and tell where the bundle is."""
+    from organscope.cli.printing import print_json
+
+    manifest = trainer(config, run_dir, overrides=tuple(settings or ()), resume=resume, report=say).manifest
+    folder = run_dir / "bundle"
+    scores = [score.model_dump() for score in manifest.scores]
+    if as_json:
+        print_json({"bundle": str(folder), "name": manifest.name, "version": manifest.version, "scores": scores})
+    else:
+        print(f"Bundle: {folder}\nScores: organscope bundle show {folder}")
+
+
+@contextmanager
+def _extra_installed() -> Iterator[None]:
+    """A framework that is not installed is a sentence about the extra."""
+    # Set before the framework is imported: it prints pages of notes on stderr otherwise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == "organscope":
+            raise
+        raise MissingExtraError(
+            f"Expected the packages of the extra [train], found no '{package}'. "
+            "Install them from the checkout: pip install '.[train]'"
+        ) from error
