@@ -59,7 +59,7 @@ def write_bundle(folder: str | Path, manifest: Manifest, files: dict[str, bytes 
 def _complete(manifest: Manifest, contents: dict[str, bytes], where: str) -> Manifest:
     entries = {
         name: FileEntry(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
-        for name, data in contents.items()
+        for name, data in sorted(contents.items())
     }
     # Parsed again, because a copy with new entries is not validated by pydantic.
     return parse_manifest(render_manifest(manifest.model_copy(update={"files": entries})), where)

@@ -50,13 +50,11 @@ def softmax(logits: Float[np.ndarray, "n c"], temperature: float = 1.0) -> Float
         ValueRangeError: The temperature is not above 0, or a logit is not finite.
     """
     if not temperature > 0:
-        raise ValueRangeError(
-            f"Expected a temperature above 0, found {temperature}. Fit it with fit_temperature."
-        )
+        raise ValueRangeError(f"Expected a temperature above 0, found {temperature}. Fit it with fit_temperature.")
     return np.exp(log_softmax(_finite(logits) / temperature, axis=1))
 
 
-def fit_temperature(logits: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"]) -> float:
+def fit_temperature(logits: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " _"]) -> float:
     """The temperature that makes held-out labels most likely.
 
     Minimises the negative log-likelihood over log T (Guo et al., On Calibration of Modern Neural Networks,
@@ -85,9 +83,7 @@ def fit_temperature(logits: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " 
     return float(np.clip(np.exp(found.x), *TEMPERATURE_RANGE))
 
 
-def fit_probability_curve(
-    probability: Float[np.ndarray, " n"], matched: Bool[np.ndarray, " n"]
-) -> ProbabilityCurve:
+def fit_probability_curve(probability: Float[np.ndarray, " n"], matched: Bool[np.ndarray, " _"]) -> ProbabilityCurve:
     """Calibrate per-cell probabilities against whether the cell was real.
 
     Isotonic regression (Zadrozny and Elkan, KDD 2002) on at most 32 bins of equal count, so that a few
@@ -108,9 +104,7 @@ def fit_probability_curve(
             f"{len(matched)}. Pass one pair a predicted cell."
         )
     if not np.all((probability >= 0) & (probability <= 1)):
-        raise ValueRangeError(
-            "Expected probabilities in [0, 1], found others. Calibrate after the activation."
-        )
+        raise ValueRangeError("Expected probabilities in [0, 1], found others. Calibrate after the activation.")
     order = np.argsort(probability, kind="stable")
     n_bins = int(np.clip(len(probability) // _MIN_PAIRS_PER_BIN, 1, _MAX_BINS))
     bins = np.array_split(order, n_bins)
@@ -120,7 +114,7 @@ def fit_probability_curve(
     return _curve(x, share, size)
 
 
-def check_labels(logits: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"]) -> None:
+def check_labels(logits: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " _"]) -> None:
     """Refuse labels that do not belong to these logits.
 
     Raises:
@@ -142,15 +136,11 @@ def check_labels(logits: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " n"]
 def _finite(logits: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
     exact = logits.astype(np.float64)
     if not np.isfinite(exact).all():
-        raise ValueRangeError(
-            "Expected finite logits, found infinity or not-a-number. Check the network's weights."
-        )
+        raise ValueRangeError("Expected finite logits, found infinity or not-a-number. Check the network's weights.")
     return exact
 
 
-def _curve(
-    x: Float[np.ndarray, " b"], share: Float[np.ndarray, " b"], size: Int[np.ndarray, " b"]
-) -> ProbabilityCurve:
+def _curve(x: Float[np.ndarray, " b"], share: Float[np.ndarray, " b"], size: Int[np.ndarray, " b"]) -> ProbabilityCurve:
     """Isotonic through bins; bins of one and the same raw probability become one knot."""
     knots, which = np.unique(x, return_inverse=True)
     weight = np.bincount(which, weights=size)

@@ -7,7 +7,7 @@ from organscope.errors import ShapeError, ValueRangeError
 
 
 def expected_costs(
-    probabilities: Float[np.ndarray, "n c"], costs: Float[np.ndarray, "a c"]
+    probabilities: Float[np.ndarray, "n c"], costs: Float[np.ndarray, "a _"]
 ) -> Float[np.ndarray, "n a"]:
     """Average cost of each answer to each picture.
 
@@ -28,14 +28,12 @@ def expected_costs(
             "Give the matrix one row an answer and one column a true class."
         )
     if not np.isfinite(costs).all():
-        raise ValueRangeError(
-            "Expected finite costs, found infinity or not-a-number. Use a large number instead."
-        )
+        raise ValueRangeError("Expected finite costs, found infinity or not-a-number. Use a large number instead.")
     return probabilities.astype(np.float64) @ costs.astype(np.float64).T
 
 
 def least_cost_answers(
-    probabilities: Float[np.ndarray, "n c"], costs: Float[np.ndarray, "a c"]
+    probabilities: Float[np.ndarray, "n c"], costs: Float[np.ndarray, "a _"]
 ) -> Int[np.ndarray, " n"]:
     """Index of the cheapest answer to each picture; of equal ones the first."""
     return expected_costs(probabilities, costs).argmin(axis=1)

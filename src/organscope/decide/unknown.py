@@ -21,15 +21,13 @@ def unit_norm(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     """
     exact = features.astype(np.float64)
     if not np.isfinite(exact).all():
-        raise ValueRangeError(
-            "Expected finite features, found infinity or not-a-number. Check the network's weights."
-        )
+        raise ValueRangeError("Expected finite features, found infinity or not-a-number. Check the network's weights.")
     length = np.linalg.norm(exact, axis=1, keepdims=True)
     return (exact / np.where(length > 0, length, 1.0)).astype(np.float32)
 
 
 def nearest_distance(
-    features: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"], n_neighbours: int
+    features: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m _"], n_neighbours: int
 ) -> Float[np.ndarray, " n"]:
     """Distance from each embedding to its k-th nearest reference embedding.
 
@@ -76,9 +74,7 @@ def fit_distance_limit(held_out: Float[np.ndarray, " n"], in_domain_pass: float)
     if len(held_out) == 0:
         raise ShapeError("Expected distances of held-out pictures, found none. Hold some pictures out.")
     if not 0 < in_domain_pass <= 1:
-        raise ValueRangeError(
-            f"Expected a share in (0, 1], found {in_domain_pass}. Ask for 0.95, for example."
-        )
+        raise ValueRangeError(f"Expected a share in (0, 1], found {in_domain_pass}. Ask for 0.95, for example.")
     # "higher" takes an observed distance, so that at least that share passes, not nearly.
     return float(np.quantile(held_out.astype(np.float64), in_domain_pass, method="higher"))
 
