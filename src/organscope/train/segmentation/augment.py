@@ -24,27 +24,26 @@ def vary_appearance(images, settings: AugmentationSettings, random: np.random.Ge
 
 
 def _vary_colour(images, settings: AugmentationSettings, random: np.random.Generator):
-    """Stain, gray, contrast, brightness and gamma."""
+    """Stain and gamma in optical density, where both are linear, then gray, contrast and brightness."""
     n = images.shape[0]
-    images = _vary_stain(images, settings.stain, random)
+    matrix, offset = _draw_stain(n, settings, random)
+    density = -ops.log(ops.maximum(images, 0.004))
+    images = ops.exp(-ops.maximum(ops.matmul(density, matrix) + offset, 0))
     gray = _column(random.random(n) < settings.gray)
-    images = images + gray * (ops.mean(images, axis=-1, keepdims=True) - images)
     gain = _column(1 + random.uniform(-settings.contrast, settings.contrast, n))
-    offset = _column(random.uniform(-settings.brightness, settings.brightness, n))
-    mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
-    images = ops.clip((images - mean) * gain + mean + offset, 1e-4, 1)
-    return ops.power(images, _column(settings.gamma ** random.uniform(-1, 1, n)))
+    shift = _column(random.uniform(-settings.brightness, settings.brightness, n))
+    brightness = ops.mean(images, axis=-1, keepdims=True)
+    mean = ops.mean(brightness, axis=(1, 2), keepdims=True)
+    return images * (gain * (1 - gray)) + brightness * (gain * gray) + (mean * (1 - gain) + shift)
 
 
-def _vary_stain(images, amount: float, random: np.random.Generator):
-    """Gain and offset of each stain in optical density (Tellez et al. 2019)."""
-    n = images.shape[0]
-    density = -ops.log(ops.clip(images, 0.01, 1))
-    stains = ops.matmul(density, np.linalg.inv(STAINS).astype(np.float32))
-    gain = 1 + random.uniform(-amount, amount, (n, 1, 1, 3))
-    offset = random.uniform(-amount, amount, (n, 1, 1, 3)) * 0.2
-    stains = stains * gain.astype(np.float32) + offset.astype(np.float32)
-    return ops.clip(ops.exp(-ops.matmul(stains, STAINS)), 0, 1)
+def _draw_stain(n: int, settings: AugmentationSettings, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """For each crop the 3 x 3 matrix and the offset that vary its stains (Tellez et al. 2019) and its gamma."""
+    gain = 1 + random.uniform(-settings.stain, settings.stain, (n, 1, 3, 1))
+    offset = random.uniform(-settings.stain, settings.stain, (n, 1, 1, 3)) * 0.2
+    gamma = _column(settings.gamma ** random.uniform(-1, 1, n))
+    matrix = np.linalg.inv(STAINS) @ (gain * STAINS) * gamma
+    return matrix.astype(np.float32), (offset @ STAINS * gamma).astype(np.float32)
 
 
 def _vary_sharpness(images, settings: AugmentationSettings, random: np.random.Generator):

@@ -56,9 +56,7 @@ class Measured:
 class BundleWriter:
     """Writes the bundle of one trained network again as more about it is measured."""
 
-    def __init__(
-        self, network: keras.Model, config: SegmentationConfig, fingerprint: str, facts: list[str]
-    ) -> None:
+    def __init__(self, network: keras.Model, config: SegmentationConfig, fingerprint: str, facts: list[str]) -> None:
         self._config = config
         self._fingerprint = fingerprint
         self._facts = facts

@@ -109,7 +109,7 @@ class FitSettings(Settings):
     learning_rate: float = Field(1e-3, gt=0)
     warm_up_epochs: float = Field(1.0, ge=0)
     weight_decay: float = Field(1e-4, ge=0)
-    average: float = Field(0.995, ge=0, lt=1)
+    average: float = Field(0.99, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     seed: int = 0
     cache_mb: int = Field(3000, ge=0)

@@ -41,9 +41,7 @@ class Pictures:
 class TrainingCrops(keras.utils.PyDataset):
     """One epoch of augmented batches; batch `i` of epoch `e` is the same in every run with one seed."""
 
-    def __init__(
-        self, pictures: Pictures, probability: np.ndarray, config: SegmentationConfig, epoch: int
-    ) -> None:
+    def __init__(self, pictures: Pictures, probability: np.ndarray, config: SegmentationConfig, epoch: int) -> None:
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=4)
         self._pictures = pictures
         self._probability = probability

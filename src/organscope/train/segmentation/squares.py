@@ -35,9 +35,7 @@ def cut_square(
     centre = np.full(2, reach) - matrix @ np.full(2, side_px / 2)
     affine = (*matrix[0], centre[0], *matrix[1], centre[1])
     channels = [maps[window][:, :, k] for k in range(maps.shape[2])]
-    return _warp(image[window], side_px, affine), np.stack(
-        [_warp(c, side_px, affine) for c in channels], axis=2
-    )
+    return _warp(image[window], side_px, affine), np.stack([_warp(c, side_px, affine) for c in channels], axis=2)
 
 
 def _grow(pixels: np.ndarray, side_px: int) -> np.ndarray:
@@ -47,6 +45,4 @@ def _grow(pixels: np.ndarray, side_px: int) -> np.ndarray:
 
 def _warp(pixels: np.ndarray, side_px: int, affine: tuple[float, ...]) -> np.ndarray:
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(
-        picture.transform((side_px, side_px), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
-    )
+    return np.asarray(picture.transform((side_px, side_px), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR))

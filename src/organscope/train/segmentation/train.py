@@ -6,7 +6,7 @@ from pathlib import Path
 
 from organscope.bundle import Bundle, Score
 from organscope.decide.calibration import fit_probability_curve
-from organscope.evaluate import evaluate_bundle, score_rows
+from organscope.evaluate import evaluate_bundle, manifest_scores
 from organscope.evaluate.segmentation import score_pictures
 from organscope.ops.instances import Decoder
 from organscope.train.run import RunDirectory
@@ -85,10 +85,8 @@ def _score(bundle: Bundle, config: SegmentationConfig, split: TrainingSplit, rep
     for index in split.indexes:
         if index.samples(config.data.test_folds):
             evaluation = evaluate_bundle(bundle, index, fold=config.data.test_folds)
-            rows += score_rows(evaluation)
-            report(
-                f"{index.folder.name}: Dice {evaluation.score('dice'):.3f}, PQ {evaluation.score('pq'):.3f}"
-            )
+            rows += manifest_scores(evaluation)
+            report(f"{index.folder.name}: Dice {evaluation.score('dice'):.3f}, PQ {evaluation.score('pq'):.3f}")
     return rows
 
 

@@ -16,9 +16,7 @@ MapsAndLabels = tuple[str, np.ndarray, np.ndarray]
 """Name of the dataset, maps float32 (y, x, 2), labels int32 (y, x)."""
 
 
-def tune_decoder(
-    pictures: Callable[[], Iterator[MapsAndLabels]], head: str, report: Callable[[str], None]
-) -> Decoder:
+def tune_decoder(pictures: Callable[[], Iterator[MapsAndLabels]], head: str, report: Callable[[str], None]) -> Decoder:
     """Find the decoder with the best mean of PQ and mean AP, each dataset counting the same.
 
     First both thresholds at a fixed smallest area, then the smallest area, so that 33 settings are tried and
