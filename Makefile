@@ -1,0 +1,37 @@
+# make demo    the use side in an environment of its own, and a report of a real picture
+# make test    everything in an environment of its own, and all tests
+# make lint    style, types of import and layers
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+DEMO_OUT ?= demo-out
+
+.PHONY: demo test lint clean
+
+# Built anew each time, so that the demo shows this checkout; pip finds what it needs already there.
+demo: $(DEMO_VENV)/bin/python
+	rm -rf build
+	$(DEMO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check .
+	$(DEMO_VENV)/bin/organscope analyze \
+	  "$$($(DEMO_VENV)/bin/python -c 'import skimage.data; print(skimage.data.__path__[0])')/ihc.png" -o $(DEMO_OUT)
+	@echo "Open in a browser: file://$(abspath $(DEMO_OUT))/report.html"
+
+test: $(VENV)/installed
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff check src tests bench
+	$(VENV)/bin/ruff format --check src tests bench
+	$(VENV)/bin/lint-imports --no-cache
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[train,web,cluster,dev]'
+	touch $@
+
+$(VENV)/bin/python $(DEMO_VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
+
+clean:
+	rm -rf $(VENV) $(DEMO_VENV) $(DEMO_OUT) build
