@@ -98,6 +98,11 @@ def _evaluate_classification(
         table, note = classification.summarise(part, classes)
         tables.append(_labelled(table, BUNDLE, dataset, subset, len(part)))
         notes.append(f"{dataset}: {note}")
+    if shared := _groups_in_several_folds(index, samples):
+        notes.append(
+            f"{len(shared)} groups (slides, patients) of the scored pictures, such as {shared[0]!r}, also have "
+            "pictures in other folds: the scores measure slide and stain as well as organ."
+        )
     return Evaluation(
         task="classification",
         bundle=f"{bundle.manifest.name} {bundle.manifest.version}",
@@ -108,6 +113,11 @@ def _evaluate_classification(
         tables=classification.organ_tables(pictures, classes),
         notes=tuple(notes),
     )
+
+
+def _groups_in_several_folds(index: Index, samples: Sequence[Sample]) -> list[str]:
+    n_folds = index.table.groupby("group")["fold"].nunique()
+    return sorted({sample.group for sample in samples if n_folds[sample.group] > 1})
 
 
 def _with_baselines(

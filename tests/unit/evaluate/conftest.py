@@ -16,7 +16,7 @@ from tiny_bundles import tiny_classification, tiny_segmentation
 def _few_trees():
     """Enough for three colours, and quick."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baseline, "N_TREES", 30)
+        patch.setattr(baseline, "N_TREES", 100)
         yield
 
 

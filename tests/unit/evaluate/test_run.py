@@ -125,6 +125,14 @@ def test_without_another_fold_there_is_no_baseline(organs, organ_index):
     assert "No colour baseline" in evaluation.notes[-1]
 
 
+def test_slides_on_both_sides_of_the_split_are_said(organs, organ_index, answers):
+    assert not any("slide and stain" in note for note in answers.notes)
+    shared = with_table(organ_index, group=organ_index.table["organ"])
+    notes = evaluate_bundle(organs, shared, fold=1, baseline=False).notes
+    assert "3 groups" in notes[-1]
+    assert "slide and stain" in notes[-1]
+
+
 def test_an_unknown_organ_is_named(organs, organ_index):
     names = organ_index.table["organ"].mask(organ_index.table["id"] == "red organ 2", "spleen")
     with pytest.raises(DatasetError, match="'spleen' for red organ 2"):
