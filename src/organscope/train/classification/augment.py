@@ -64,12 +64,8 @@ def change_geometry(
     slack = (1.0 - cosine.abs() - sine.abs()).clamp(min=0.0)
     x, y = _uniform(n, 1.0, generator) * slack, _uniform(n, 1.0, generator) * slack
     rows = [torch.stack([cosine * mirror, -sine, x], dim=1), torch.stack([sine * mirror, cosine, y], dim=1)]
-    grid = functional.affine_grid(
-        torch.stack(rows, dim=1).to(fields.device), [n, 3, side, side], align_corners=False
-    )
-    return functional.grid_sample(
-        fields, grid, mode="bicubic", padding_mode="reflection", align_corners=False
-    )
+    grid = functional.affine_grid(torch.stack(rows, dim=1).to(fields.device), [n, 3, side, side], align_corners=False)
+    return functional.grid_sample(fields, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
 
 
 def change_colour(

@@ -26,7 +26,7 @@ class NetworkConfig(Settings):
     pretrained: bool = False
     drop_rate: float = Field(0.0, ge=0, lt=1)
     drop_path_rate: float = Field(0.0, ge=0, lt=1)
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
 
 
 class FieldConfig(Settings):

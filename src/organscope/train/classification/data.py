@@ -11,9 +11,11 @@ from torch import Tensor
 
 from organscope.dataset.index import Sample
 from organscope.images import Image
-from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, to_rgb
+from organscope.ops.fields import field_starts
+from organscope.ops.preprocess import Preprocessing
 from organscope.ops.resize import resize_field
 from organscope.ops.tiles import mirror_indices
+from organscope.predict.prepare import Preparation
 from organscope.train.classification.config import FieldConfig
 
 #: Decoding releases the interpreter, so a few threads fill the cache faster.
@@ -22,12 +24,12 @@ DECODING_THREADS = 4
 
 @dataclass
 class _Picture:
-    """What is known of a picture after its first reading; `pixels` only while the cache has room."""
+    """A picture after its first reading: its pixels at the network's scale, or how to prepare them again."""
 
     height_px: int
     width_px: int
-    intensity: tuple[float, float]
     pixels: UInt8[np.ndarray, "y x 3"] | None
+    preparation: Preparation | None
 
 
 class Pictures:
@@ -73,18 +75,19 @@ class Pictures:
         side = self._field.field_px
         with sample.open() as image:
             height, width = image.height_px, image.width_px
-            pixels = to_rgb(image.read_whole())
-            intensity = intensity_range(pixels, self._preprocessing, image.value_range)
-        pixels = _to_bytes(_mirrored(pixels, max(side, height), max(side, width)), intensity)
+            preparation = Preparation(image, self._preprocessing)
+            pixels = preparation.as_bytes(image.read_whole())
+        pixels = _mirrored(pixels, max(side, height), max(side, width))
         scale = self._field.input_px / side
         resized = resize_field(pixels, round(pixels.shape[0] * scale), round(pixels.shape[1] * scale))
-        return _Picture(height, width, intensity, resized)
+        return _Picture(height, width, resized, preparation)
 
     def _keep(self, picture: _Picture) -> _Picture:
         if picture.pixels.nbytes > self._free_bytes:
             picture.pixels = None
         else:
             self._free_bytes -= picture.pixels.nbytes
+            picture.preparation = None
         return picture
 
     def _cut(self, number: int, y_px: int, x_px: int) -> UInt8[np.ndarray, "input input 3"]:
@@ -92,7 +95,8 @@ class Pictures:
         if picture.pixels is None:
             with self.samples[number].open() as image:
                 region = _read_region(image, y_px, x_px, side)
-            return resize_field(_to_bytes(_mirrored(to_rgb(region), side, side), picture.intensity), input_px, input_px)
+            pixels = _mirrored(picture.preparation.as_bytes(region), side, side)
+            return resize_field(pixels, input_px, input_px)
         scale = input_px / side
         y = min(round(y_px * scale), picture.pixels.shape[0] - input_px)
         x = min(round(x_px * scale), picture.pixels.shape[1] - input_px)
@@ -171,14 +175,6 @@ def draw_pictures(
     return random.permutation(shuffled[places])
 
 
-def field_starts(length_px: int, field_px: int) -> list[int]:
-    """First pixels of the fewest fields that cover an axis, evenly spread."""
-    count = -(-length_px // field_px)
-    if count == 1:
-        return [0]
-    return [round(place) for place in np.linspace(0, length_px - field_px, count)]
-
-
 def channels_first(fields: UInt8[np.ndarray, "n y x 3"]) -> Tensor:
     """uint8 n 3 y x, still stored with the colours last (`torch.channels_last`)."""
     return torch.from_numpy(np.ascontiguousarray(fields)).permute(0, 3, 1, 2)
@@ -194,8 +190,3 @@ def _mirrored(pixels: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
     if (height, width) == (height_px, width_px):
         return pixels
     return pixels[mirror_indices(0, height_px, height)][:, mirror_indices(0, width_px, width)]
-
-
-def _to_bytes(pixels: np.ndarray, intensity: tuple[float, float]) -> UInt8[np.ndarray, "y x 3"]:
-    """Scale to [0, 1] and round to 256 steps, which is what the cache keeps."""
-    return np.rint(scale_intensity(pixels, *intensity) * 255).astype(np.uint8)

@@ -11,9 +11,7 @@ from organscope.errors import ConfigError, UnknownNameError
 from organscope.train.classification.config import LossConfig
 
 
-def smooth_targets(
-    organs: Int[Tensor, " n"], n_organs: int, label_smoothing: float
-) -> Float[Tensor, "n organ"]:
+def smooth_targets(organs: Int[Tensor, " n"], n_organs: int, label_smoothing: float) -> Float[Tensor, "n organ"]:
     """One-hot targets of which `label_smoothing` is spread evenly over all organs (Szegedy et al. 2016, eq. 7)."""
     one_hot = functional.one_hot(organs, n_organs).float()
     return one_hot * (1.0 - label_smoothing) + label_smoothing / n_organs
@@ -59,12 +57,8 @@ class OrganLoss(nn.Module):
         super().__init__()
         if float(counts.min()) < 1:
             empty = organs[int(counts.argmin())]
-            raise ConfigError(
-                f"Expected at least one training picture of each organ, found none of {empty!r}."
-            )
-        weights = (
-            balanced_weights(counts) if config.kind == "class_weighted" else counts.new_ones(len(organs))
-        )
+            raise ConfigError(f"Expected at least one training picture of each organ, found none of {empty!r}.")
+        weights = balanced_weights(counts) if config.kind == "class_weighted" else counts.new_ones(len(organs))
         if config.positive_class is not None:
             if config.positive_class not in organs:
                 raise UnknownNameError(
@@ -78,7 +72,5 @@ class OrganLoss(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("shift", strength * (counts / counts.sum()).log(), persistent=False)
 
-    def forward(
-        self, logits: Float[Tensor, "n organ"], targets: Float[Tensor, "n organ"]
-    ) -> Float[Tensor, ""]:
+    def forward(self, logits: Float[Tensor, "n organ"], targets: Float[Tensor, "n organ"]) -> Float[Tensor, ""]:
         return cross_entropy(logits + self.shift, targets, self.weights, self.focus)

@@ -3,8 +3,10 @@
 import difflib
 
 import timm
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from organscope.errors import ConfigError, UnknownNameError
 from organscope.train.classification.config import NetworkConfig
@@ -17,12 +19,14 @@ class OrganNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
 
-    def forward(
-        self, images: Float[Tensor, "n 3 y x"]
-    ) -> tuple[Float[Tensor, "n organ"], Float[Tensor, "n d"]]:
+    def forward(self, images: Float[Tensor, "n 3 y x"]) -> tuple[Float[Tensor, "n organ"], Float[Tensor, "n d"]]:
         maps = self.backbone.forward_features(images)
         features = self.backbone.forward_head(maps, pre_logits=True)
-        return self.backbone.get_classifier()(features), features
+        classifier = self.backbone.get_classifier()
+        if isinstance(classifier, nn.Conv2d):
+            # Some backbones classify by a 1 x 1 convolution of the pooled map, which is the same matrix.
+            return functional.linear(features, classifier.weight.flatten(1), classifier.bias), features
+        return classifier(features), features
 
 
 def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
@@ -30,7 +34,8 @@ def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
 
     Raises:
         UnknownNameError: timm has no backbone of that name; close ones are named.
-        ConfigError: The backbone does not take `arguments`, or its pretrained weights cannot be had.
+        ConfigError: The backbone does not take `arguments` or pictures of any size, or its pretrained weights
+            cannot be had.
     """
     _require_known(config.backbone)
     if config.pretrained:
@@ -38,9 +43,7 @@ def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
     rates = {"drop_rate": config.drop_rate, "drop_path_rate": config.drop_path_rate}
     options = {name: rate for name, rate in rates.items() if rate > 0} | config.arguments
     try:
-        backbone = timm.create_model(
-            config.backbone, pretrained=config.pretrained, num_classes=n_organs, **options
-        )
+        backbone = timm.create_model(config.backbone, pretrained=config.pretrained, num_classes=n_organs, **options)
     except (TypeError, AssertionError) as error:
         raise ConfigError(
             f"The backbone {config.backbone!r} does not take network.arguments = {config.arguments} ({error}). "
@@ -53,7 +56,9 @@ def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
             f"The pretrained weights of {config.backbone!r} could not be downloaded ({type(error).__name__}). "
             "Connect to the internet, or set network.pretrained = false to train from scratch."
         ) from error
-    return OrganNetwork(backbone)
+    network = OrganNetwork(backbone)
+    _require_any_size(network, config.backbone)
+    return network
 
 
 def describe_network(config: NetworkConfig, n_organs: int) -> dict:
@@ -81,3 +86,22 @@ def _require_published(name: str) -> None:
         f"timm publishes no pretrained weights for {name!r}. Set network.pretrained = false, or name a backbone "
         "that has them (timm.list_pretrained())."
     )
+
+
+def _require_any_size(network: OrganNetwork, name: str) -> None:
+    """Crops, validation fields and the exported graph differ in size: find out before the training, not after."""
+    training = network.training
+    try:
+        with torch.inference_mode():
+            features = network.eval()(torch.zeros(1, 3, 96, 128))[1]
+    except (AssertionError, RuntimeError) as error:
+        raise ConfigError(
+            f"The backbone {name!r} does not take pictures of any size ({error}). Choose a convolutional one, or "
+            "set network.arguments (dynamic_img_size = true for many transformers)."
+        ) from error
+    finally:
+        network.train(training)
+    if features.ndim != 2:
+        raise ConfigError(
+            f"The backbone {name!r} gives no pooled features, found shape {tuple(features.shape)}. Choose another."
+        )

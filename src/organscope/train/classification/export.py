@@ -1,0 +1,136 @@
+"""From a trained network to an ONNX graph that needs no framework, checked against the network itself."""
+
+import copy
+import io
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from jaxtyping import Float, Float32
+from timm.layers import SelectAdaptivePool2d
+from torch import Tensor, nn
+
+from organscope.bundle.session import Session
+from organscope.errors import VerificationError
+from organscope.train.classification.network import OrganNetwork
+
+OPSET = 20
+INPUT = "image"
+OUTPUTS = ("logits", "features")
+TOLERANCE = 1e-3
+"""Of logits and features, whose size is about 10: other orders of adding cost about 1e-5, other processors more."""
+
+
+class _Pool(nn.Module):
+    """The mean over the pixels, in the form that exports as one operator."""
+
+    def forward(self, maps: Float[Tensor, "n d y x"]) -> Float[Tensor, "n d"]:
+        return maps.mean(dim=(2, 3))
+
+
+class _ChannelsLast(nn.Module):
+    """Takes n y x 3, as every bundle does."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Float[Tensor, "n y x 3"]) -> tuple[Tensor, Tensor]:
+        return self.network(image.permute(0, 3, 1, 2))
+
+
+def round_to_half(network: OrganNetwork) -> OrganNetwork:
+    """A copy whose weights are representable in float16, as they are stored; its arithmetic stays float32."""
+    rounded = copy.deepcopy(network)
+    rounded.load_state_dict({name: _half(tensor) for name, tensor in network.state_dict().items()})
+    return rounded
+
+
+def half_weights(network: OrganNetwork) -> dict[str, Tensor]:
+    """The weights of the backbone under timm's names, in float16; whole numbers as they are."""
+    return {name: _half(tensor).contiguous() for name, tensor in network.backbone.state_dict().items()}
+
+
+def export_graph(network: OrganNetwork, input_px: int) -> bytes:
+    """Export in evaluation mode: input `image` (n, y, x, 3), outputs `logits` (n, organ) and `features` (n, d).
+
+    The exporter folds a batch normalisation into the convolution before it; n, y and x may be any size.
+    """
+    plain = _ChannelsLast(_with_plain_pool(copy.deepcopy(network))).float().cpu().eval()
+    example = torch.zeros(2, input_px, input_px + 32, 3)
+    sink = io.BytesIO()
+    with warnings.catch_warnings():
+        # The exporter warns about its own parts (of copyreg, of onnxscript); the graph is checked below.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            plain,
+            (example,),
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            dynamic_shapes=({0: "n", 1: "y", 2: "x"},),
+            verbose=False,
+        )
+        program.save(sink)
+    return _cleaned(onnx.load_model_from_string(sink.getvalue()))
+
+
+def check_graph(
+    graph: bytes, network: OrganNetwork, images: Float32[np.ndarray, "n y x 3"]
+) -> dict[str, Float32[np.ndarray, "n _"]]:
+    """Compare the graph with the network on prepared images, and on noise of another size.
+
+    Returns:
+        What the network itself gives for `images`, by output.
+
+    Raises:
+        VerificationError: They differ by more than `TOLERANCE`.
+    """
+    session = Session(graph, INPUT, list(OUTPUTS), threads=None, where="the exported graph")
+    n, height, width, _ = images.shape
+    noise = np.random.default_rng(0).standard_normal((n + 1, height + 32, width, 3), dtype=np.float32)
+    for batch in (noise, images):
+        found, expected = session.run(batch), _network_outputs(network, batch)
+        worst = max(float(np.abs(found[name] - expected[name]).max()) for name in OUTPUTS)
+        if not worst <= TOLERANCE:
+            raise VerificationError(
+                f"Expected the exported graph within {TOLERANCE:g} of the network, found a difference of {worst:g}. "
+                "Report this backbone, or choose another."
+            )
+    return expected
+
+
+def _network_outputs(network: OrganNetwork, batch: np.ndarray) -> dict[str, np.ndarray]:
+    with torch.inference_mode():
+        outputs = network.eval()(torch.from_numpy(batch).permute(0, 3, 1, 2))
+    return {name: output.numpy() for name, output in zip(OUTPUTS, outputs, strict=True)}
+
+
+def _with_plain_pool(network: OrganNetwork) -> OrganNetwork:
+    """timm's adaptive pooling exports as a dozen operators that compute shapes."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, SelectAdaptivePool2d) and child.pool_type == "avg" and _flattens(child):
+                setattr(module, name, _Pool())
+    return network
+
+
+def _flattens(pool: SelectAdaptivePool2d) -> bool:
+    return isinstance(pool.flatten, nn.Flatten)
+
+
+def _cleaned(model: onnx.ModelProto) -> bytes:
+    """Without the exporter's notes, which hold stack traces and paths of the machine."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    del model.graph.value_info[:]
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _half(tensor: Tensor) -> Tensor:
+    return tensor.half() if tensor.is_floating_point() else tensor

@@ -1,0 +1,154 @@
+"""`organscope train classification`: from pictures of known organs to a measured bundle."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from organscope.bundle import Bundle, Score
+from organscope.dataset.index import Sample
+from organscope.decide import Policy
+from organscope.errors import DatasetError
+from organscope.evaluate import evaluate_bundle, manifest_scores
+from organscope.train.classification.bundling import BundleWriter, Measured, measure, run_validation
+from organscope.train.classification.config import ClassificationConfig
+from organscope.train.classification.data import Pictures
+from organscope.train.classification.fit import TrainingData, fit
+from organscope.train.classification.network import OrganNetwork
+from organscope.train.run import RunDirectory
+from organscope.train.settings import read_settings
+from organscope.train.split import TrainingSplit, split_samples
+
+Report = Callable[[str], None]
+
+
+def train_classification(
+    config_file: Path,
+    run_dir: Path,
+    *,
+    overrides: tuple[str, ...] = (),
+    resume: bool = False,
+    report: Report = lambda line: None,
+) -> Bundle:
+    """Train, calibrate, export, score and verify.
+
+    Temperature and limits use the inner validation pictures, scores the test folds; neither trains.
+
+    Args:
+        config_file: TOML, see `ClassificationConfig`.
+        run_dir: Gets configuration, split, metrics, resumable state and `bundle/`.
+        overrides: `key=value` settings that go before the file's.
+        resume: Go on with a run that was interrupted.
+        report: Gets a line for the person who watches.
+
+    Raises:
+        ConfigError: The configuration has a fault.
+        UnknownNameError: timm has no such backbone, or `positive_class` is no organ.
+        DatasetError: There are no pictures to train or to validate on, or some have no organ.
+        OutputError: The run directory cannot be written.
+        KeyboardInterrupt: The person stopped the training; says how to go on.
+    """
+    config = read_settings(ClassificationConfig, config_file, overrides)
+    split = split_samples(config.data)
+    organs = organs_of(split)
+    run = RunDirectory(run_dir)
+    run.start(config, source=config_file, resume=resume)
+    run.write_split(split.table())
+    n_parts = len(split.training), len(split.validation), len(split.test)
+    report("{} pictures train, {} validate, {} are only scored".format(*n_parts))
+    data = _training_data(config, split, organs)
+    if data.training.n_cached < len(data.training):
+        report(f"{data.training.n_cached} training pictures fit into fit.cache_mb; the others are read each time")
+    network = fit(config, data, run, report)
+    facts = _facts(config, network, run, n_parts)
+    writer = BundleWriter(network, organs, config, data.training, _fingerprint(split), facts)
+    return _measure(writer, config, split, run, report)
+
+
+def organs_of(split: TrainingSplit) -> list[str]:
+    """The organs in order of name: those of the training pictures.
+
+    Raises:
+        DatasetError: A picture has no organ, there is only one organ, or one is validated or scored that no
+            picture trains.
+    """
+    everything = [*split.training, *split.validation, *split.test]
+    without = [sample.id for sample in everything if not sample.organ]
+    if without:
+        raise DatasetError(
+            f"Expected an organ for every picture, found none for {len(without)} of {len(everything)} "
+            f"(first: {without[0]}). Import the data with a folder per organ."
+        )
+    organs = sorted({sample.organ for sample in split.training})
+    if len(organs) < 2:
+        raise DatasetError(f"Expected pictures of at least two organs, found only {organs[0]}.")
+    unknown = sorted({sample.organ for sample in everything} - set(organs))
+    if unknown:
+        raise DatasetError(
+            f"Expected training pictures of every organ that is scored, found none of {', '.join(unknown)}. "
+            "Change data.test_folds or take these pictures out of the index."
+        )
+    return organs
+
+
+def _training_data(config: ClassificationConfig, split: TrainingSplit, organs: list[str]) -> TrainingData:
+    def numbers(samples: list[Sample]) -> np.ndarray:
+        return np.array([organs.index(sample.organ) for sample in samples])
+
+    # Validation pictures are few and read in every epoch: they are kept whatever the cap.
+    validation = Pictures(split.validation, config.field, config.preprocessing, np.inf)
+    training = Pictures(split.training, config.field, config.preprocessing, config.fit.cache_mb)
+    return TrainingData(
+        organs, training, numbers(split.training), split.draw_probability, validation, numbers(split.validation)
+    )
+
+
+def _measure(
+    writer: BundleWriter, config: ClassificationConfig, split: TrainingSplit, run: RunDirectory, report: Report
+) -> Bundle:
+    """Find the policy, then the scores; each through the use side."""
+    draft = run.state / "draft"
+    bundle = writer.write(draft, Measured(Policy(n_neighbours=1)))
+    outputs = run_validation(bundle, split.validation)
+    measured = measure(outputs, bundle.manifest.classes, writer.reference)
+    bundle = writer.write(draft, measured)
+    scores = tuple(_scores(bundle, config, split, report))
+    return writer.write(run.bundle, Measured(measured.policy, measured.calibration, scores))
+
+
+def _scores(bundle: Bundle, config: ClassificationConfig, split: TrainingSplit, report: Report) -> list[Score]:
+    scores = []
+    for index in split.indexes:
+        if index.samples(config.data.test_folds):
+            evaluation = evaluate_bundle(bundle, index, fold=config.data.test_folds)
+            scores += manifest_scores(evaluation)
+            figures = ", ".join(
+                f"{metric.replace('_', ' ')} {evaluation.score(metric):.3f}"
+                for metric in ("accuracy", "balanced_accuracy", "macro_f1", "ece")
+            )
+            report(f"{index.folder.name}, {evaluation.subset}: {figures}")
+    return scores
+
+
+def _fingerprint(split: TrainingSplit) -> str:
+    return hashlib.sha256("".join(index.fingerprint() for index in split.indexes).encode()).hexdigest()
+
+
+def _facts(
+    config: ClassificationConfig, network: OrganNetwork, run: RunDirectory, n_parts: tuple[int, int, int]
+) -> list[str]:
+    epochs = run.metrics()
+    best = [row for row in epochs if row["best"]][-1]
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    start = "timm's published weights" if config.network.pretrained else "random weights"
+    return [
+        f"{config.network.backbone} of timm {config.network.arguments or ''}, {parameters / 1e6:.1f} million "
+        f"parameters, trained from {start}; weights averaged over steps, stored in float16.",
+        f"It sees fields of {config.field.field_px} px of the image, resized to {config.field.input_px} px; the "
+        "probabilities of the fields of a picture are averaged.",
+        f"{n_parts[0]} pictures trained it; {n_parts[1]} (the inner validation) chose epoch, temperature, confidence "
+        f"and novelty limits, so figures on these are optimistic; {n_parts[2]} were only scored.",
+        f"Epoch {best['epoch']} of {len(epochs)}; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all. "
+        f"Loss {config.loss.kind}, label smoothing {config.loss.label_smoothing:g}.",
+    ]

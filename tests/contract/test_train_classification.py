@@ -1,0 +1,175 @@
+"""A tiny training of the organ classifier, from pictures to a bundle that names their organ."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+from PIL import Image as PillowImage
+
+from organscope.bundle import Bundle, verify_bundle
+from organscope.dataset.index import COLUMNS, read_index, write_index
+from organscope.errors import DatasetError, UsageError
+from organscope.predict import classify_image
+from organscope.train.classification.config import NetworkConfig
+from organscope.train.classification.network import build_network
+from organscope.train.classification.train import train_classification
+
+ORGANS = ("bark", "dots", "mesh")
+SIDE_PX = 96
+
+CONFIG = """
+[data]
+sources = [{ index = "index" }]
+test_folds = [1]
+validation_fraction = 0.25
+
+[bundle]
+name = "tiny-organs"
+summary = "Tells three made-up textures apart; for tests only."
+
+[network]
+backbone = "resnet18"
+arguments = { channels = [8, 8, 16, 16] }
+drop_rate = 0.1
+
+[field]
+field_px = 80
+input_px = 64
+
+[fit]
+epochs = 8
+batch = 8
+learning_rate = 0.01
+warm_up_epochs = 1
+ema_decay = 0.8
+precision = "fp32"
+"""
+
+
+def texture(organ: str, random: np.random.Generator) -> np.ndarray:
+    """Stripes, dots or a mesh at a random phase, in pink on white: uint8 96 x 96 x 3."""
+    y, x = np.mgrid[:SIDE_PX, :SIDE_PX] + random.uniform(0, 20, (2, 1, 1))
+    stripes, dots = np.sin(x / 2.0), np.sin(x / 2.0) * np.sin(y / 2.0)
+    pattern = {"bark": stripes, "dots": dots, "mesh": np.maximum(np.sin(x / 5), np.sin(y / 5))}[organ]
+    amount = 0.4 + 0.3 * pattern + random.normal(0, 0.03, pattern.shape)
+    return (255 * (1 - np.clip(amount, 0, 1)[..., None] * [0.3, 0.8, 0.4])).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def config_file(tmp_path_factory) -> Path:
+    """An index of 8 pictures an organ, two of them in fold 1, and a configuration beside it."""
+    folder = tmp_path_factory.mktemp("textures")
+    random = np.random.default_rng(0)
+    rows = []
+    for organ in ORGANS:
+        for number in range(8):
+            path = folder / f"{organ}_{number}.png"
+            PillowImage.fromarray(texture(organ, random)).save(path)
+            rows.append(index_row(path, organ, fold=1 if number < 2 else 2))
+    write_index(folder / "index", pd.DataFrame(rows)[list(COLUMNS)])
+    (folder / "tiny.toml").write_text(CONFIG)
+    return folder / "tiny.toml"
+
+
+def index_row(path: Path, organ: str, fold: int) -> dict:
+    facts = {"height_px": SIDE_PX, "width_px": SIDE_PX, "n_channels": 3, "dtype": "uint8", "um_per_px": np.nan}
+    texts = dict.fromkeys(("species", "labels", "split", "labels_sha256"), "")
+    names = {"id": path.stem, "image": str(path), "organ": organ, "group": path.stem, "dataset": "textures"}
+    return {**names, **facts, **texts, "fold": fold, "n_cells": pd.NA, "sha256": path.stem}
+
+
+@pytest.fixture(scope="module")
+def trained(config_file, tmp_path_factory) -> tuple[Bundle, Path]:
+    run = tmp_path_factory.mktemp("run")
+    return train_classification(config_file, run), run
+
+
+def test_the_bundle_verifies_and_says_how_it_was_made(trained):
+    bundle, run = trained
+    assert bundle.source == run / "bundle"
+    assert verify_bundle(bundle).ok
+    assert bundle.manifest.classes == list(ORGANS)
+    assert {score.metric for score in bundle.manifest.scores} >= {"accuracy", "macro_f1", "ece"}
+    assert all(score.subset == "fold 1" for score in bundle.manifest.scores)
+    assert "random weights" in bundle.read("README.md").decode()
+
+
+def test_the_network_learnt(trained):
+    bundle, _ = trained
+    accuracy = next(score.value for score in bundle.manifest.scores if score.metric == "accuracy")
+    assert accuracy >= 5 / 6  # chance is 1/3; one of the six held-out pictures may be missed
+
+
+def test_classify_names_a_picture(trained, config_file):
+    bundle, _ = trained
+    sample = next(s for s in read_index(config_file.parent / "index").samples(fold=1) if s.organ == "mesh")
+    with sample.open() as image:
+        found = classify_image(image, bundle)
+    assert found.organs[int(np.argmax(found.probabilities))] == "mesh"
+
+
+def test_the_calibration_table_says_what_it_is(trained):
+    bundle, run = trained
+    table = bundle.calibration()
+    split = pd.read_csv(run / "split.csv")
+    assert set(table["part"]) == {"inner validation"}
+    assert set(table["id"]) == set(split.loc[split["part"] == "validation", "id"])
+    columns = [f"p_{organ}" for organ in bundle.manifest.classes]
+    np.testing.assert_allclose(table[columns].sum(axis=1), 1, atol=1e-6)  # rounding of float64 sums
+
+
+def test_the_stored_weights_are_those_of_the_graph(trained):
+    import torch
+
+    bundle, _ = trained
+    architecture = bundle.manifest.weights.architecture
+    network = build_network(
+        NetworkConfig(backbone=architecture["backbone"], arguments=architecture["arguments"]),
+        architecture["n_organs"],
+    ).eval()
+    network.backbone.load_state_dict(safetensors.torch.load(bundle.read("weights.safetensors")))
+    test = bundle.tensors("test.safetensors")
+    with torch.inference_mode():
+        logits, features = network(torch.from_numpy(test["input"]).permute(0, 3, 1, 2))
+    # Sums of at most a few hundred float32 products in another order.
+    np.testing.assert_allclose(logits.numpy(), test["logits"], atol=1e-4)
+    np.testing.assert_allclose(features.numpy(), test["features"], atol=1e-4)
+
+
+def test_the_run_directory_explains_itself(trained):
+    _, run = trained
+    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in epochs] == list(range(1, 9))
+    assert set(epochs[0]) >= {"loss", "nll", "balanced_accuracy", "learning_rate", "seconds"}
+    names = {"config.json", "config.toml", "split.csv", "environment.txt", "metrics.jsonl", "bundle", "state"}
+    assert names == {path.name for path in run.iterdir()}
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(trained, config_file, tmp_path):
+    whole, _ = trained
+
+    def interrupt(line: str) -> None:
+        if line.startswith("epoch 3/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="2 whole epochs .* --resume"):
+        train_classification(config_file, tmp_path, report=interrupt)
+    with pytest.raises(UsageError, match="--resume"):
+        train_classification(config_file, tmp_path)
+    lines = []
+    resumed = train_classification(config_file, tmp_path, resume=True, report=lines.append)
+    assert any(line.startswith("epoch 3/8") for line in lines)
+    assert not any(line.startswith("epoch 2/8") for line in lines)
+    assert resumed.read("weights.safetensors") == whole.read("weights.safetensors")
+
+
+def test_pictures_without_an_organ_are_refused(config_file, tmp_path):
+    table = read_index(config_file.parent / "index").table
+    images = [str((config_file.parent / "index" / path).resolve()) for path in table["image"]]
+    write_index(tmp_path / "index", table.assign(organ="", image=images))
+    (tmp_path / "tiny.toml").write_text(CONFIG)
+    with pytest.raises(DatasetError, match=r"Expected an organ .* none for 24 of 24"):
+        train_classification(tmp_path / "tiny.toml", tmp_path / "run")
