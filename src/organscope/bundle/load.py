@@ -57,7 +57,7 @@ class Bundle:
 
     def __reduce__(self) -> tuple:
         # A session cannot be sent to another process; reading and checking again can.
-        return partial(load_bundle, threads=self._threads), (self.source,)
+        return partial(load_bundle, threads=self._threads), (self.source.absolute(),)
 
     def run(self, batch: Float32[np.ndarray, "n y x c"]) -> dict[str, np.ndarray]:
         """Run the network on a prepared batch.

@@ -38,37 +38,29 @@ def fit_policy(
     n_neighbours: int = 5,
     reference: str = "reference.safetensors",
 ) -> Policy:
-    """Fit temperature, confidence limit and novelty limit.
+    """Fit temperature, confidence limit and novelty limit, all three on the same held-out pictures.
 
-    All three are fitted on the same held-out pictures, which must be in neither the training set nor the
-    reference set: the temperature on their logits; the confidence limit as the lowest at which wrong answers
-    among the accepted are at most `target_error`; the novelty limit so that `in_domain_pass` of them stay
-    within. Figures measured on these pictures are therefore optimistic: score the policy on others.
+    They must be in neither the training nor the reference set. Score the policy on others again.
 
     Args:
-        logits: Of held-out pictures.
-        labels: Index of their true classes.
-        features: Their embeddings.
+        logits: Of the held-out pictures; with `labels`, their true classes, and `features`, their embeddings.
         reference_features: Embeddings of the training pictures; the bundle stores `unit_norm` of them.
-        target_error: Largest share of wrong answers among the accepted.
-        min_coverage: Share that must be accepted all the same. Where the target cannot be had at this
-            coverage, the limit with the fewest wrong at this coverage or above is taken.
-        in_domain_pass: Share of in-domain pictures that are not called unknown.
-        n_neighbours: k of the novelty distance; at most the number of references.
-        reference: Name of the reference file in the bundle.
+        target_error: Largest share of wrong answers among the accepted, see `fit_min_confidence`.
+        min_coverage: Share that must be accepted all the same.
+        in_domain_pass: Share of held-out pictures that are not called unknown.
+        n_neighbours: k of the novelty distance, at most m; `reference` is the name of its file in the bundle.
 
     Raises:
         ShapeError: Arrays do not belong together, or there are too few.
         ValueRangeError: A share leaves [0, 1], or a number is not finite.
     """
-    check_labels(logits, labels)
     temperature = fit_temperature(logits, labels)
     probabilities = softmax(logits, temperature)
-    right = probabilities.argmax(axis=1) == labels
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     distances = nearest_distance(features, reference_features, n_neighbours)
     return Policy(
         temperature=temperature,
-        min_confidence=fit_min_confidence(probabilities.max(axis=1), right, target_error, min_coverage),
+        min_confidence=fit_min_confidence(confidence, right, target_error, min_coverage),
         max_distance=fit_distance_limit(distances, in_domain_pass),
         n_neighbours=n_neighbours,
         reference=reference,

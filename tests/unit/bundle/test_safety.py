@@ -2,9 +2,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
 import tiny_bundles
 from organscope.bundle.safety import QUANTISED_OPERATORS, parse_safe_graph
+from organscope.bundle.session import Session
 from organscope.errors import UnsafeGraphError
 
 
@@ -50,6 +52,29 @@ def test_quantised_operators_pass(operator):
     model = tiny_bundles.segmentation_graph()
     model.graph.node.append(helper.make_node(operator, ["maps"], ["q"], domain="com.microsoft"))
     _check(model)
+
+
+class _Batches(CalibrationDataReader):
+    """One random batch to measure ranges on."""
+
+    def __init__(self) -> None:
+        batch = np.random.default_rng(0).random((1, 16, 16, 3), dtype=np.float32)
+        self._batches = iter([{"image": batch}])
+
+    def get_next(self):
+        return next(self._batches, None)
+
+
+@pytest.mark.parametrize("form", [QuantFormat.QOperator, QuantFormat.QDQ])
+@pytest.mark.parametrize("make", [tiny_bundles.segmentation_graph, tiny_bundles.classification_graph])
+def test_what_the_quantiser_writes_passes(make, form, tmp_path):
+    onnx.save(make(), tmp_path / "float.onnx")
+    quantize_static(tmp_path / "float.onnx", tmp_path / "int8.onnx", _Batches(), quant_format=form)
+    graph = (tmp_path / "int8.onnx").read_bytes()
+    operators = {node.op_type for node in parse_safe_graph(graph, "x").graph.node}
+    assert "QuantizeLinear" in operators
+    outputs = [output.name for output in make().graph.output]
+    Session(graph, "image", outputs, threads=1, where="x").run(np.zeros((1, 8, 8, 3), np.float32))
 
 
 @pytest.mark.parametrize(
