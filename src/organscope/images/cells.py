@@ -3,16 +3,18 @@
 import csv
 import io
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from organscope.images.atomic import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CSV_NAME = "cells.csv"
 PARQUET_NAME = "cells.parquet"
 
 
-def write_cells(folder: str | Path, table: pd.DataFrame) -> None:
+def write_cells(folder: str | Path, table: "pd.DataFrame") -> None:
     """Write `cells.csv` and `cells.parquet`: the same rows and columns, floats in full precision.
 
     In the CSV a missing number is an empty field and a truth value is `true` or `false`.

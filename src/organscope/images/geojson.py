@@ -3,19 +3,22 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Num
 
 from organscope.errors import ShapeError
 from organscope.images.atomic import atomic_path
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 #: Columns that are no measurement but name the cell or its class.
 ID_COLUMN, CLASS_COLUMN = "id", "organ"
 
 
-def write_geojson(path: str | Path, outlines: Sequence[Num[np.ndarray, "n 2"]], table: pd.DataFrame) -> None:
+def write_geojson(path: str | Path, outlines: Sequence[Num[np.ndarray, "n 2"]], table: "pd.DataFrame") -> None:
     """Write a QuPath FeatureCollection, feature by feature, so that memory does not grow with the cells.
 
     Every feature has objectType `detection`, the cell's `id` as name, the numeric columns of the table as
@@ -51,7 +54,7 @@ def _closed_ring(ring: Num[np.ndarray, "n 2"]) -> str:
     return str(points).replace(" ", "")
 
 
-def _properties(table: pd.DataFrame) -> Iterator[str]:
+def _properties(table: "pd.DataFrame") -> Iterator[str]:
     """The properties of every cell as JSON."""
     numeric = [name for name in table.select_dtypes(["number", "bool"]).columns if name != ID_COLUMN]
     names = [f"{json.dumps(name)}:" for name in numeric]
@@ -64,7 +67,7 @@ def _properties(table: pd.DataFrame) -> Iterator[str]:
         yield (f'{{"objectType":"detection","name":"{cell}",{classification}"measurements":{{{pairs}}}}}')
 
 
-def _numbers(column: pd.Series) -> Iterator[str]:
+def _numbers(column: "pd.Series") -> Iterator[str]:
     """Values as JSON numbers, "" where missing or infinite (JSON has no word for these)."""
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     return (

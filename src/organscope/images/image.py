@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Num
 
 from organscope.errors import ShapeError
+from organscope.images.sampling import sample_image, shrink_image
 from organscope.images.source import Level, Source
 
 
@@ -78,6 +79,34 @@ class Image:
         """
         self._require_inside(0, 0, 1, 1, level)
         return self.read(0, 0, self.levels[level].height_px, self.levels[level].width_px, level=level)
+
+    def thumbnail(self, max_side_px: int) -> Num[np.ndarray, "y x c"]:
+        """A small view for reports: every pixel is the mean of the block of pixels that it stands for.
+
+        Taken from the smallest level that is large enough, band by band, so that memory stays flat.
+
+        Args:
+            max_side_px: The longer side has at most this many pixels; a smaller image is not enlarged.
+
+        Raises:
+            ImageReadError: The file is damaged.
+        """
+        return shrink_image(self, max_side_px)
+
+    def sample(self, max_pixels: int = 16_000_000) -> Num[np.ndarray, "y x c"]:
+        """Pixels for statistics of the whole image (percentiles), always the same ones.
+
+        Args:
+            max_pixels: An image up to this size is read whole.
+
+        Returns:
+            The image as it lies; of a larger one a column (n x 1 x c) of the pixels of blocks of 512 x 512 on
+            an even grid from edge to edge.
+
+        Raises:
+            ImageReadError: The file is damaged.
+        """
+        return sample_image(self, max_pixels)
 
     def close(self) -> None:
         """Release the file; reading afterwards is an error of the caller."""
