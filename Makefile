@@ -16,8 +16,10 @@ demo: $(DEMO_VENV)/bin/python
 	  "$$($(DEMO_VENV)/bin/python -c 'import skimage.data; print(skimage.data.__path__[0])')/ihc.png" -o $(DEMO_OUT)
 	@echo "Open in a browser: file://$(abspath $(DEMO_OUT))/report.html"
 
+# Twice, because PyTorch and TensorFlow never share a process.
 test: $(VENV)/installed
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup
+	$(VENV)/bin/python -m pytest --numprocesses 2
+	$(VENV)/bin/python -m pytest --keras
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check src tests bench

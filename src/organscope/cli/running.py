@@ -26,8 +26,8 @@ def run_and_report(
     debug: bool,
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
-    models = load_models(tasks, bundles, threads=threads)
     plan = plan_run(inputs, output)
+    models = load_models(tasks, bundles, threads=threads)
     reading = Reading(um_per_px=um_per_px, channel=channel, max_pixels=round(max_megapixels * 1e6))
     with progress_of(len(plan.targets)) as listener:
         result = run_plan(plan, models, reading, listener)

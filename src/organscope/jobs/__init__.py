@@ -2,7 +2,7 @@
 
 from organscope.jobs.models import Models, load_models
 from organscope.jobs.one_image import Reading
-from organscope.jobs.plan import Plan, Target, plan_run, plan_targets, prepare_output
+from organscope.jobs.plan import Plan, Target, plan_run, prepare_output
 from organscope.jobs.result import Failure, ImageResult, RunResult
 from organscope.jobs.run import Listener, run_plan
 
@@ -17,7 +17,6 @@ __all__ = [
     "Target",
     "load_models",
     "plan_run",
-    "plan_targets",
     "prepare_output",
     "run_plan",
 ]

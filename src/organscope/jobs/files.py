@@ -17,6 +17,7 @@ IMAGE_FILES = (LABELS, CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY)
 PREDICTIONS = "predictions.csv"
 SUMMARY = "summary.csv"
 REPORT = "report.html"
+RUN_FILES = (PREDICTIONS, SUMMARY, REPORT)
 
 
 def is_result_file(path: Path) -> bool:

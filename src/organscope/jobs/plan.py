@@ -7,7 +7,7 @@ from pathlib import Path
 
 from organscope.errors import OutputError, UsageError
 from organscope.images import image_files
-from organscope.jobs.files import PREDICTIONS, REPORT, SUMMARY, is_result_file
+from organscope.jobs.files import RUN_FILES, is_result_file
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Plan:
     """Everything a run will do.
 
     Attributes:
-        out: The output folder; it exists and can be written.
+        out: The output folder; it need not exist yet.
         targets: One entry an image, in the order of the work; no two share a stem.
     """
 
@@ -37,35 +37,24 @@ class Plan:
 
 
 def plan_run(inputs: Sequence[str | Path], out: str | Path) -> Plan:
-    """Expand folders into images, give each its target and prepare the output folder, before any work.
+    """Expand folders into images and give each its target; nothing is written.
 
-    Raises:
-        UsageError: No image was found, or two images have one target.
-        OutputError: The output folder cannot be made or written.
-    """
-    targets = plan_targets(inputs)
-    folder = Path(out)
-    prepare_output(folder)
-    return Plan(folder, tuple(targets))
-
-
-def plan_targets(inputs: Sequence[str | Path]) -> list[Target]:
-    """One target an image; results of an earlier run inside an input folder are not images to work on.
+    Results of an earlier run inside an input folder are not images to work on.
 
     Raises:
         UsageError: No image was found, an input does not exist, two images have one target, or a target has
             the name of a file that the run itself writes.
     """
-    targets = [Target(path, Path(stem)) for path, stem in image_files(inputs) if not is_result_file(path)]
+    targets = tuple(Target(path, Path(stem)) for path, stem in image_files(inputs) if not is_result_file(path))
     if not targets:
         names = ", ".join(str(name) for name in inputs)
         raise UsageError(f"Expected at least one image, found none in {names}. Name image files or a folder of images.")
     for target in targets:
-        if target.stem.parts[0] in (PREDICTIONS, SUMMARY, REPORT):
+        if target.stem.parts[0] in RUN_FILES:
             raise UsageError(
                 f"{target.source} would write to '{target.stem}', which is the name of a result file. Rename the image."
             )
-    return targets
+    return Plan(Path(out), targets)
 
 
 def prepare_output(out: Path) -> None:

@@ -8,7 +8,7 @@ from organscope.errors import OrganscopeError, OutputError
 from organscope.jobs.memory import peak_memory_mb
 from organscope.jobs.models import Models
 from organscope.jobs.one_image import Reading, work_on_image
-from organscope.jobs.plan import Plan, Target
+from organscope.jobs.plan import Plan, Target, prepare_output
 from organscope.jobs.result import Failure, ImageResult, RunResult
 from organscope.jobs.tables import write_run_files
 
@@ -42,8 +42,12 @@ def run_plan(plan: Plan, models: Models, reading: Reading | None = None, listene
         listener: Told of progress.
 
     Returns:
-        What was finished and what failed; only interruption raises.
+        What was finished and what failed.
+
+    Raises:
+        OutputError: The output folder cannot be made or written; nothing was started.
     """
+    prepare_output(plan.out)
     started = time.perf_counter()
     listener = listener or Listener()
     outcomes: list[ImageResult | Failure] = []

@@ -1,0 +1,41 @@
+"""Functions and files stay small enough to be read at once."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MOST_LINES_IN_FILE = 399
+MOST_LINES_IN_FUNCTION = 39
+FILES = sorted(path for folder in ("src", "tests", "bench") for path in (ROOT / folder).rglob("*.py"))
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
+
+
+def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def n_code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of the body and the signature, without the docstring, which may say as much as it needs."""
+    lines = node.end_lineno - node.lineno + 1
+    first = node.body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        lines -= first.end_lineno - first.lineno + 1
+    return lines
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_file_and_its_functions_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= MOST_LINES_IN_FILE
+    long = {
+        node.name: n_code_lines(node)
+        for node in functions(ast.parse(text))
+        if n_code_lines(node) > MOST_LINES_IN_FUNCTION
+    }
+    assert not long
+
+
+def test_no_file_has_a_name_that_says_nothing():
+    assert not [path for path in FILES if path.stem in VAGUE_NAMES or path.parent.name in VAGUE_NAMES]
