@@ -1,6 +1,7 @@
 """organscope train: from a dataset index to a verified bundle."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,13 @@ from organscope.errors import MissingExtraError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model and export it as a verified bundle.")
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to train on, and how.", show_default=False)]
+Config = Annotated[
+    Path,
+    # Asked here, because loading a framework to find that there is no such file takes seconds.
+    typer.Argument(
+        metavar="CONFIG.toml", help="What to train on, and how.", exists=True, dir_okay=False, show_default=False
+    ),
+]
 RunFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="RUN_DIR", help="Folder of the run.", show_default=False)
 ]
@@ -92,10 +99,10 @@ def _train(
 @contextmanager
 def _extra_installed() -> Iterator[None]:
     """A framework that is not installed is a sentence about the extra."""
-    # Set before the framework is imported: it prints pages of notes on stderr otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        yield
+        with _quiet_stderr():
+            yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package == "organscope":
@@ -104,3 +111,17 @@ def _extra_installed() -> Iterator[None]:
             f"Expected the packages of the extra [train], found no '{package}'. "
             "Install them from the checkout: pip install '.[train]'"
         ) from error
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keep what compiled code writes while it is loaded off stderr: TensorFlow's notes ignore its own log level."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
