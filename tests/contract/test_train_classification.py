@@ -13,6 +13,8 @@ from organscope.bundle import Bundle, verify_bundle
 from organscope.dataset.index import COLUMNS, read_index, write_index
 from organscope.errors import DatasetError, UsageError
 from organscope.predict import classify_image
+from organscope.train.classification import fit as fit_module
+from organscope.train.classification.augment import mix_pairs
 from organscope.train.classification.config import NetworkConfig
 from organscope.train.classification.network import build_network
 from organscope.train.classification.train import train_classification
@@ -31,7 +33,7 @@ name = "tiny-organs"
 summary = "Tells three made-up textures apart; for tests only."
 
 [network]
-backbone = "resnet18"
+backbone = "resnet10t"
 arguments = { channels = [8, 8, 16, 16] }
 drop_rate = 0.1
 
@@ -39,8 +41,14 @@ drop_rate = 0.1
 field_px = 80
 input_px = 64
 
+[augmentation]
+rotation_deg = 0.0
+scale = 0.0
+mix = 0.25
+
 [fit]
-epochs = 8
+epochs = 30
+patience = 30
 batch = 8
 learning_rate = 0.01
 warm_up_epochs = 1
@@ -142,27 +150,38 @@ def test_the_stored_weights_are_those_of_the_graph(trained):
 def test_the_run_directory_explains_itself(trained):
     _, run = trained
     epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in epochs] == list(range(1, 9))
+    assert [row["epoch"] for row in epochs] == list(range(1, 31))
     assert set(epochs[0]) >= {"loss", "nll", "balanced_accuracy", "learning_rate", "seconds"}
     names = {"config.json", "config.toml", "split.csv", "environment.txt", "metrics.jsonl", "bundle", "state"}
     assert names == {path.name for path in run.iterdir()}
 
 
-def test_an_interrupted_run_goes_on_to_the_same_result(trained, config_file, tmp_path):
+class InterruptedAt:
+    """`mix_pairs` until the call at which the person presses Ctrl-C."""
+
+    def __init__(self, last_call: int) -> None:
+        self.calls_left = last_call
+
+    def __call__(self, *arguments):
+        self.calls_left -= 1
+        if self.calls_left == 0:
+            raise KeyboardInterrupt
+        return mix_pairs(*arguments)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(trained, config_file, tmp_path, monkeypatch):
     whole, _ = trained
 
-    def interrupt(line: str) -> None:
-        if line.startswith("epoch 3/"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt, match="2 whole epochs .* --resume"):
-        train_classification(config_file, tmp_path, report=interrupt)
+    monkeypatch.setattr(fit_module, "mix_pairs", InterruptedAt(8))  # two steps an epoch: within the fourth
+    with pytest.raises(KeyboardInterrupt, match=r"3 whole epochs .* --resume"):
+        train_classification(config_file, tmp_path)
+    monkeypatch.undo()
     with pytest.raises(UsageError, match="--resume"):
         train_classification(config_file, tmp_path)
     lines = []
     resumed = train_classification(config_file, tmp_path, resume=True, report=lines.append)
-    assert any(line.startswith("epoch 3/8") for line in lines)
-    assert not any(line.startswith("epoch 2/8") for line in lines)
+    assert any(line.startswith("epoch 4/30") for line in lines)
+    assert not any(line.startswith("epoch 3/30") for line in lines)
     assert resumed.read("weights.safetensors") == whole.read("weights.safetensors")
 
 

@@ -66,10 +66,10 @@ class AugmentationConfig(Settings):
     rotation_deg: float = Field(20.0, ge=0, le=180)
     scale: float = Field(0.2, ge=0, le=2)
     stain: Share = 0.1
-    brightness: Share = 0.08
+    brightness: Share = 0.05
     contrast: Share = 0.15
     saturation: Share = 0.2
-    hue_deg: float = Field(8.0, ge=0, le=180)
+    hue_deg: float = Field(6.0, ge=0, le=180)
     gray: Share = 0.15
     noise: Share = 0.02
     mix: Share = 0.5

@@ -32,6 +32,7 @@ class Keeper(lightning.Callback):
         self._best = -math.inf
         self._epochs_without_gain = 0
         self._epochs_done = 0
+        self._epochs_saved = 0
         self._seconds = 0.0
         self._started = 0.0
 
@@ -52,7 +53,7 @@ class Keeper(lightning.Callback):
     def how_to_resume(self) -> str:
         """What to tell a person who stopped the training."""
         return (
-            f"Stopped; {self._epochs_done} whole epochs are saved in {self._run.folder}. "
+            f"Stopped; {self._epochs_saved} whole epochs are saved in {self._run.folder}. "
             "Give the same command with --resume to go on from there."
         )
 
@@ -67,7 +68,7 @@ class Keeper(lightning.Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._best = state["best"]
         self._epochs_without_gain = state["epochs_without_gain"]
-        self._epochs_done = state["epochs_done"]
+        self._epochs_done = self._epochs_saved = state["epochs_done"]
         self._seconds = state["seconds"]
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -83,11 +84,12 @@ class Keeper(lightning.Callback):
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": self._epochs_done, "loss": loss, **module.scores, "learning_rate": rate}
         self._run.log(row | {"seconds": seconds, "best": better})
-        self._report(self._line(row, seconds, better))
         reason = self._reason_to_stop()
         trainer.should_stop = reason is not None
         with atomic_path(self.state_file) as temporary:
             trainer.save_checkpoint(temporary)
+        self._epochs_saved = self._epochs_done
+        self._report(self._line(row, seconds, better))
         if reason is not None:
             self._run.write_text("state/finished.json", json.dumps({"reason": reason, "epochs": self._epochs_done}))
 
