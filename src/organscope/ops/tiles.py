@@ -7,7 +7,7 @@ ends, and there it ends too. All edges lie on multiples of the network's stride,
 sample the same positions in a tile and in the whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,9 +62,7 @@ def padded_length(length_px: int, stride_px: int) -> int:
     return -(-length_px // stride_px) * stride_px
 
 
-def plan_tiles(
-    height_px: int, width_px: int, *, stride_px: int, halo_px: int, max_tile_px: int | None = None
-) -> Grid:
+def plan_tiles(height_px: int, width_px: int, *, stride_px: int, halo_px: int, max_tile_px: int | None = None) -> Grid:
     """Choose the tiles that cost the network least.
 
     Args:
@@ -151,22 +149,24 @@ def mirror_indices(start: int, stop: int, length_px: int) -> Int64[np.ndarray, "
     return np.minimum(position, 2 * length_px - 1 - position)
 
 
-def cut(pixels: Shaped[np.ndarray, "y x c"], row: Span, column: Span) -> Shaped[np.ndarray, "h w c"]:
-    """The pixels of one tile, mirrored where it leaves the image; a view where it does not."""
-    height, width = pixels.shape[:2]
-    tile = pixels[row.start : row.stop, column.start : column.stop]
-    if row.stop > height:
-        tile = pixels[mirror_indices(row.start, row.stop, height), column.start : column.stop]
-    if column.stop > width:
-        # The mirror may reach left of the tile, so columns are taken from the whole row again.
-        rows = mirror_indices(row.start, row.stop, height)
-        columns = mirror_indices(column.start, column.stop, width)
-        tile = pixels[rows[:, None], columns[None, :]]
-    return tile
+def read_tile(
+    read: Callable[[int, int, int, int], np.ndarray], shape: tuple[int, int], row: Span, column: Span
+) -> Shaped[np.ndarray, "h w c"]:
+    """The pixels of one tile, mirrored where it leaves the image.
 
-
-def paste(
-    into: Shaped[np.ndarray, "y x k"], tile: Shaped[np.ndarray, "h w k"], row: Span, column: Span
-) -> None:
-    """Keep the core of a tile's answer, in place."""
-    into[row.core, column.core] = tile[row.inner, column.inner]
+    Args:
+        read: Gives y x c pixels from first row, first column, height and width, as `Image.read` does. It is
+            called once, with a region inside the image.
+        shape: Height and width of the image.
+        row: Of the tile.
+        column: Of the tile.
+    """
+    height, width = shape
+    if row.stop <= height and column.stop <= width:
+        return read(row.start, column.start, row.stop - row.start, column.stop - column.start)
+    rows = mirror_indices(row.start, row.stop, height)
+    columns = mirror_indices(column.start, column.stop, width)
+    # A mirror can reach further back than the tile itself.
+    top, left = int(rows.min()), int(columns.min())
+    pixels = read(top, left, int(rows.max()) + 1 - top, int(columns.max()) + 1 - left)
+    return pixels[(rows - top)[:, None], (columns - left)[None, :]]

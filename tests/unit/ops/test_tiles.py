@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from organscope.errors import ShapeError, ValueRangeError
-from organscope.ops.tiles import cut, mirror_indices, plan_tiles
+from organscope.ops.tiles import mirror_indices, plan_tiles, read_tile
+
+
+def tile_of(image, row, column):
+    """A tile of an array, which is read as a file would be."""
+    return read_tile(lambda y, x, h, w: image[y : y + h, x : x + w], image.shape[:2], row, column)
 
 
 def test_without_a_limit_the_whole_image_is_one_tile():
@@ -45,13 +50,13 @@ def test_mirroring_repeats_the_edge_and_wraps_any_number_of_times():
 def test_a_tile_inside_the_image_is_a_view():
     image = np.zeros((64, 64, 3), np.uint8)
     row, column = next(iter(plan_tiles(64, 64, stride_px=8, halo_px=8, max_tile_px=1024)))
-    assert np.shares_memory(cut(image, row, column), image)
+    assert np.shares_memory(tile_of(image, row, column), image)
 
 
 def test_a_padded_tile_equals_the_padded_image(rng):
     image = rng.random((21, 19, 2))
     ((row, column),) = plan_tiles(21, 19, stride_px=16, halo_px=0)
-    assert np.array_equal(cut(image, row, column), np.pad(image, ((0, 11), (0, 13), (0, 0)), "symmetric"))
+    assert np.array_equal(tile_of(image, row, column), np.pad(image, ((0, 11), (0, 13), (0, 0)), "symmetric"))
 
 
 def test_an_image_without_pixels_is_refused():

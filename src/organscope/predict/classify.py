@@ -1,0 +1,88 @@
+"""The organ of one image."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from organscope.bundle import Bundle
+from organscope.decide import Decision, decide, nearest_distance, softmax
+from organscope.images import Image
+from organscope.ops.fields import field_starts
+from organscope.ops.resize import resize_field
+from organscope.ops.tiles import Span, read_tile
+from organscope.predict.prepare import Preparation, require_task
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The organ of one image.
+
+    Attributes:
+        organs: The bundle's classes.
+        probabilities: Of each organ, summing to 1: the mean over the fields.
+        logits: float32 (fields, organs), as the network gave them.
+        features: float32 (fields, d), the network's embedding of each field.
+        decision: The first organ, and whether to rely on it.
+    """
+
+    organs: tuple[str, ...]
+    probabilities: Float[np.ndarray, " organ"]
+    logits: Float32[np.ndarray, "field organ"]
+    features: Float32[np.ndarray, "field d"]
+    decision: Decision
+
+
+def classify_image(image: Image, bundle: Bundle) -> Classification:
+    """Name the organ, or abstain.
+
+    The network sees square fields of the size that it was trained on: the fewest that cover the image, evenly
+    spread. A smaller image is mirrored up to one field. Calibrated probabilities are averaged over the fields,
+    so that a field of glass or fat, of which the network is unsure, counts little and one field that errs
+    cannot outvote the rest, as it could if logits were averaged. How unknown the image is, is the median of
+    its fields' distances to the training pictures.
+
+    Args:
+        image: Any size from 1 x 1 px; gray, RGB, or one chosen channel.
+        bundle: For classification.
+
+    Raises:
+        UsageError: The bundle is not for classification.
+        InputError: The image is damaged, has no finite pixel, or has channels of which one must be chosen.
+    """
+    require_task(bundle, "classification")
+    policy = bundle.manifest.spec.policy
+    outputs = [bundle.run(field[None]) for field in _fields(image, bundle)]
+    logits = np.concatenate([output["logits"] for output in outputs])
+    features = np.concatenate([output["features"] for output in outputs])
+    probabilities = softmax(logits, policy.temperature).mean(axis=0)
+    reference = bundle.tensors(policy.reference)["features"]
+    distance = float(np.median(nearest_distance(features, reference, policy.n_neighbours)))
+    return Classification(
+        organs=tuple(bundle.manifest.classes),
+        probabilities=probabilities,
+        logits=logits,
+        features=features,
+        decision=decide(probabilities, distance, policy),
+    )
+
+
+def _fields(image: Image, bundle: Bundle) -> Iterator[Float32[np.ndarray, "input input 3"]]:
+    """Every field, prepared as in training: scaled to 8 bits, resized, standardised."""
+    spec = bundle.manifest.spec
+    shape = (image.height_px, image.width_px)
+    preparation = Preparation(image, bundle.manifest.preprocessing)
+    rows, columns = (_field_spans(length, spec.field_px) for length in shape)
+    for row in rows:
+        for column in columns:
+            field = preparation.as_bytes(read_tile(image.read, shape, row, column))
+            resized = resize_field(field, spec.input_px, spec.input_px)
+            yield preparation.standardised(resized)
+
+
+def _field_spans(length_px: int, field_px: int) -> list[Span]:
+    return [
+        Span(start, start + field_px, start, min(length_px, start + field_px))
+        for start in field_starts(length_px, field_px)
+    ]

@@ -1,0 +1,86 @@
+"""A network's maps over an image of any size, tile by tile and equal to those of the whole."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import Float32
+
+from organscope.bundle import Bundle
+from organscope.errors import ManifestError
+from organscope.images import Image
+from organscope.ops.tiles import plan_tiles, read_tile
+from organscope.predict.prepare import Preparation, require_task
+
+MAX_TILE_PX = 1 << 21
+"""Pixels of a tile: what it costs in memory is measured in `bench/analyze.py`."""
+
+
+def predict_maps(
+    image: Image, bundle: Bundle, *, max_tile_px: int | None = MAX_TILE_PX
+) -> Float32[np.ndarray, "y x k"]:
+    """All maps of an image, in memory at once.
+
+    The image is mirrored up to the next multiple of the stride at its right and lower edge. Tiles see the
+    true pixels around them as far as the network looks, so the result does not depend on `max_tile_px`.
+
+    Args:
+        image: Any size from 1 x 1 px.
+        bundle: For segmentation.
+        max_tile_px: Most pixels that go through the network at a time; `None` for all at once.
+
+    Returns:
+        One map each of `manifest.spec.maps`, in [0, 1], at the resolution of the image.
+
+    Raises:
+        UsageError: The bundle is not for segmentation.
+        InputError: The image is damaged, or of a kind that cannot be prepared.
+    """
+    return np.concatenate(list(map_bands(image, bundle, max_tile_px=max_tile_px)))
+
+
+def map_bands(
+    image: Image,
+    bundle: Bundle,
+    *,
+    max_tile_px: int | None = MAX_TILE_PX,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[Float32[np.ndarray, "rows x k"]]:
+    """The maps of an image from top to bottom, in bands of full width that are one row of tiles high.
+
+    Args:
+        image: As in `predict_maps`.
+        bundle: As in `predict_maps`.
+        max_tile_px: As in `predict_maps`.
+        progress: Told the fraction of the tiles that are done.
+    """
+    require_task(bundle, "segmentation")
+    spec = bundle.manifest.spec
+    shape = (image.height_px, image.width_px)
+    grid = plan_tiles(*shape, stride_px=spec.stride_px, halo_px=spec.halo_px, max_tile_px=max_tile_px)
+    preparation = Preparation(image, bundle.manifest.preprocessing)
+    done = 0
+    for row in grid.rows:
+        band = np.empty((row.core_stop - row.core_start, image.width_px, len(spec.maps)), np.float32)
+        for column in grid.columns:
+            tile = preparation.network_input(read_tile(image.read, shape, row, column))
+            band[:, column.core] = _run(bundle, tile)[row.inner, column.inner]
+            done += 1
+            if progress is not None:
+                progress(done / len(grid))
+        yield band
+
+
+def _run(bundle: Bundle, tile: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w k"]:
+    """The maps of one tile.
+
+    Raises:
+        ManifestError: The network gives other maps than the manifest says.
+    """
+    maps = bundle.run(tile[None])["maps"]
+    expected = (1, *tile.shape[:2], len(bundle.manifest.spec.maps))
+    if maps.shape != expected:
+        raise ManifestError(
+            f"Expected maps of shape {expected} from '{bundle.manifest.name}', found {maps.shape}. "
+            "Export the bundle again."
+        )
+    return maps[0]

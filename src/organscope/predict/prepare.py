@@ -1,0 +1,81 @@
+"""What is decided once for a whole image, before any region of it goes through a network."""
+
+import numpy as np
+from jaxtyping import Float32, Num, UInt8
+
+from organscope.bundle import Bundle
+from organscope.errors import UsageError
+from organscope.images import Image
+from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, standardise, to_rgb
+
+WHOLE_SAMPLE_PX = 1 << 22
+"""Images up to this size are sampled as a whole."""
+
+_BLOCKS = 8
+_BLOCK_PX = 256
+
+
+class Preparation:
+    """The bundle's preprocessing with the intensities of one image, so that all its tiles are scaled alike."""
+
+    def __init__(self, image: Image, spec: Preprocessing) -> None:
+        """Read a sample of the image and find its black and white.
+
+        Raises:
+            ShapeError: The image has more than 4 channels and none was chosen.
+            ValueRangeError: No pixel of the sample is finite.
+        """
+        self._spec = spec
+        self._low, self._high = intensity_range(to_rgb(sample_pixels(image)), spec, image.value_range)
+        self._table = self._lookup(image.dtype)
+
+    def network_input(self, pixels: Num[np.ndarray, "y x c"]) -> Float32[np.ndarray, "y x 3"]:
+        """Pixels as the network takes them."""
+        rgb = to_rgb(pixels)
+        if self._table is None:
+            return standardise(scale_intensity(rgb, self._low, self._high), self._spec)
+        prepared = np.empty(rgb.shape, dtype=np.float32)
+        for colour in range(3):
+            prepared[:, :, colour] = self._table[colour][rgb[:, :, colour]]
+        return prepared
+
+    def as_bytes(self, pixels: Num[np.ndarray, "y x c"]) -> UInt8[np.ndarray, "y x 3"]:
+        """Pixels scaled to [0, 255] and rounded, as the fields of a classifier are before they are resized."""
+        return np.rint(scale_intensity(to_rgb(pixels), self._low, self._high) * 255).astype(np.uint8)
+
+    def standardised(self, field: UInt8[np.ndarray, "y x 3"]) -> Float32[np.ndarray, "y x 3"]:
+        """What `as_bytes` gave, resized or not, as the network takes it."""
+        return standardise(field.astype(np.float32) / np.float32(255), self._spec)
+
+    def _lookup(self, dtype: np.dtype) -> Float32[np.ndarray, "3 value"] | None:
+        """The result for every value that 8 or 16 bits can have: one look-up instead of ten passes."""
+        if dtype not in (np.uint8, np.uint16):
+            return None
+        values = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(1, -1, 1)
+        rows = standardise(scale_intensity(to_rgb(values), self._low, self._high), self._spec)
+        return np.ascontiguousarray(rows[0].T)
+
+
+def sample_pixels(image: Image) -> Num[np.ndarray, "y x c"]:
+    """The whole image, or 64 blocks of it on an even grid where it is large, always the same ones."""
+    height, width = image.height_px, image.width_px
+    if height * width <= WHOLE_SAMPLE_PX:
+        return image.read_whole()
+    rows, columns = min(_BLOCK_PX, height), min(_BLOCK_PX, width)
+    starts = [np.linspace(0, room, _BLOCKS).astype(int).tolist() for room in (height - rows, width - columns)]
+    blocks = [image.read(y, x, rows, columns) for y in starts[0] for x in starts[1]]
+    return np.concatenate(blocks)
+
+
+def require_task(bundle: Bundle, task: str) -> None:
+    """Refuse a bundle that is for something else.
+
+    Raises:
+        UsageError: Says what it is for.
+    """
+    found = bundle.manifest.spec.task
+    if found != task:
+        raise UsageError(
+            f"Expected a bundle for {task}, found '{bundle.manifest.name}', which is for {found}. "
+            "Choose another; `organscope bundle list` shows those inside the package."
+        )

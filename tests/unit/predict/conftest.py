@@ -1,0 +1,36 @@
+"""Bundles and images that the tests of this room share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from organscope.bundle import Bundle
+from organscope.images import Image, open_image
+from tiny_bundles import tiny_classification, tiny_segmentation
+
+
+@pytest.fixture(scope="session")
+def cells_bundle(tmp_path_factory) -> Bundle:
+    """Finds what is dark; halo 4 px, stride 4 px."""
+    return tiny_segmentation(tmp_path_factory.mktemp("bundles") / "cells")
+
+
+@pytest.fixture(scope="session")
+def organs_bundle(tmp_path_factory) -> Bundle:
+    """Tells red, green and blue fields of 64 px apart."""
+    return tiny_classification(tmp_path_factory.mktemp("bundles") / "organs")
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Write pixels to a tiled TIFF and open it."""
+
+    def write_and_open(pixels: np.ndarray, **options) -> Image:
+        path: Path = tmp_path / "image.tif"
+        photometric = "rgb" if pixels.ndim == 3 else "minisblack"
+        tifffile.imwrite(path, pixels, tile=(64, 64), photometric=photometric)
+        return open_image(path, **options)
+
+    return write_and_open

@@ -1,0 +1,49 @@
+"""Preprocessing of a whole image through samples and look-up tables."""
+
+import numpy as np
+import pytest
+
+from organscope.errors import ShapeError
+from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, standardise
+from organscope.predict import prepare
+from organscope.predict.prepare import Preparation, sample_pixels
+
+SPEC = Preprocessing(mean=(0.7, 0.6, 0.5), std=(0.2, 0.25, 0.3))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_the_look_up_equals_the_formula(colon, opened, dtype):
+    pixels = colon.astype(dtype) * dtype(1 if dtype == np.uint8 else 17)
+    found = Preparation(opened(pixels), SPEC).network_input(pixels)
+    low, high = intensity_range(pixels, SPEC, (0.0, 1.0))
+    assert found.dtype == np.float32
+    assert np.array_equal(found, standardise(scale_intensity(pixels, low, high), SPEC))
+
+
+def test_bytes_are_the_scaled_intensities_rounded(colon, opened):
+    preparation = Preparation(opened(colon), Preprocessing(intensity="full_range"))
+    assert np.array_equal(preparation.as_bytes(colon), colon)
+    assert np.allclose(preparation.standardised(colon), colon / np.float32(255))
+
+
+def test_a_large_image_is_sampled_evenly(colon, opened, monkeypatch):
+    monkeypatch.setattr(prepare, "WHOLE_SAMPLE_PX", 1000)
+    monkeypatch.setattr(prepare, "_BLOCK_PX", 32)
+    sample = sample_pixels(opened(colon))
+    assert sample.shape == (64 * 32, 32, 3)
+    assert np.array_equal(sample[:32], colon[:32, :32])
+    assert np.array_equal(sample[-32:], colon[-32:, -32:])
+    # A sixteenth of the pixels; the percentiles of the whole lie within a few gray levels.
+    assert np.allclose(np.percentile(sample, [1, 50, 99.8]), np.percentile(colon, [1, 50, 99.8]), atol=6)
+
+
+def test_many_channels_need_a_choice(colon, cells_bundle, tmp_path):
+    import tifffile
+
+    from organscope.images import open_image
+
+    pixels = np.concatenate([colon, colon], axis=2).transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path / "six.tif", pixels, photometric="minisblack", metadata={"axes": "CYX"})
+    with pytest.raises(ShapeError, match="--channel"):
+        Preparation(open_image(tmp_path / "six.tif"), SPEC)
+    assert Preparation(open_image(tmp_path / "six.tif", channel=4), SPEC) is not None
