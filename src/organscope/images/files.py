@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from organscope.errors import ImageReadError, UsageError
+from organscope.errors import UsageError
 
 ZARR_SUFFIX = ".zarr"
-SUFFIXES = frozenset(
-    ".tif .tiff .btf .tf2 .tf8 .png .jpg .jpeg .bmp .svs .ndpi .mrxs .scn .bif .vms .vmu .svslide".split()  # noqa: SIM905
-)
+PICTURE_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf2", ".tf8", ".png", ".jpg", ".jpeg", ".bmp"})
+SLIDE_SUFFIXES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide"})
+SUFFIXES = PICTURE_SUFFIXES | SLIDE_SUFFIXES
 
 
 def image_files(inputs: Iterable[str | Path]) -> list[tuple[Path, str]]:
@@ -25,7 +25,8 @@ def image_files(inputs: Iterable[str | Path]) -> list[tuple[Path, str]]:
         Pairs of path and output stem: the stem of a named file, or the path below the named folder.
 
     Raises:
-        UsageError: An input does not exist, a folder holds no image, or two images have one output stem.
+        UsageError: An input does not exist, a folder holds no image or cannot be listed, or two images have one
+            output stem.
     """
     found: dict[str, Path] = {}
     for source in map(Path, inputs):
@@ -61,7 +62,9 @@ def _walk(folder: Path, root: Path, seen: set[Path]) -> Iterator[tuple[Path, str
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise ImageReadError(f"Expected to list the folder {folder}, found: {error.strerror}.") from error
+        raise UsageError(
+            f"Expected to list the folder {folder}, found: {error.strerror}. Change its permissions or leave it out."
+        ) from error
     for path in entries:
         if path.name.startswith("."):
             continue

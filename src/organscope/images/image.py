@@ -32,10 +32,9 @@ class Image:
         self.value_range = source.value_range
         self._source = source
         self._options = options
-        self._channel: int | None = options["channel"]
         given = options["um_per_px"]
         self.um_per_px: float | None = source.um_per_px if given is None else float(given)
-        self.n_channels = source.n_channels if self._channel is None else 1
+        self.n_channels = source.n_channels
 
     @property
     def name(self) -> str:
@@ -67,8 +66,7 @@ class Image:
             ImageReadError: The file is damaged there.
         """
         self._require_inside(y_px, x_px, height_px, width_px, level)
-        pixels = self._source.read(level, y_px, x_px, height_px, width_px)
-        return pixels if self._channel is None else pixels[:, :, self._channel, None]
+        return self._source.read(level, y_px, x_px, height_px, width_px)
 
     def read_whole(self, level: int = 0) -> Num[np.ndarray, "y x c"]:
         """All pixels of one level.

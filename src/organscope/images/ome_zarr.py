@@ -50,6 +50,7 @@ class ZarrSource:
         # Whatever is wrong with metadata written by others surfaces as one of many exception types.
         except Exception as error:
             raise self._damaged(error) from error
+        self._channels = slice(None)
         base: zarr.Array = self._arrays[0]
         self.dtype = np.dtype(base.dtype).newbyteorder("=")
         self.n_channels = base.shape[self._axes.index("c")] if "c" in self._axes else 1
@@ -57,7 +58,7 @@ class ZarrSource:
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """Pixels of a region; raises ImageReadError where a chunk is damaged."""
-        cuts = {"y": slice(y_px, y_px + height_px), "x": slice(x_px, x_px + width_px), "c": slice(None)}
+        cuts = {"y": slice(y_px, y_px + height_px), "x": slice(x_px, x_px + width_px), "c": self._channels}
         index = tuple(cuts.get(axis, 0) for axis in self._axes)
         left = [axis for axis in self._axes if axis in cuts]
         try:
@@ -69,12 +70,16 @@ class ZarrSource:
         order = [left.index(axis) for axis in ("y", "x", "c")]
         return np.ascontiguousarray(pixels.transpose(order), dtype=self.dtype)
 
+    def choose_channel(self, channel: int) -> None:
+        """Read only one channel from now on."""
+        self._channels, self.n_channels = slice(channel, channel + 1), 1
+
     def close(self) -> None:
         """Nothing stays open between reads."""
 
     def _describe_levels(self) -> tuple[Level, ...]:
         sizes = [(a.shape[self._axes.index("y")], a.shape[self._axes.index("x")]) for a in self._arrays]
-        return tuple(Level(y, x, (sizes[0][0] / y + sizes[0][1] / x) / 2) for y, x in sizes)
+        return tuple(Level(y, x, (sizes[0][0] / max(y, 1) + sizes[0][1] / max(x, 1)) / 2) for y, x in sizes)
 
     def _damaged(self, error: Exception) -> ImageReadError:
         return ImageReadError(

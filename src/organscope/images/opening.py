@@ -59,6 +59,8 @@ def open_image(
     opened = open_source(path, max_pixels)
     try:
         _require_usable(path, opened, channel)
+        if channel is not None:
+            opened.choose_channel(channel)
     except Exception:
         opened.close()
         raise

@@ -5,7 +5,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 from jaxtyping import Num
-from PIL import BmpImagePlugin, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin
+from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from organscope.errors import ImageReadError
 from organscope.images.source import Level, dtype_range, plausible_um_per_px
@@ -18,11 +18,22 @@ PLUGINS = {
     b"BM": BmpImagePlugin.BmpImageFile,
 }
 #: Modes that keep their values; every other mode is converted to one of them.
-MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I;16": 1, "P": 1}
+MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "P": 1}
 #: PNG colour type (byte 25 of the file) -> channels, where a sample has 16 bits (byte 24).
 PNG_16_BIT_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 UM_PER_INCH = 25_400.0
 EXIF_ORIENTATION = 274
+#: EXIF orientation -> whether rows and columns change places, then the direction of rows and of columns.
+ORIENTATIONS = {
+    1: (False, 1, 1),
+    2: (False, 1, -1),
+    3: (False, -1, -1),
+    4: (False, -1, 1),
+    5: (True, 1, 1),
+    6: (True, 1, -1),
+    7: (True, -1, -1),
+    8: (True, -1, 1),
+}
 
 
 def is_raster(path: Path, head: bytes) -> bool:
@@ -43,11 +54,13 @@ class RasterSource:
         with _parse(path) as image:
             width, height = image.size
             _require_size(path, height, width, max_pixels)
-            if image.getexif().get(EXIF_ORIENTATION, 1) >= 5:
+            self._orientation = _orientation(image)
+            if self._orientation[0]:
                 width, height = height, width
             self.um_per_px = _um_per_px(image)
             self._mode = image.mode if as_stored and image.mode == "P" else _kept_mode(image)
         self._channels_16_bit = _channels_of_16_bit_png(path)
+        self._channels = slice(None)
         self.n_channels = self._channels_16_bit or MODE_CHANNELS[self._mode]
         self.dtype = np.dtype(np.uint16 if self._channels_16_bit else np.uint8)
         self.value_range = dtype_range(self.dtype)
@@ -57,7 +70,11 @@ class RasterSource:
         """A copy of a region of the decoded image."""
         if self._pixels is None:
             self._pixels = self._decode()
-        return self._pixels[y_px : y_px + height_px, x_px : x_px + width_px].copy()
+        return self._pixels[y_px : y_px + height_px, x_px : x_px + width_px, self._channels].copy()
+
+    def choose_channel(self, channel: int) -> None:
+        """Give only one channel from now on."""
+        self._channels, self.n_channels = slice(channel, channel + 1), 1
 
     def close(self) -> None:
         """Let the decoded pixels go."""
@@ -69,12 +86,14 @@ class RasterSource:
             pixels = _decode_16_bit_png(self._path) if self._channels_16_bit else self._decode_8_bit()
         except (OSError, SyntaxError, ValueError, RuntimeError) as error:
             raise _damaged(self._path, error) from error
-        return pixels.reshape(self.levels[0].height_px, self.levels[0].width_px, self.n_channels)
+        swap, down, across = self._orientation
+        pixels = pixels.swapaxes(0, 1) if swap else pixels
+        return pixels[::down, ::across].reshape(self.levels[0].height_px, self.levels[0].width_px, -1)
 
     def _decode_8_bit(self) -> Num[np.ndarray, "..."]:
         with _parse(self._path) as image:
             image.load()
-            return np.asarray(ImageOps.exif_transpose(image).convert(self._mode))
+            return np.asarray(image.convert(self._mode))
 
 
 def _parse(path: Path) -> ImageFile.ImageFile:
@@ -100,6 +119,12 @@ def _require_size(path: Path, height: int, width: int, max_pixels: int) -> None:
             f"({height * width / 1e6:.0f} megapixels) in {path}, a format that must be decoded as a whole. "
             "Convert it to a tiled TIFF, which is read by region, or allow more with --max-pixels."
         )
+
+
+def _orientation(image: ImageFile.ImageFile) -> tuple[bool, int, int]:
+    # Asked for EXIF data that is not in its head, Pillow decodes the whole PNG to look behind the pixels.
+    stated = image.getexif().get(EXIF_ORIENTATION) if "exif" in image.info else 1
+    return ORIENTATIONS.get(stated, ORIENTATIONS[1])
 
 
 def _kept_mode(image: ImageFile.ImageFile) -> str:

@@ -46,6 +46,7 @@ class SlideSource:
         from openslide import OpenSlide, OpenSlideError
 
         self._path = path
+        self._channels = slice(None)
         try:
             self._slide = OpenSlide(path)
             self.levels = tuple(
@@ -68,7 +69,11 @@ class SlideSource:
             pixels = np.asarray(self._slide.read_region(corner, level, (width_px, height_px)))
         except OpenSlideError as error:
             raise _damaged(self._path, error) from error
-        return _on_white(pixels)
+        return _on_white(pixels)[:, :, self._channels]
+
+    def choose_channel(self, channel: int) -> None:
+        """Read only one channel from now on."""
+        self._channels, self.n_channels = slice(channel, channel + 1), 1
 
     def close(self) -> None:
         """Close the file."""

@@ -40,6 +40,10 @@ class Source(Protocol):
         """Pixels of a region that lies inside the level."""
         ...
 
+    def choose_channel(self, channel: int) -> None:
+        """Read only one channel from now on; only asked before the first read."""
+        ...
+
     def close(self) -> None:
         """Release the file."""
         ...

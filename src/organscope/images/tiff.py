@@ -1,7 +1,6 @@
 """TIFF, BigTIFF and OME-TIFF, read by region."""
 
 import logging
-import math
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ from jaxtyping import Num
 from organscope.errors import ImageReadError
 from organscope.images.source import Level
 from organscope.images.tiff_colour import Colour
+from organscope.images.tiff_integrity import require_all_pages, require_contiguous_pixels, require_segments
 from organscope.images.tiff_layout import channel_pages, cut_region, level_of, n_channels
 from organscope.images.tiff_metadata import read_um_per_px, read_value_range
-from organscope.images.tiff_segments import SegmentReader, segment_shape
+from organscope.images.tiff_segments import Page, SegmentReader
 
 # tifffile reports damage to its log, which ends on the terminal where nobody listens; damage is checked here.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -38,6 +38,7 @@ class TiffSource:
 
     def __init__(self, path: Path, max_pixels: int, as_stored: bool = False) -> None:
         self._path = path
+        self._channel: int | None = None
         try:
             self._file = tifffile.TiffFile(path)
         except DECODE_ERRORS as error:
@@ -52,33 +53,46 @@ class TiffSource:
             raise
 
     def _describe(self, max_pixels: int, as_stored: bool) -> None:
+        require_all_pages(self._path, self._file)
         base = self._file.series[0]
         self._series = [level for level in base.levels if level.keyframe.dtype == base.keyframe.dtype]
         self.levels: tuple[Level, ...] = tuple(level_of(level, base) for level in self._series)
         _require_pixels(self._path, self.levels[0])
         self._colour = Colour(self._path, base.keyframe, as_stored)
-        self._pages = [[] if _is_mapped(level) else channel_pages(level) for level in self._series]
-        for series, pages in zip(self._series, self._pages, strict=True):
-            _require_complete(self._path, self._file, series, pages)
-            _require_small_segments(self._path, pages, max_pixels)
+        self._pages = [self._checked_pages(level, max_pixels) for level in self._series]
         self._segments = SegmentReader(self._file)
         self.dtype = self._colour.dtype
         self.n_channels = self._colour.n_channels(n_channels(base))
         self.um_per_px = read_um_per_px(self._file)
         self.value_range = self._colour.value_range(read_value_range(self._file, base.keyframe.dtype))
 
+    def _checked_pages(self, series: tifffile.TiffPageSeries, max_pixels: int) -> list[Page]:
+        """The pages whose tiles or strips are to be decoded; none where the pixels can be mapped."""
+        if _is_mapped(series):
+            require_contiguous_pixels(self._path, self._file, series)
+            return []
+        pages = channel_pages(series)
+        require_segments(self._path, self._file, pages, max_pixels)
+        return pages
+
+    def choose_channel(self, channel: int) -> None:
+        """Read only one channel from now on."""
+        self._channel, self._n_stored, self.n_channels = channel, self.n_channels, 1
+
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """Pixels of a region; raises ImageReadError where the file is damaged."""
         region = (y_px, x_px, height_px, width_px)
+        # A palette makes the channels, so that they can only be told apart afterwards.
+        stored = None if self._colour.has_palette else self._channel
         try:
             if _is_mapped(self._series[level]):
-                pixels = self._read_mapped(self._series[level], *region)
+                pixels = self._read_mapped(self._series[level], stored, *region)
             else:
-                planes = [self._segments.read(page, *region) for page in self._pages[level]]
-                pixels = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
+                pixels = self._read_segments(self._pages[level], stored, *region)
         except DECODE_ERRORS as error:
             raise _damaged(self._path, error) from error
-        return self._colour.apply(pixels, self.value_range)
+        pixels = self._colour.apply(pixels, self.value_range)
+        return pixels if stored == self._channel else pixels[:, :, self._channel, None]
 
     def close(self) -> None:
         """Close the file."""
@@ -86,12 +100,22 @@ class TiffSource:
         self._file.close()
 
     def _read_mapped(
-        self, series: tifffile.TiffPageSeries, y: int, x: int, height: int, width: int
+        self, series: tifffile.TiffPageSeries, channel: int | None, y: int, x: int, height: int, width: int
     ) -> Num[np.ndarray, "y x c"]:
         # Mapped for one read only: pages of a map that stays open count as memory of the process.
         dtype = np.dtype(self._file.byteorder + series.dtype.char)
         pixels = np.memmap(self._path, dtype, "r", series.dataoffset, series.shape)
-        return cut_region(pixels, series.axes, slice(y, y + height), slice(x, x + width))
+        return cut_region(pixels, series.axes, slice(y, y + height), slice(x, x + width), channel)
+
+    def _read_segments(
+        self, pages: list[Page], channel: int | None, y: int, x: int, height: int, width: int
+    ) -> Num[np.ndarray, "y x c"]:
+        region = (y, x, height, width)
+        if channel is None:
+            planes = [self._segments.read(page, *region) for page in pages]
+            return planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
+        page, sample = divmod(channel, self._n_stored // len(pages))
+        return self._segments.read(pages[page], *region, sample=sample)
 
 
 def _is_mapped(series: tifffile.TiffPageSeries) -> bool:
@@ -112,37 +136,3 @@ def _require_pixels(path: Path, level: Level) -> None:
         raise ImageReadError(
             f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. Export it again."
         )
-
-
-def _require_complete(
-    path: Path,
-    file: tifffile.TiffFile,
-    series: tifffile.TiffPageSeries,
-    pages: list[tifffile.TiffPage | tifffile.TiffFrame],
-) -> None:
-    """Refuse files whose tables point behind their end, or to nothing: tifffile reads zeros there."""
-    if any(page is None or page.parent is not file for page in pages):
-        raise ImageReadError(
-            f"Expected all planes in one file, found that {path} refers to other files. Export it as one OME-TIFF."
-        )
-    if _is_mapped(series):
-        ends = [series.dataoffset + math.prod(series.shape) * series.dtype.itemsize]
-    else:
-        ends = [sum(one) for page in pages for one in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    missing = any(count == 0 for page in pages for count in page.databytecounts)
-    if missing or not ends or max(ends) > file.filehandle.size:
-        raise ImageReadError(
-            f"Expected a whole TIFF file, found that {path} is truncated: pixels are missing in its "
-            f"{file.filehandle.size} bytes. Copy or export it again."
-        )
-
-
-def _require_small_segments(path: Path, pages: list[tifffile.TiffPage | tifffile.TiffFrame], max_pixels: int) -> None:
-    for page in pages:
-        height, width = segment_shape(page.keyframe)
-        if height * width > max_pixels:
-            raise ImageReadError(
-                f"Expected tiles or strips of at most {max_pixels / 1e6:.0f} megapixels, found "
-                f"{height} x {width} px in {path}, which must be decoded as a whole. "
-                "Convert it to a tiled TIFF, or allow more with --max-pixels."
-            )

@@ -36,6 +36,11 @@ class Colour:
         is_byte = self._is_bilevel or self._palette is not None
         self.dtype = np.dtype(np.uint8) if is_byte else page.dtype.newbyteorder("=")
 
+    @property
+    def has_palette(self) -> bool:
+        """Whether one stored sample becomes three channels."""
+        return self._palette is not None
+
     def n_channels(self, n_stored: int) -> int:
         """Channels after `apply`, from those of the file."""
         return n_stored if self._palette is None else 3 * n_stored

@@ -7,6 +7,7 @@ import tifffile
 from jaxtyping import Num
 
 from organscope.images.source import Level
+from organscope.images.tiff_segments import Page
 
 #: Axes that are channels by name.
 CHANNEL_AXES = "CS"
@@ -30,7 +31,7 @@ def axis_size(series: tifffile.TiffPageSeries, axis: str) -> int:
     return series.shape[series.axes.index(axis)] if axis in series.axes else 1
 
 
-def channel_pages(series: tifffile.TiffPageSeries) -> list[tifffile.TiffPage | tifffile.TiffFrame]:
+def channel_pages(series: tifffile.TiffPageSeries) -> list[Page]:
     """The pages that hold the channels of the first z plane and time point of a series."""
     leading = len(series.axes) - len(series.keyframe.axes)
     axes = list(zip(series.axes, series.shape, strict=True))[:leading]
@@ -39,8 +40,10 @@ def channel_pages(series: tifffile.TiffPageSeries) -> list[tifffile.TiffPage | t
     return [series.pages[int(number)] for number in np.ravel(numbers[kept])]
 
 
-def cut_region(pixels: Num[np.ndarray, "..."], axes: str, rows: slice, columns: slice) -> Num[np.ndarray, "y x c"]:
-    """A copy of a region of a whole series, channels last and the first plane of every other axis."""
+def cut_region(
+    pixels: Num[np.ndarray, "..."], axes: str, rows: slice, columns: slice, channel: int | None = None
+) -> Num[np.ndarray, "y x c"]:
+    """A copy of a region of a whole series, one or all channels last and the first plane of every other axis."""
     cuts = {"Y": rows, "X": columns}
     index = [
         cuts.get(axis, slice(None) if _is_channel(axis, size) else 0)
@@ -49,7 +52,9 @@ def cut_region(pixels: Num[np.ndarray, "..."], axes: str, rows: slice, columns: 
     left = "".join(axis for axis, cut in zip(axes, index, strict=True) if isinstance(cut, slice))
     channels = [position for position, axis in enumerate(left) if axis not in "YX"]
     region = np.transpose(pixels[tuple(index)], [left.index("Y"), left.index("X"), *channels])
-    return np.array(region.reshape(*region.shape[:2], -1), dtype=pixels.dtype.newbyteorder("="))
+    region = region.reshape(*region.shape[:2], -1)
+    region = region if channel is None else region[:, :, channel, None]
+    return np.array(region, dtype=pixels.dtype.newbyteorder("="))
 
 
 def n_channels(series: tifffile.TiffPageSeries) -> int:

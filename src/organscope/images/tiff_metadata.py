@@ -26,8 +26,8 @@ UM_PER_UNIT = {
     "m": 1e6,
     "inch": 25_400.0,
 }
-#: Value of the ResolutionUnit tag -> micrometres.
-UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}
+#: Value of the ResolutionUnit tag -> micrometres; 4 and 5 are an extension of tifffile.
+UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0, 4: 1_000.0, 5: 1.0}
 APERIO_MPP = re.compile(r"\bMPP\s*=\s*([0-9.]+)")
 
 

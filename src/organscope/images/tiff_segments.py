@@ -9,6 +9,9 @@ import numpy as np
 import tifffile
 from jaxtyping import Num
 
+#: A page, or what tifffile keeps of a page that is like the first one.
+Page = tifffile.TiffPage | tifffile.TiffFrame
+
 #: Decoded tiles and strips that are kept: neighbouring regions share them.
 CACHE_BYTES = 64 * 2**20
 
@@ -53,28 +56,41 @@ class SegmentReader:
         self._cache = SegmentCache()
 
     def read(
-        self, page: tifffile.TiffPage | tifffile.TiffFrame, y: int, x: int, height: int, width: int
+        self,
+        page: Page,
+        y: int,
+        x: int,
+        height: int,
+        width: int,
+        *,
+        sample: int | None = None,
     ) -> Num[np.ndarray, "y x c"]:
-        """A region of the first depth plane of a page.
+        """A region of the first depth plane of a page: all samples, or one as the only channel.
 
         Raises:
             ValueError, RuntimeError: A segment is missing or cannot be decoded.
         """
         n_separate, _, _, _, n_contiguous = page.keyframe.shaped
-        region = np.empty((height, width, n_separate * n_contiguous), page.dtype)
-        for sample, index, top, left in _segments_touched(page.keyframe, y, x, height, width):
+        n_samples = n_separate * n_contiguous
+        samples = range(n_samples) if sample is None else range(sample, sample + 1)
+        region = np.empty((height, width, len(samples)), page.dtype)
+        for plane, index, top, left in _segments_touched(page.keyframe, y, x, height, width):
+            if n_separate > 1 and plane not in samples:
+                continue
             segment = self._cache.get((page.offset, index), lambda i=index: self._decode(page, i))
             target_y, source_y = _overlap(top, segment.shape[0], y, height)
             target_x, source_x = _overlap(left, segment.shape[1], x, width)
-            channels = slice(sample, sample + 1) if n_separate > 1 else slice(None)
-            region[target_y, target_x, channels] = segment[source_y, source_x]
+            if n_separate > 1:
+                region[target_y, target_x, plane - samples[0]] = segment[source_y, source_x, 0]
+            else:
+                region[target_y, target_x] = segment[source_y, source_x, samples[0] : samples[-1] + 1]
         return region
 
     def close(self) -> None:
         """Let the decoded segments go."""
         self._cache.clear()
 
-    def _decode(self, page: tifffile.TiffPage | tifffile.TiffFrame, index: int) -> Num[np.ndarray, "y x c"]:
+    def _decode(self, page: Page, index: int) -> Num[np.ndarray, "y x c"]:
         offset, n_bytes = page.dataoffsets[index], page.databytecounts[index]
         if n_bytes == 0:
             raise ValueError(f"tile or strip {index} was never written")
