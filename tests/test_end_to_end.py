@@ -11,11 +11,11 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 from shapely.geometry import shape
-from tiny_bundles import ORGANS, write_tiny_classification, write_tiny_segmentation
 from typer.testing import CliRunner, Result
 
 from organscope.cli.main import app
 from organscope.images import read_labels
+from tiny_bundles import ORGANS, write_tiny_classification, write_tiny_segmentation
 
 PER_IMAGE = {"labels.tif", "cells.csv", "cells.parquet", "cells.geojson", "overlay.png"}
 CELL_COLUMNS = [

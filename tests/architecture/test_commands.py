@@ -46,7 +46,9 @@ def command_of(words: list[str]) -> tuple[str, ...] | None:
     return next((path for path in COMMANDS if tuple(words[: len(path)]) == path), None)
 
 
-@pytest.mark.parametrize(("document", "words"), CALLS, ids=lambda value: value if isinstance(value, str) else " ".join(value))
+@pytest.mark.parametrize(
+    ("document", "words"), CALLS, ids=lambda value: value if isinstance(value, str) else " ".join(value)
+)
 def test_documented_call_is_real(document, words):
     path = command_of(words)
     assert path is not None, f"{document}: no such command"

@@ -7,7 +7,9 @@ import typer
 from organscope.cli.guard import SOME_FAILED, say
 from organscope.cli.options import Debug, Json
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and verify bundles, the portable models.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="List, show and verify bundles, the portable models."
+)
 
 BundleName = Annotated[
     str, typer.Argument(metavar="NAME_OR_PATH", help="A name, a folder or a zip file.", show_default=False)

@@ -61,7 +61,7 @@ def segmentation(
 
 @app.command(
     epilog="\b\nExamples:\n  organscope train classification configs/organs.toml -o runs/organs\n"
-    '  organscope train classification configs/organs.toml -o runs/r34 --set network.name=\\"resnet34\\"\n\n'
+    "  organscope train classification configs/organs.toml -o runs/r34 --set network.backbone=resnet34\n"
     "  organscope train classification configs/organs.toml -o runs/organs --resume"
 )
 def classification(
