@@ -1,5 +1,15 @@
 """Data sets: any lab's images and annotations in, one index out."""
 
+from organscope.dataset.importing import ImportReport, import_folder
 from organscope.dataset.index import Index, Sample, read_index, write_index
+from organscope.dataset.problems import Problem
 
-__all__ = ["Index", "Sample", "read_index", "write_index"]
+__all__ = [
+    "ImportReport",
+    "Index",
+    "Problem",
+    "Sample",
+    "import_folder",
+    "read_index",
+    "write_index",
+]

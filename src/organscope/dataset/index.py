@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 PARQUET_NAME = "index.parquet"
 CSV_NAME = "index.csv"
 LABELS_FOLDER = "labels"
+WORK_FOLDER = ".import"
+"""What an import that is not finished has made so far."""
 
-#: Column -> pandas type. Text is "" where unknown, `um_per_px` not-a-number, `n_cells` missing without labels.
+#: Column -> pandas type. Unknown text is "", an unknown `um_per_px` not-a-number; `n_cells` is missing where
+#: there are no labels.
 COLUMNS = {
     "id": "str",
     "image": "str",
@@ -207,9 +210,7 @@ def check_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
         raise DatasetError(f"A column of {source} has the wrong type: {error}.") from error
     repeated = table["id"][table["id"].duplicated()].unique()
     if len(repeated):
-        raise DatasetError(
-            f"Expected unique ids in {source}, found {', '.join(repeated[:3])} more than once."
-        )
+        raise DatasetError(f"Expected unique ids in {source}, found {', '.join(repeated[:3])} more than once.")
     return table.sort_values("id", ignore_index=True)
 
 

@@ -30,9 +30,7 @@ def fold_fractions(n_folds: int, holdout: float | None) -> list[float]:
     return [holdout] + [(1 - holdout) / (n_folds - 1)] * (n_folds - 1)
 
 
-def draw_folds(
-    groups: Sequence[str], organs: Sequence[str], fractions: Sequence[float], seed: int = 0
-) -> np.ndarray:
+def draw_folds(groups: Sequence[str], organs: Sequence[str], fractions: Sequence[float], seed: int = 0) -> np.ndarray:
     """Assign each sample to a fold 1..k, a group always as a whole.
 
     The groups are laid in a row, organ by organ; each in turn goes to the fold that is furthest behind its
@@ -73,10 +71,30 @@ def _draw(seed: int, name: str) -> str:
     return hashlib.sha256(f"{seed}\0{name}".encode()).hexdigest()
 
 
+def check_split(
+    table: pd.DataFrame, *, n_folds: int | None = None, holdout: float | None = None, keep_test: bool = True
+) -> list[float]:
+    """The shares of the folds that are drawn: of all, or of folds 2..n where the test part is fold 1.
+
+    Raises:
+        UsageError: The numbers are impossible, or there is a `holdout` for a set with its own test part.
+    """
+    n_folds = DEFAULT_N_FOLDS if n_folds is None else n_folds
+    fractions = fold_fractions(n_folds, holdout)
+    if not (keep_test and (table["split"] == "test").any()):
+        return fractions
+    if holdout is not None:
+        raise UsageError(
+            "Expected no --holdout: this set was delivered with its own test part, which is fold 1. "
+            "To draw over both parts: organscope data split --mix-test."
+        )
+    return [1 / (n_folds - 1)] * (n_folds - 1)
+
+
 def split_table(
     table: pd.DataFrame,
     *,
-    n_folds: int = DEFAULT_N_FOLDS,
+    n_folds: int | None = None,
     holdout: float | None = None,
     seed: int = 0,
     keep_test: bool = True,
@@ -85,22 +103,17 @@ def split_table(
 
     Args:
         table: Columns `group`, `organ` and `split` of an index.
-        n_folds: Number of folds.
+        n_folds: Number of folds; None makes 4.
         holdout: Share of fold 1; None makes all folds alike.
         seed: Another seed gives another draw.
-        keep_test: Samples that were delivered as "test" are fold 1, the rest is drawn into folds 2..n.
+        keep_test: Samples that were delivered as "test" are fold 1, the rest is drawn into folds 2..n. Else
+            all are drawn, and `split` is emptied.
 
     Raises:
         UsageError: Too few groups for the folds, or `holdout` for a set that has its own test part.
     """
+    fractions = check_split(table, n_folds=n_folds, holdout=holdout, keep_test=keep_test)
     is_test = (table["split"] == "test").to_numpy() & keep_test
-    if is_test.any() and holdout is not None:
-        raise UsageError(
-            "Expected no --holdout: this set was delivered with its own test part, which is fold 1. "
-            "To draw over both parts say --mix-test."
-        )
-    first = 2 if is_test.any() else 1
-    fractions = [1 / (n_folds - 1)] * (n_folds - 1) if is_test.any() else fold_fractions(n_folds, holdout)
     drawn = table[~is_test]
     n_groups = drawn["group"].nunique()
     if n_groups < len(fractions):
@@ -109,8 +122,9 @@ def split_table(
             "Ask for fewer folds (--folds) or define smaller groups (--group)."
         )
     folds = np.ones(len(table), np.int64)
+    first = 2 if is_test.any() else 1
     folds[~is_test] = draw_folds(drawn["group"], drawn["organ"], fractions, seed) + (first - 1)
-    return table.assign(fold=folds)
+    return table.assign(fold=folds, split=table["split"] if keep_test else "")
 
 
 def regroup(table: pd.DataFrame, group: str) -> pd.DataFrame:
@@ -118,8 +132,8 @@ def regroup(table: pd.DataFrame, group: str) -> pd.DataFrame:
 
     Args:
         table: An index table.
-        group: Name of a column ("organ", "id"), or an expression such as `(patient\\d+)_`: its first bracket, or
-            all that it matches, is the group.
+        group: Name of a column ("organ", "id"), or an expression such as `(patient\\d+)_`: its first bracket,
+            or all that it matches, is the group.
 
     Raises:
         UnknownNameError: Neither a column nor a valid expression.

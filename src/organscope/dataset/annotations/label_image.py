@@ -1,0 +1,38 @@
+"""Label images: 0 is background, every other value is one cell."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32
+from scipy import ndimage
+
+from organscope.errors import AnnotationError
+from organscope.images import read_labels
+
+
+def read_label_image(path: Path, height_px: int, width_px: int) -> Int32[np.ndarray, "y x"]:
+    """Read a label image that belongs to an image of a known size.
+
+    Raises:
+        AnnotationError: It cannot be read, or has another size than its image.
+    """
+    labels = read_labels(path)
+    if labels.shape != (height_px, width_px):
+        raise AnnotationError(
+            f"{path}: expected labels of {height_px} x {width_px} px as the image, "
+            f"found {labels.shape[0]} x {labels.shape[1]} px. Check that the file belongs to this image."
+        )
+    return labels
+
+
+def split_binary(labels: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"] | None:
+    """Cells of a mask that has one value for all of them (0 and 255, say): its 8-connected pieces.
+
+    Returns:
+        None where the image is no such mask: it has several values, or all of one value is one piece.
+    """
+    highest = int(labels.max(initial=0))
+    if highest == 0 or not ((labels == 0) | (labels == highest)).all():
+        return None
+    pieces, n_pieces = ndimage.label(labels, structure=np.ones((3, 3)))
+    return pieces.astype(np.int32) if n_pieces > 1 else None

@@ -1,0 +1,201 @@
+"""Import a folder of images with annotations: layout, conversion, folds, index."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from organscope.dataset.entries import Entry
+from organscope.dataset.index import WORK_FOLDER, Index, write_index
+from organscope.dataset.journal import Journal, entry_key
+from organscope.dataset.layouts import find_layout
+from organscope.dataset.parallel import run_parallel
+from organscope.dataset.problems import Problem
+from organscope.dataset.rows import ImageSettings, Outcome, make_row
+from organscope.dataset.sources import assign_annotations, count_without, link_coco
+from organscope.dataset.splits import check_split, regroup, split_table
+from organscope.errors import DatasetError, OutputError, UsageError
+
+#: Called with the number of finished images, the number of all, and the name of the last one.
+Progress = Callable[[int, int, str], None]
+
+JOURNAL_NAME = "journal.jsonl"
+DATABASE_NAME = "annotations.sqlite"
+#: Starting a process pays off from about this many images on.
+IMAGES_PER_WORKER = 32
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import made.
+
+    Attributes:
+        index: The index that was written.
+        layout: Name of the layout of the folder.
+        problems: What could not be used and what is worth knowing, in order of source.
+        n_reused: Images that an interrupted run had finished.
+    """
+
+    index: Index
+    layout: str
+    problems: list[Problem]
+    n_reused: int
+
+    @property
+    def n_failed(self) -> int:
+        """Number of problems because of which something is missing."""
+        return sum(problem.failed for problem in self.problems)
+
+
+@dataclass(frozen=True)
+class FoldSettings:
+    """How groups and folds are made; the arguments of `import_folder`."""
+
+    group: str | None
+    n_folds: int | None
+    holdout: float | None
+    seed: int
+
+
+def import_folder(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    annotations: str | Path | None = None,
+    format: str | None = None,
+    dataset: str | None = None,
+    um_per_px: float | None = None,
+    group: str | None = None,
+    n_folds: int | None = None,
+    holdout: float | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Make an index of a folder of images; annotations that are no label images are converted to such.
+
+    Images that cannot be read are named in the report and left out; images whose annotation cannot be used
+    are kept without labels. What is finished survives an interruption. One image at a time is in memory (of
+    each worker). Several workers need a caller that can be imported (`if __name__ == "__main__"`).
+
+    Args:
+        folder: Images in one of the layouts of `layouts.LAYOUTS`.
+        out: The index folder.
+        annotations: A COCO file, or a folder with one annotation an image (equal path or stem).
+        format: Name of a layout; None recognises it.
+        dataset: Name of the set; None takes the folder's.
+        um_per_px: Pixel size that replaces what the images say.
+        group: Column, or regular expression on the image path, that gives the group (slide, patient); None keeps
+            the layout's.
+        n_folds: Number of folds; None keeps the folds that the set was delivered with, or makes 4.
+        holdout: Share of fold 1; None keeps the delivered folds, or makes all alike.
+        seed: Another seed gives another draw.
+        workers: Number of processes.
+        progress: Called after every image.
+
+    Raises:
+        UsageError: An option is impossible for this folder.
+        DatasetError: The folder has no layout that is known, or no image of it can be used.
+        OutputError: The index cannot be written.
+    """
+    folder, out = Path(folder).absolute(), Path(out).resolve()
+    folds = FoldSettings(group, n_folds, holdout, seed)
+    _require_apart(folder, out)
+    layout, entries = find_layout(folder, format)
+    entries = _plan(entries, folds)
+    given = None if annotations is None else Path(annotations).absolute()
+    entries, coco_files = assign_annotations(folder, entries, given)
+    work = _make_folder(out / WORK_FOLDER)
+    settings = ImageSettings(out, dataset or folder.name, um_per_px)
+    problems: list[Problem] = []
+    if coco_files:
+        entries, problems = link_coco(coco_files, work / DATABASE_NAME, entries)
+        settings = replace(settings, coco_database=work / DATABASE_NAME, coco_files=tuple(coco_files))
+    rows, found, n_reused = _read_images(entries, settings, work, workers, progress)
+    problems += [*count_without(entries), *sorted(found, key=lambda problem: problem.source)]
+    if not rows:
+        raise DatasetError(f"No image of {folder} can be used. The first reason: {problems[-1].message}")
+    table, notes = _draw_folds(pd.DataFrame(rows), folds)
+    index = write_index(out, table)
+    shutil.rmtree(work)
+    return ImportReport(index, layout.name, problems + notes, n_reused)
+
+
+def _require_apart(folder: Path, out: Path) -> None:
+    if folder.resolve().is_relative_to(out):
+        raise UsageError(
+            f"Expected an index folder that does not hold the images, found {out}. Converted labels could replace "
+            "files there: name a new folder."
+        )
+
+
+def _plan(entries: list[Entry], folds: FoldSettings) -> list[Entry]:
+    """Define the groups and refuse impossible folds before any image is read."""
+    table = pd.DataFrame(
+        {
+            "id": [entry.id for entry in entries],
+            "image": [str(entry.path) for entry in entries],
+            "organ": [entry.organ for entry in entries],
+            "species": [entry.species for entry in entries],
+            "group": [entry.group or entry.id for entry in entries],
+            "split": [entry.split for entry in entries],
+        }
+    )
+    repeated = table["id"][table["id"].duplicated()].unique()
+    if len(repeated):
+        raise DatasetError(f"Expected one image a name, found {', '.join(repeated[:3])} more than once. Rename them.")
+    check_split(table, n_folds=folds.n_folds, holdout=folds.holdout)
+    if folds.group is None:
+        return entries
+    groups = regroup(table, folds.group)["group"]
+    return [replace(entry, group=group) for entry, group in zip(entries, groups, strict=True)]
+
+
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot write to {folder.parent} ({error.strerror}). Choose another folder.") from error
+    return folder
+
+
+def _read_images(
+    entries: list[Entry], settings: ImageSettings, work: Path, workers: int, progress: Progress | None
+) -> tuple[list[dict], list[Problem], int]:
+    """Rows and problems of all images, from the journal where they are finished."""
+    journal = Journal(work / JOURNAL_NAME)
+    keys = {entry: entry_key(entry, settings) for entry in entries}
+    outcomes: dict[Entry, Outcome] = {}
+    for entry in entries:
+        outcome = journal.find(keys[entry])
+        if outcome is not None and (not outcome.row["labels"] or Path(outcome.row["labels"]).exists()):
+            outcomes[entry] = outcome
+    n_reused = len(outcomes)
+    workers = max(1, min(workers, (len(entries) - n_reused) // IMAGES_PER_WORKER))
+    todo = [entry for entry in entries if entry not in outcomes]
+    try:
+        for entry, outcome in run_parallel(partial(make_row, settings=settings), todo, workers):
+            journal.add(keys[entry], outcome)
+            outcomes[entry] = outcome
+            if progress is not None:
+                progress(len(outcomes), len(entries), str(entry.path))
+    finally:
+        journal.close()
+    rows = [outcomes[entry].row for entry in entries if outcomes[entry].row is not None]
+    return rows, [problem for outcome in outcomes.values() for problem in outcome.problems], n_reused
+
+
+def _draw_folds(table: pd.DataFrame, folds: FoldSettings) -> tuple[pd.DataFrame, list[Problem]]:
+    asked = folds.n_folds is not None or folds.holdout is not None
+    if table["fold"].any() and not asked:
+        return table, []
+    try:
+        drawn = split_table(table, n_folds=folds.n_folds, holdout=folds.holdout, seed=folds.seed)
+    except UsageError as error:
+        if asked:
+            raise
+        return table, [Problem("folds", f"no folds were drawn, every image is in fold 0. {error}", failed=False)]
+    return drawn, []

@@ -1,0 +1,190 @@
+"""One image and its annotation become one row of the index."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+
+from organscope.dataset.annotations import is_outline_file, read_cells
+from organscope.dataset.annotations.cells import Cells, paint_cells
+from organscope.dataset.annotations.coco import read_coco_cells
+from organscope.dataset.annotations.label_image import read_label_image, split_binary
+from organscope.dataset.entries import Entry
+from organscope.dataset.index import LABELS_FOLDER
+from organscope.dataset.problems import Problem
+from organscope.errors import ImageReadError, InputError, OutputError
+from organscope.images import Image, open_image, write_labels
+
+#: Larger images are not decoded whole while importing; only their coarsest level is.
+MAX_DECODED_PIXELS = 400_000_000
+BAND_PIXELS = 2**24
+BAND_ALIGNMENT_PX = 512
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """What holds for every image of an import.
+
+    Attributes:
+        out: The index folder, absolute.
+        dataset: Name of the set.
+        um_per_px: Pixel size that replaces what images say.
+        coco_database: Annotations made ready by `build_store`.
+        coco_files: The files that they came from.
+    """
+
+    out: Path
+    dataset: str
+    um_per_px: float | None = None
+    coco_database: Path | None = None
+    coco_files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The row of an image (None where it cannot be used) and what was wrong on the way."""
+
+    row: dict[str, Any] | None
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """Labels as the index names them."""
+
+    path: Path
+    n_cells: int
+    problems: list[Problem]
+
+
+def make_row(entry: Entry, settings: ImageSettings) -> Outcome:
+    """Decode an image, hash it, convert its annotation, and say what is known about both.
+
+    An image that cannot be read has no row. One whose annotation cannot be used has a row without labels.
+
+    Raises:
+        OutputError: Converted labels cannot be written.
+    """
+    source = str(entry.path)
+    try:
+        _require_plain_name(entry.image)
+        with open_image(entry.image, um_per_px=settings.um_per_px or entry.um_per_px) as image:
+            _decode(image)
+            row = _describe(entry, image, settings.dataset)
+        row["sha256"] = hash_path(entry.image)
+    except InputError as error:
+        return Outcome(None, [Problem(source, str(error), failed=True)])
+    try:
+        labels = _labels(entry, settings, row)
+    except InputError as error:
+        return Outcome(row, [Problem(source, f"{error} The image is kept without labels.", failed=True)])
+    if labels is None:
+        return Outcome(row)
+    row.update(labels=str(labels.path), n_cells=labels.n_cells, labels_sha256=hash_path(labels.path))
+    return Outcome(row, labels.problems)
+
+
+def _describe(entry: Entry, image: Image, dataset: str) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "image": str(entry.image.absolute()),
+        "organ": entry.organ,
+        "species": entry.species,
+        "group": entry.group or entry.id,
+        "labels": "",
+        "dataset": dataset,
+        "split": entry.split,
+        "fold": entry.fold,
+        "height_px": image.height_px,
+        "width_px": image.width_px,
+        "n_channels": image.n_channels,
+        "dtype": str(image.dtype),
+        "um_per_px": image.um_per_px,
+        "n_cells": None,
+        "labels_sha256": "",
+    }
+
+
+def _require_plain_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ImageReadError(
+            f"Expected a file name in UTF-8, found {str(path).encode(errors='replace').decode()}. Rename it."
+        ) from error
+
+
+def _decode(image: Image) -> None:
+    """Read every pixel once, in bands, so that a truncated file is found now and not in training."""
+    if image.height_px * image.width_px > MAX_DECODED_PIXELS:
+        coarsest = image.levels[-1]
+        if coarsest.height_px * coarsest.width_px <= MAX_DECODED_PIXELS:
+            image.read_whole(level=len(image.levels) - 1)
+        return
+    rows = max(1, BAND_PIXELS // image.width_px // BAND_ALIGNMENT_PX) * BAND_ALIGNMENT_PX
+    for top in range(0, image.height_px, rows):
+        image.read(top, 0, min(rows, image.height_px - top), image.width_px)
+
+
+def hash_path(path: Path) -> str:
+    """SHA-256 of a file; of a folder (OME-Zarr): of the names and contents of its files."""
+    try:
+        if not path.is_dir():
+            with path.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        total = hashlib.sha256()
+        for member in sorted(member for member in path.rglob("*") if member.is_file()):
+            total.update(f"{member.relative_to(path).as_posix()}\0{hash_path(member)}\n".encode())
+        return total.hexdigest()
+    except OSError as error:
+        raise ImageReadError(f"Expected to read {path}, found: {error.strerror or error}.") from error
+
+
+def _labels(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -> LabelFile | None:
+    size = row["height_px"], row["width_px"]
+    if entry.in_coco:
+        cells = read_coco_cells(settings.coco_database, entry.path, *size)
+    elif entry.annotation is None:
+        return None
+    elif is_outline_file(entry.annotation):
+        cells = read_cells(entry.annotation, *size)
+    else:
+        return _label_picture(entry, settings, row)
+    painted = paint_cells(cells.masks, *size)
+    problems = _cell_problems(entry, cells, painted.n_dropped)
+    return LabelFile(_write(entry, settings, painted.labels, row), int(painted.labels.max(initial=0)), problems)
+
+
+def _cell_problems(entry: Entry, cells: Cells, n_dropped: int) -> list[Problem]:
+    problems = [Problem(str(entry.path), text, failed=True) for text in cells.problems]
+    if n_dropped:
+        text = f"{n_dropped} cells were dropped: other, smaller cells cover all their pixels"
+        problems.append(Problem(str(entry.path), text, failed=False))
+    return problems
+
+
+def _label_picture(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -> LabelFile:
+    labels = read_label_image(entry.annotation, row["height_px"], row["width_px"])
+    pieces = split_binary(labels)
+    if pieces is None:
+        n_cells = len(np.unique(labels[labels > 0]))
+        return LabelFile(entry.annotation.absolute(), n_cells, [])
+    text = "the mask has one value for all cells: its connected pieces became cells, touching cells are one"
+    path = _write(entry, settings, pieces, row)
+    return LabelFile(path, int(pieces.max()), [Problem(str(entry.path), text, failed=False)])
+
+
+def _write(entry: Entry, settings: ImageSettings, labels: Int32[np.ndarray, "y x"], row: dict) -> Path:
+    # An id that comes from a table must not lead out of the folder.
+    parts = [part if part != ".." else "_" for part in PurePosixPath(entry.id).parts if part != "/"]
+    path = settings.out.joinpath(LABELS_FOLDER, *parts)
+    path = path.with_name(path.name + ".tif")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot write to {path.parent} ({error.strerror}). Choose another folder.") from error
+    write_labels(path, labels, row["um_per_px"])
+    return path
