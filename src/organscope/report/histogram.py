@@ -26,7 +26,7 @@ def histogram_svg(values: Float[np.ndarray, " n"], *, unit: str, what: str = "ce
     counts, _ = np.histogram(np.clip(values, 0, top), bins=_n_bins(values.size), range=(0, top))
     median = float(np.median(values))
     beyond = bool(values.max() > top)
-    title = f"Areas of {values.size:,} {what}: median {median:,.0f} {unit}"
+    title = f"Areas of {values.size:,} {what}: median {area_text(median)} {unit}"
     parts = [
         f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">',
         f"<title>{escape(title)}</title>",
@@ -36,6 +36,11 @@ def histogram_svg(values: Float[np.ndarray, " n"], *, unit: str, what: str = "ce
         "</svg>",
     ]
     return Markup("".join(parts))
+
+
+def area_text(area: float) -> str:
+    """An area with at least two digits."""
+    return f"{area:,.1f}" if area < 100 else f"{area:,.0f}"
 
 
 def _bars(counts: np.ndarray) -> list[str]:

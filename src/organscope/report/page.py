@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from organscope.images.atomic import atomic_path
 from organscope.report.embed import picture_uri, side_px_for
-from organscope.report.histogram import histogram_svg
+from organscope.report.histogram import area_text, histogram_svg
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def render_page(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["area"] = area_text
     side_px = side_px_for(len(page.images))
     template = environment.get_template("report.html.j2")
     return template.render(page=page, picture=lambda entry: picture_uri(entry.overlay, side_px))

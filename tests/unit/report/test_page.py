@@ -90,7 +90,7 @@ def test_image_without_cells_and_run_without_images(overlay):
 
 def test_areas_are_shown_in_their_unit(overlay):
     text = render_page(page_of(entry(overlay, um_per_px=0.5, areas=np.array([25.0, 50.0, 75.0]), area_unit="µm²")))
-    assert "50 µm²" in text
+    assert "50.0 µm²" in text
     assert "0.5 µm a pixel" in text
 
 
