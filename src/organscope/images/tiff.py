@@ -1,6 +1,7 @@
 """TIFF, BigTIFF and OME-TIFF, read by region."""
 
 import logging
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,16 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: What the parser and the codecs raise for damaged or unknown content.
-DECODE_ERRORS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+DECODE_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 def is_tiff(path: Path, head: bytes) -> bool:
