@@ -1,5 +1,6 @@
 """The picture of an image with the outline of every cell on it."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from PIL import Image as Picture
 from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, to_rgb
 
 MAX_SIDE_PX = 4096
+SAMPLE_PX = 1 << 22
+BAND_PX = 1 << 20
 # Yellow is told from the blues, purples and browns of stains with any colour vision (it is close to the one of
 # Okabe and Ito 2008) and shows on the dark ground of fluorescence; the black around it keeps it on white glass.
 LINE = (255, 230, 0)
@@ -36,10 +39,7 @@ def draw_overlay(
     Raises:
         ShapeError: The image has more than 4 channels.
     """
-    spec = Preprocessing()
-    rgb = to_rgb(pixels)
-    low, high = intensity_range(rgb, spec, value_range)
-    picture = np.rint(scale_intensity(rgb, low, high) * 255).astype(np.uint8)
+    picture = _eight_bit(pixels, value_range)
     factor = max(1.0, max(labels.shape) / max_side_px)
     if factor > 1.0:
         height, width = (max(1, round(side / factor)) for side in labels.shape)
@@ -66,6 +66,19 @@ def outline_pixels(
 def write_overlay(path: Path, picture: UInt8[np.ndarray, "y x 3"]) -> None:
     """Write the picture as PNG, lightly compressed: noise hardly packs, and more effort doubles the time."""
     Picture.fromarray(picture).save(path, format="PNG", compress_level=3)
+
+
+def _eight_bit(pixels: Num[np.ndarray, "y x c"], value_range: tuple[float, float]) -> UInt8[np.ndarray, "y x 3"]:
+    """The display range as 0 to 255, computed band by band: a large image is never held in floating point."""
+    height, width = pixels.shape[:2]
+    step = math.ceil(math.sqrt(height * width / SAMPLE_PX))
+    low, high = intensity_range(to_rgb(pixels[::step, ::step]), Preprocessing(), value_range)
+    picture = np.empty((height, width, 3), np.uint8)
+    rows = max(1, BAND_PX // width)
+    for top in range(0, height, rows):
+        scaled = scale_intensity(to_rgb(pixels[top : top + rows]), low, high)
+        picture[top : top + rows] = np.rint(scaled * 255)
+    return picture
 
 
 def _nearest(labels: Int32[np.ndarray, "y x"], height: int, width: int) -> Int32[np.ndarray, "v u"]:
