@@ -3,6 +3,7 @@
 from organscope.dataset.importing import ImportReport, import_folder
 from organscope.dataset.index import Index, Sample, read_index, write_index
 from organscope.dataset.problems import Problem
+from organscope.dataset.splits import split_index
 
 __all__ = [
     "ImportReport",
@@ -11,5 +12,6 @@ __all__ = [
     "Sample",
     "import_folder",
     "read_index",
+    "split_index",
     "write_index",
 ]

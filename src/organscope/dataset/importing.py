@@ -17,13 +17,14 @@ from organscope.dataset.problems import Problem
 from organscope.dataset.rows import ImageSettings, Outcome, make_row
 from organscope.dataset.sources import assign_annotations, count_without, link_coco
 from organscope.dataset.splits import check_split, regroup, split_table
-from organscope.errors import DatasetError, OutputError, UsageError
+from organscope.errors import DatasetError, InputError, OutputError, UsageError
 
-#: Called with the number of finished images, the number of all, and the name of the last one.
-Progress = Callable[[int, int, str], None]
+#: Called with the number of finished images and the number of all.
+Progress = Callable[[int, int], None]
 
 JOURNAL_NAME = "journal.jsonl"
 DATABASE_NAME = "annotations.sqlite"
+N_NAMED = 20
 #: Starting a process pays off from about this many images on.
 IMAGES_PER_WORKER = 32
 
@@ -98,7 +99,8 @@ def import_folder(
 
     Raises:
         UsageError: An option is impossible for this folder.
-        DatasetError: The folder has no layout that is known, or no image of it can be used.
+        DatasetError: The folder has no layout that is known.
+        InputError: No image can be used.
         OutputError: The index cannot be written.
     """
     folder, out = Path(folder).absolute(), Path(out).resolve()
@@ -117,11 +119,17 @@ def import_folder(
     rows, found, n_reused = _read_images(entries, settings, work, workers, progress)
     problems += [*count_without(entries), *sorted(found, key=lambda problem: problem.source)]
     if not rows:
-        raise DatasetError(f"No image of {folder} can be used. The first reason: {problems[-1].message}")
+        raise _nothing_usable(folder, found)
     table, notes = _draw_folds(pd.DataFrame(rows), folds)
     index = write_index(out, table)
     shutil.rmtree(work)
     return ImportReport(index, layout.name, problems + notes, n_reused)
+
+
+def _nothing_usable(folder: Path, problems: list[Problem]) -> InputError:
+    lines = [f"  {problem.source}: {problem.message}" for problem in problems[:N_NAMED]]
+    more = [f"  and {len(problems) - N_NAMED} more"] if len(problems) > N_NAMED else []
+    return InputError("\n".join([f"No image of {folder} can be used:", *lines, *more]))
 
 
 def _require_apart(folder: Path, out: Path) -> None:
@@ -181,7 +189,7 @@ def _read_images(
             journal.add(keys[entry], outcome)
             outcomes[entry] = outcome
             if progress is not None:
-                progress(len(outcomes), len(entries), str(entry.path))
+                progress(len(outcomes), len(entries))
     finally:
         journal.close()
     rows = [outcomes[entry].row for entry in entries if outcomes[entry].row is not None]

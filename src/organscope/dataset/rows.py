@@ -20,6 +20,7 @@ from organscope.images import Image, open_image, write_labels
 
 #: Larger images are not decoded whole while importing; only their coarsest level is.
 MAX_DECODED_PIXELS = 400_000_000
+N_NAMED = 3
 BAND_PIXELS = 2**24
 BAND_ALIGNMENT_PX = 512
 
@@ -159,7 +160,12 @@ def _labels(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -> Label
 
 
 def _cell_problems(entry: Entry, cells: Cells, n_dropped: int) -> list[Problem]:
-    problems = [Problem(str(entry.path), text, failed=True) for text in cells.problems]
+    problems = []
+    if cells.problems:
+        named = "; ".join(cells.problems[:N_NAMED])
+        more = "; ..." if len(cells.problems) > N_NAMED else ""
+        text = f"{len(cells.problems)} parts of the annotation were left out: {named}{more}"
+        problems.append(Problem(str(entry.path), text, failed=True))
     if n_dropped:
         text = f"{n_dropped} cells were dropped: other, smaller cells cover all their pixels"
         problems.append(Problem(str(entry.path), text, failed=False))

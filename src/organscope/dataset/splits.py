@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from organscope.dataset.index import Index
 from organscope.errors import UnknownNameError, UsageError
 
 DEFAULT_N_FOLDS = 4
@@ -154,3 +155,17 @@ def regroup(table: pd.DataFrame, group: str) -> pd.DataFrame:
             f"Expected {group!r} to match every image path; {len(unmatched)} do not match, such as {unmatched[0]}."
         )
     return table.assign(group=[match.group(1 if pattern.groups else 0) for match in found])
+
+
+def split_index(
+    index: Index,
+    *,
+    group: str | None = None,
+    n_folds: int | None = None,
+    holdout: float | None = None,
+    seed: int = 0,
+    keep_test: bool = True,
+) -> Index:
+    """The index with new folds, and with new groups where `group` is given; see `split_table` and `regroup`."""
+    table = index.table if group is None else regroup(index.table, group)
+    return Index(index.folder, split_table(table, n_folds=n_folds, holdout=holdout, seed=seed, keep_test=keep_test))

@@ -1,0 +1,183 @@
+"""organscope data: bring images and annotations into an index, check it, split it, take it out again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from organscope.cli.guard import SOME_FAILED, say
+from organscope.cli.options import Debug, Json, PixelSize
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Import images and annotations into an index; check, summarise, split and export it; fetch public sets.",
+)
+
+N_SHOWN_PROBLEMS = 30
+
+IMPORT_EXAMPLES = """\b
+Examples:
+  organscope data import images/ -o index
+  organscope data import set/ -o index --annotations coco.json --group '(slide\\d+)_'
+  organscope data import set/ -o index --holdout 0.15 --seed 0 --workers 8
+"""
+SPLIT_EXAMPLES = """\b
+Examples:
+  organscope data split index --folds 5
+  organscope data split index --holdout 0.15 --seed 1 --group slide
+"""
+
+IndexFolder = Annotated[
+    Path, typer.Argument(metavar="INDEX", help="Folder made by `organscope data import`.", show_default=False)
+]
+Holdout = Annotated[
+    float | None, typer.Option(metavar="SHARE", help="Share of fold 1, such as 0.15.", show_default=False)
+]
+Folds = Annotated[
+    int | None, typer.Option("--folds", min=2, help="Number of folds; 4 if left out.", show_default=False)
+]
+Seed = Annotated[int, typer.Option(help="Another seed gives another draw.")]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN_OR_REGEX",
+        help="What must stay together: a column of the index, or an expression on the image path.",
+        show_default=False,
+    ),
+]
+
+
+@app.command("import", epilog=IMPORT_EXAMPLES)
+def import_command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="INDEX", help="Folder for the index.", show_default=False)
+    ],
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="COCO file, or folder with one annotation an image (GeoJSON, ImageScope XML, ImageJ zip, labels).",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Layout, if it is not recognised.", show_default=False)
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the data set; the folder's if left out.", show_default=False)
+    ] = None,
+    group: Group = None,
+    folds: Folds = None,
+    holdout: Holdout = None,
+    seed: Seed = 0,
+    um_per_px: PixelSize = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one a core if left out.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make an index of images and their annotations.
+
+    Recognises a sheet index.csv, images/ beside labels/ or masks/, train/<organ>/ and test/<organ>/ with one COCO
+    file, one folder an organ, NuInsSeg and BBBC038 as published, and any folder of images. Annotations become label
+    images in INDEX/labels. Every image is decoded once; an interrupted import goes on where it stopped.
+
+    Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
+    """
+    import os
+
+    from organscope.cli.progress import counting
+    from organscope.dataset import import_folder
+
+    with counting("importing") as progress:
+        report = import_folder(
+            folder, output, annotations=annotations, format=format, dataset=name, um_per_px=um_per_px,
+            group=group, n_folds=folds, holdout=holdout, seed=seed, workers=workers or os.cpu_count() or 1,
+            progress=progress,
+        )  # fmt: skip
+    _tell_import(report, as_json)
+    if report.n_failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _tell_import(report, as_json: bool) -> None:
+    from organscope.cli.printing import print_json, shown
+
+    facts = {"index": str(report.index.folder), "layout": report.layout, **_facts(report.index)}
+    if as_json:
+        failures, notes = (
+            [{"source": p.source, "message": p.message} for p in report.problems if p.failed is failed]
+            for failed in (True, False)
+        )
+        print_json(facts | {"n_reused": report.n_reused, "failures": failures, "notes": notes})
+        return
+    for problem in report.problems[:N_SHOWN_PROBLEMS]:
+        say(f"{'Failed' if problem.failed else 'Note'}: {shown(problem.source)}: {shown(problem.message)}")
+    if len(report.problems) > N_SHOWN_PROBLEMS:
+        say(f"... and {len(report.problems) - N_SHOWN_PROBLEMS} more; all with --json.")
+    print(
+        f"{facts['n_images']} images (layout {report.layout}), {facts['n_labelled']} with labels, "
+        f"{facts['n_cells']} cells, {len(facts['organs'])} organs"
+    )
+    _print_folds(report.index)
+    print(f"Index: {report.index.folder}")
+
+
+def _facts(index) -> dict:
+    table = index.table
+    return {
+        "n_images": len(table),
+        "n_labelled": int((table["labels"] != "").sum()),
+        "n_cells": int(table["n_cells"].sum()),
+        "organs": {organ: int(n) for organ, n in table["organ"].value_counts(sort=False).items() if organ},
+        "folds": {str(fold): int(n) for fold, n in table["fold"].value_counts().sort_index().items()},
+        "fingerprint": index.fingerprint(),
+    }
+
+
+def _print_folds(index) -> None:
+    from organscope.cli.printing import output_console, plain_table, shown
+
+    table = index.table
+    folds = sorted(table["fold"].unique())
+    names = [f"fold {fold}" for fold in folds]
+    out = plain_table("organ", "images", *names, numbers=("images", *names))
+    for organ, rows in [*(table.groupby("organ") if table["organ"].nunique() > 1 else ()), ("all", table)]:
+        counts = [str((rows["fold"] == fold).sum()) for fold in folds]
+        out.add_row(shown(organ) or "(unknown)", str(len(rows)), *counts)
+    output_console().print(out)
+
+
+@app.command("split", epilog=SPLIT_EXAMPLES)
+def split_command(
+    index: IndexFolder,
+    group: Group = None,
+    folds: Folds = None,
+    holdout: Holdout = None,
+    seed: Seed = 0,
+    mix_test: Annotated[
+        bool, typer.Option("--mix-test", help="Draw over the delivered test part too; else it stays fold 1.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Draw new folds: groups stay whole, every organ is divided alike, the seed decides.
+
+    Fold 1 is the one that is only scored. Changes the index in place.
+
+    Exit codes: 0 done, 2 wrong use.
+    """
+    from organscope.cli.printing import print_json
+    from organscope.dataset import read_index, split_index, write_index
+
+    known = split_index(
+        read_index(index), group=group, n_folds=folds, holdout=holdout, seed=seed, keep_test=not mix_test
+    )
+    write_index(known.folder, known.table)
+    if as_json:
+        print_json({"index": str(known.folder), **_facts(known)})
+    else:
+        _print_folds(known)
