@@ -21,7 +21,7 @@ from organscope.train.classification.config import ClassificationConfig, FitConf
 from organscope.train.classification.data import Pictures, TrainingBatches, ValidationBatches, steps_per_epoch
 from organscope.train.classification.keeper import Keeper
 from organscope.train.classification.losses import OrganLoss, smooth_targets
-from organscope.train.classification.network import OrganNetwork, build_network
+from organscope.train.classification.network import OrganNetwork
 from organscope.train.run import RunDirectory
 
 Report = Callable[[str], None]
@@ -35,13 +35,11 @@ class TrainingData:
     """What is learnt from and what tells when to stop.
 
     Attributes:
-        organs: Names of the classes.
         training, validation: Pictures.
         training_organs, validation_organs: Number of each picture's organ.
         probability: How often each training picture is drawn; sums to 1.
     """
 
-    organs: list[str]
     training: Pictures
     training_organs: np.ndarray
     probability: np.ndarray
@@ -52,14 +50,15 @@ class TrainingData:
 class OrganFit(lightning.LightningModule):
     """One training step, the moving average of the weights, and its scores on the validation pictures."""
 
-    def __init__(self, config: ClassificationConfig, data: TrainingData) -> None:
+    def __init__(
+        self, config: ClassificationConfig, network: OrganNetwork, loss: OrganLoss, data: TrainingData
+    ) -> None:
         super().__init__()
         self.config = config
         self.data = data
-        self.network = build_network(config.network, len(data.organs)).to(memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        counts = torch.from_numpy(np.bincount(data.training_organs, minlength=len(data.organs))).float()
-        self.loss = OrganLoss(config.loss, data.organs, counts)
+        self.loss = loss
         self.epoch_losses: list[Tensor] = []
         self.scores: dict[str, float] = {}
         self._outputs: list[tuple[Tensor, Tensor]] = []
@@ -81,7 +80,7 @@ class OrganFit(lightning.LightningModule):
         generator = torch.Generator().manual_seed(_mixed_seed(config.fit.seed, self.global_step + 1))
         with torch.autocast(self.device.type, enabled=False):
             images = standardise_batch(augment(fields, config.augmentation, generator), config.preprocessing)
-            targets = smooth_targets(organs, len(self.data.organs), config.loss.label_smoothing)
+            targets = smooth_targets(organs, len(self.loss.weights), config.loss.label_smoothing)
             images, targets = mix_pairs(images, targets, config.augmentation, generator)
         logits, _ = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = self.loss(logits.float(), targets)
@@ -117,13 +116,22 @@ class OrganFit(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
-def fit(config: ClassificationConfig, data: TrainingData, run: RunDirectory, report: Report) -> OrganNetwork:
+def fit(
+    config: ClassificationConfig,
+    network: OrganNetwork,
+    loss: OrganLoss,
+    data: TrainingData,
+    run: RunDirectory,
+    report: Report,
+) -> OrganNetwork:
     """Train until the validation stops getting better, and return the best averaged network, in evaluation mode.
 
     A state in `run.state` is gone on with: the result is the same as without the stop.
 
     Args:
         config: Everything the training is told.
+        network: Untrained; it is trained in place.
+        loss: What a wrong organ costs.
         data: Pictures and their organs.
         run: Where metrics and the resumable state go.
         report: Gets one line an epoch for the person who watches.
@@ -132,8 +140,7 @@ def fit(config: ClassificationConfig, data: TrainingData, run: RunDirectory, rep
         KeyboardInterrupt: The person stopped it; says after which epoch, and how to go on.
     """
     keeper = Keeper(config.fit, run, report)
-    torch.manual_seed(config.fit.seed)
-    module = OrganFit(config, data)
+    module = OrganFit(config, network, loss, data)
     if not keeper.finished:
         _run_trainer(module, keeper, config.fit)
     module.average.load_state_dict(keeper.best_weights())

@@ -72,7 +72,8 @@ def describe_network(config: NetworkConfig, n_organs: int) -> dict:
 
 
 def _require_known(name: str) -> None:
-    if timm.is_model(name):
+    _, _, tag = name.partition(".")
+    if timm.is_model(name) and (not tag or timm.is_model_pretrained(name)):
         return
     close = difflib.get_close_matches(name, timm.list_models(), n=4, cutoff=0.5)
     hint = f" Close: {', '.join(close)}." if close else " See timm.list_models()."

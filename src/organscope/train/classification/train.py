@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from organscope.bundle import Bundle, Score
 from organscope.dataset.index import Sample
@@ -15,7 +16,8 @@ from organscope.train.classification.bundling import BundleWriter, Measured, mea
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import Pictures
 from organscope.train.classification.fit import TrainingData, fit
-from organscope.train.classification.network import OrganNetwork
+from organscope.train.classification.losses import OrganLoss
+from organscope.train.classification.network import OrganNetwork, build_network
 from organscope.train.run import RunDirectory
 from organscope.train.settings import read_settings
 from organscope.train.split import TrainingSplit, split_samples
@@ -52,6 +54,10 @@ def train_classification(
     config = read_settings(ClassificationConfig, config_file, overrides)
     split = split_samples(config.data)
     organs = organs_of(split)
+    # Made before anything is written or read, so that a wrong name costs no time.
+    torch.manual_seed(config.fit.seed)
+    network = build_network(config.network, len(organs))
+    loss = OrganLoss(config.loss, organs, _counts(split, organs))
     run = RunDirectory(run_dir)
     run.start(config, source=config_file, resume=resume)
     run.write_split(split.table())
@@ -60,7 +66,7 @@ def train_classification(
     data = _training_data(config, split, organs)
     if data.training.n_cached < len(data.training):
         report(f"{data.training.n_cached} training pictures fit into fit.cache_mb; the others are read each time")
-    network = fit(config, data, run, report)
+    network = fit(config, network, loss, data, run, report)
     facts = _facts(config, network, run, n_parts)
     writer = BundleWriter(network, organs, config, data.training, _fingerprint(split), facts)
     return _measure(writer, config, split, run, report)
@@ -93,15 +99,25 @@ def organs_of(split: TrainingSplit) -> list[str]:
 
 
 def _training_data(config: ClassificationConfig, split: TrainingSplit, organs: list[str]) -> TrainingData:
-    def numbers(samples: list[Sample]) -> np.ndarray:
-        return np.array([organs.index(sample.organ) for sample in samples])
-
     # Validation pictures are few and read in every epoch: they are kept whatever the cap.
     validation = Pictures(split.validation, config.field, config.preprocessing, np.inf)
     training = Pictures(split.training, config.field, config.preprocessing, config.fit.cache_mb)
     return TrainingData(
-        organs, training, numbers(split.training), split.draw_probability, validation, numbers(split.validation)
+        training=training,
+        training_organs=_numbers(split.training, organs),
+        probability=split.draw_probability,
+        validation=validation,
+        validation_organs=_numbers(split.validation, organs),
     )
+
+
+def _numbers(samples: list[Sample], organs: list[str]) -> np.ndarray:
+    return np.array([organs.index(sample.organ) for sample in samples])
+
+
+def _counts(split: TrainingSplit, organs: list[str]) -> torch.Tensor:
+    numbers = _numbers(split.training, organs)
+    return torch.from_numpy(np.bincount(numbers, minlength=len(organs))).float()
 
 
 def _measure(
@@ -142,8 +158,9 @@ def _facts(
     best = [row for row in epochs if row["best"]][-1]
     parameters = sum(parameter.numel() for parameter in network.parameters())
     start = "timm's published weights" if config.network.pretrained else "random weights"
+    options = "".join(f", {name} {value}" for name, value in config.network.arguments.items())
     return [
-        f"{config.network.backbone} of timm {config.network.arguments or ''}, {parameters / 1e6:.1f} million "
+        f"{config.network.backbone} of timm{options}, {parameters / 1e6:.1f} million "
         f"parameters, trained from {start}; weights averaged over steps, stored in float16.",
         f"It sees fields of {config.field.field_px} px of the image, resized to {config.field.input_px} px; the "
         "probabilities of the fields of a picture are averaged.",
