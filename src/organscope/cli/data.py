@@ -27,6 +27,16 @@ Examples:
   organscope data split index --folds 5
   organscope data split index --holdout 0.15 --seed 1 --group slide
 """
+EXPORT_EXAMPLES = """\b
+Examples:
+  organscope data export index -o out --format coco
+  organscope data export index -o out --format geojson --fold 1
+"""
+FETCH_EXAMPLES = """\b
+Examples:
+  organscope data fetch
+  organscope data fetch dsb2018 -o data
+"""
 
 IndexFolder = Annotated[
     Path, typer.Argument(metavar="INDEX", help="Folder made by `organscope data import`.", show_default=False)
@@ -38,6 +48,7 @@ Folds = Annotated[
     int | None, typer.Option("--folds", min=2, help="Number of folds; 4 if left out.", show_default=False)
 ]
 Seed = Annotated[int, typer.Option(help="Another seed gives another draw.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if left out.", show_default=False)]
 Group = Annotated[
     str | None,
     typer.Option(
@@ -73,9 +84,7 @@ def import_command(
     holdout: Holdout = None,
     seed: Seed = 0,
     um_per_px: PixelSize = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; one a core if left out.", show_default=False)
-    ] = None,
+    workers: Workers = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -181,3 +190,106 @@ def split_command(
         print_json({"index": str(known.folder), **_facts(known)})
     else:
         _print_folds(known)
+
+
+@app.command("export", epilog=EXPORT_EXAMPLES)
+def export_command(
+    index: IndexFolder,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="Folder to write to.", show_default=False)
+    ],
+    format: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="masks (label TIFF), coco (one file) or geojson (QuPath)."),
+    ] = "coco",
+    fold: Annotated[
+        list[int] | None,
+        typer.Option(metavar="K", help="Only this fold; may be given again.", show_default=False),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Only the delivered part: train or test.", show_default=False)
+    ] = None,
+    workers: Workers = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the labels of an index for other tools; reading them gives back exactly the same cells.
+
+    masks: OUT/<id>.tif. coco: OUT/annotations.json, organs as categories, polygons, run lengths for cells with
+    holes. geojson: OUT/<id>.geojson, one detection a cell.
+
+    Exit codes: 0 done, 1 some labels could not be read (each is named), 2 wrong use.
+    """
+    import os
+
+    from organscope.cli.printing import print_json, shown
+    from organscope.cli.progress import counting
+    from organscope.dataset import export_labels, read_index
+
+    with counting("exporting") as progress:
+        report = export_labels(
+            read_index(index), output, format, fold=fold, split=split,
+            workers=workers or os.cpu_count() or 1, progress=progress,
+        )  # fmt: skip
+    if as_json:
+        failures = [{"source": problem.source, "message": problem.message} for problem in report.problems]
+        counts = {"n_images": report.n_images, "n_cells": report.n_cells, "n_without_labels": report.n_without}
+        print_json({"path": str(report.path), **counts, "failures": failures})
+    else:
+        for problem in report.problems:
+            say(f"Failed: {shown(problem.source)}: {shown(problem.message)}")
+        print(f"{report.n_cells} cells of {report.n_images} images: {report.path}")
+    if report.problems:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command("fetch", epilog=FETCH_EXAMPLES)
+def fetch_command(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A set; left out, the sets are listed.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder in which the set's folder is made.")
+    ] = Path("data"),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Download a public data set from its official address, check its SHA-256 and unpack it.
+
+    Exit codes: 0 done, 1 the download failed, 2 wrong use, or the file is not the one that is known.
+    """
+    from organscope.cli.printing import print_json
+    from organscope.cli.progress import counting
+    from organscope.dataset import fetch_set
+    from organscope.dataset.public_sets import PUBLIC_SETS
+
+    if name is None:
+        _list_sets(as_json)
+        return
+    with counting("downloading") as progress:
+        fetched = fetch_set(name, output, progress=progress)
+    if as_json:
+        print_json({"folder": str(fetched.folder), "sha256": fetched.sha256, "verified": fetched.verified})
+        return
+    public = PUBLIC_SETS[name]
+    if not fetched.sha256:
+        print("The folder was there before; nothing was downloaded.")
+    else:
+        print(f"SHA-256 {fetched.sha256}: {'verified' if fetched.verified else 'not verified, none is known'}")
+    print(f"Licence: {public.licence}. Cite: {public.citation}")
+    print(f"Next: organscope data import {fetched.folder} -o index")
+
+
+def _list_sets(as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from organscope.cli.printing import output_console, plain_table, print_json
+    from organscope.dataset.public_sets import PUBLIC_SETS
+
+    if as_json:
+        print_json([asdict(public) for public in PUBLIC_SETS.values()])
+        return
+    table = plain_table("name", "MB", "licence", "what it is", numbers=("MB",))
+    for public in PUBLIC_SETS.values():
+        table.add_row(public.name, str(public.size_mb or ""), public.licence, public.title)
+    output_console().print(table)

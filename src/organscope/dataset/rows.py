@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from organscope.dataset.annotations.coco import read_coco_cells
 from organscope.dataset.annotations.label_image import read_label_image, split_binary
 from organscope.dataset.entries import Entry
 from organscope.dataset.index import LABELS_FOLDER
+from organscope.dataset.names import place_below
 from organscope.dataset.problems import Problem
-from organscope.errors import ImageReadError, InputError, OutputError
+from organscope.errors import ImageReadError, InputError
 from organscope.images import Image, open_image, write_labels
 
 #: Larger images are not decoded whole while importing; only their coarsest level is.
@@ -184,13 +185,6 @@ def _label_picture(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -
 
 
 def _write(entry: Entry, settings: ImageSettings, labels: Int32[np.ndarray, "y x"], row: dict) -> Path:
-    # An id that comes from a table must not lead out of the folder.
-    parts = [part if part != ".." else "_" for part in PurePosixPath(entry.id).parts if part != "/"]
-    path = settings.out.joinpath(LABELS_FOLDER, *parts)
-    path = path.with_name(path.name + ".tif")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot write to {path.parent} ({error.strerror}). Choose another folder.") from error
+    path = place_below(settings.out / LABELS_FOLDER, entry.id, ".tif")
     write_labels(path, labels, row["um_per_px"])
     return path

@@ -58,7 +58,9 @@ def paint_cells(cells: Sequence[CellMask], height_px: int, width_px: int) -> Pai
     """
     labels = np.zeros((height_px, width_px), np.int32)
     areas = np.array([np.count_nonzero(cell.mask) for cell in cells], np.int64)
-    for number in np.argsort(-areas, kind="stable"):
+    keeps = np.array([not cell.erases for cell in cells], bool)
+    # Of equally large ones a hole comes first, so that a cell that fills it stays.
+    for number in np.lexsort((keeps, -areas)):
         cell = cells[number]
         height, width = cell.mask.shape
         part = labels[cell.top_px : cell.top_px + height, cell.left_px : cell.left_px + width]

@@ -13,11 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from organscope.dataset.annotations.cells import CellMask, Cells
 from organscope.dataset.annotations.json_stream import iterate_items
+from organscope.dataset.annotations.outlines import trace_cell
 from organscope.dataset.annotations.polygons import polygon_cell
-from organscope.dataset.annotations.rle import rle_cell
+from organscope.dataset.annotations.rle import encode_counts, rle_cell
 from organscope.errors import AnnotationError
 
 SCHEMA = """
@@ -227,3 +229,26 @@ def segmentation_cell(segmentation: Any, height_px: int, width_px: int) -> CellM
     except (TypeError, ValueError) as error:
         raise AnnotationError(f"Expected polygons as lists x, y, x, y, ... ({error}).") from error
     return polygon_cell(rings, height_px, width_px)
+
+
+def cell_annotation(
+    mask: Bool[np.ndarray, "h w"], top_px: int, left_px: int, size_px: tuple[int, int]
+) -> dict[str, Any]:
+    """A cell as a COCO annotation without ids: polygons, or compressed run lengths where it has holes.
+
+    Args:
+        mask: The cell, with its place in the image.
+        top_px: Row of the mask.
+        left_px: Column of the mask.
+        size_px: Height and width of the image.
+    """
+    outlines = trace_cell(mask, top_px, left_px)
+    segmentation: object = [outline.exterior.reshape(-1).tolist() for outline in outlines]
+    if any(outline.holes for outline in outlines):
+        segmentation = {"size": list(size_px), "counts": encode_counts(mask, top_px, left_px, *size_px)}
+    return {
+        "segmentation": segmentation,
+        "area": int(mask.sum()),
+        "bbox": [left_px, top_px, mask.shape[1], mask.shape[0]],
+        "iscrowd": 0,
+    }

@@ -1,0 +1,179 @@
+"""Take the labels of an index out again, in formats that other tools read."""
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from os.path import commonpath
+from pathlib import Path, PurePosixPath
+from typing import TextIO
+
+from organscope.dataset.annotations.coco import cell_annotation
+from organscope.dataset.annotations.geojson import write_geojson_cells
+from organscope.dataset.annotations.outlines import cell_regions
+from organscope.dataset.index import Index, Sample
+from organscope.dataset.names import place_below
+from organscope.dataset.parallel import run_parallel
+from organscope.dataset.problems import Problem
+from organscope.errors import DatasetError, InputError, UnknownNameError
+from organscope.images import atomic_path, write_labels
+
+COCO_NAME = "annotations.json"
+UNKNOWN_CATEGORY = "cell"
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export wrote.
+
+    Attributes:
+        path: The folder, or the COCO file.
+        n_images: Images whose labels were written.
+        n_cells: Cells in them.
+        n_without: Images of the index that have no labels.
+        problems: Labels that could not be read.
+    """
+
+    path: Path
+    n_images: int
+    n_cells: int
+    n_without: int
+    problems: list[Problem]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One image that was exported: its cells as COCO annotations without ids, or only their number."""
+
+    n_cells: int
+    size_px: tuple[int, int]
+    annotations: tuple[dict, ...] = ()
+
+
+def export_labels(
+    index: Index,
+    out: str | Path,
+    format: str,
+    *,
+    fold: int | Collection[int] | None = None,
+    split: str | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write the labels of an index as label images, as one COCO file, or as one GeoJSON file an image.
+
+    Outlines follow the edges of the pixels, so that reading them gives back exactly the same cells.
+
+    Args:
+        index: The index.
+        out: Folder to write to.
+        format: "masks" (tiled int32 TIFF), "coco" (`annotations.json`: polygons, run lengths for cells with holes)
+            or "geojson" (for QuPath).
+        fold: Only these folds.
+        split: Only the delivered "train" or "test" part.
+        workers: Number of processes.
+        progress: Called with the number of finished images and of all.
+
+    Raises:
+        UnknownNameError: There is no such format.
+        DatasetError: No image has labels.
+        OutputError: The folder is not writable or the disk is full.
+    """
+    if format not in FORMATS:
+        raise UnknownNameError(f"Expected a format of {', '.join(FORMATS)}, found {format!r}.")
+    out = Path(out)
+    place_below(out, "any", "")
+    samples = index.samples(fold, split=split)
+    labelled = [sample for sample in samples if sample.labels_path is not None]
+    if not labelled:
+        raise DatasetError("Expected images with labels, found none. Import annotations, or choose other folds.")
+    function = partial(_export_sample, out=out, format=format)
+    results = _count(run_parallel(function, labelled, workers), len(labelled), progress)
+    report = _write_coco(results, labelled, out / COCO_NAME) if format == "coco" else _tally(results, out)
+    return replace(report, n_without=len(samples) - len(labelled))
+
+
+def _count(results: Iterator, n_all: int, progress: Progress | None) -> Iterator:
+    for n_done, result in enumerate(results, start=1):
+        yield result
+        if progress is not None:
+            progress(n_done, n_all)
+
+
+def _export_sample(sample: Sample, out: Path, format: str) -> Exported | Problem:
+    try:
+        labels = sample.read_labels()
+    except InputError as error:
+        return Problem(sample.id, str(error), failed=True)
+    return FORMATS[format](sample, labels, out)
+
+
+def _export_mask(sample: Sample, labels, out: Path) -> Exported:
+    write_labels(place_below(out, sample.id, ".tif"), labels, sample.um_per_px)
+    return Exported(sum(1 for _ in cell_regions(labels)), labels.shape)
+
+
+def _export_geojson(sample: Sample, labels, out: Path) -> Exported:
+    path = place_below(out, sample.id, ".geojson")
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        return Exported(write_geojson_cells(stream, labels), labels.shape)
+
+
+def _export_coco(sample: Sample, labels, out: Path) -> Exported:
+    cells = tuple(cell_annotation(mask, top, left, labels.shape) for _, top, left, mask in cell_regions(labels))
+    return Exported(len(cells), labels.shape, cells)
+
+
+#: Name of the format -> how one sample is exported.
+FORMATS = {"masks": _export_mask, "coco": _export_coco, "geojson": _export_geojson}
+
+
+def _tally(results: Iterator[tuple[Sample, Exported | Problem]], out: Path) -> ExportReport:
+    done, problems = [], []
+    for _, result in results:
+        (problems if isinstance(result, Problem) else done).append(result)
+    return ExportReport(out, len(done), sum(result.n_cells for result in done), 0, problems)
+
+
+def _write_coco(
+    results: Iterator[tuple[Sample, Exported | Problem]], samples: list[Sample], path: Path
+) -> ExportReport:
+    """Cells are written as they come; the images that they belong to follow at the end."""
+    categories = {organ: n for n, organ in enumerate(sorted({_category(sample) for sample in samples}), start=1)}
+    numbers = {sample.id: n for n, sample in enumerate(samples, start=1)}
+    root = _common_folder(samples)
+    images, problems, n_cells = [], [], 0
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        stream.write('{"annotations": [')
+        for sample, result in results:
+            if isinstance(result, Problem):
+                problems.append(result)
+                continue
+            links = {"image_id": numbers[sample.id], "category_id": categories[_category(sample)]}
+            for annotation in result.annotations:
+                stream.write((",\n" if n_cells else "\n") + json.dumps({"id": n_cells + 1} | links | annotation))
+                n_cells += 1
+            images.append(_coco_image(sample, result, numbers[sample.id], root))
+        _finish_coco(stream, images, categories)
+    return ExportReport(path, len(images), n_cells, 0, problems)
+
+
+def _finish_coco(stream: TextIO, images: list[dict], categories: dict[str, int]) -> None:
+    images.sort(key=lambda image: image["id"])
+    named = [{"id": number, "name": name} for name, number in categories.items()]
+    stream.write(f'\n],\n"images": {json.dumps(images)},\n"categories": {json.dumps(named)}}}\n')
+
+
+def _coco_image(sample: Sample, result: Exported, number: int, root: Path) -> dict:
+    file_name = PurePosixPath(sample.image_path.relative_to(root).as_posix())
+    height_px, width_px = result.size_px
+    return {"id": number, "file_name": str(file_name), "height": height_px, "width": width_px}
+
+
+def _category(sample: Sample) -> str:
+    return sample.organ or UNKNOWN_CATEGORY
+
+
+def _common_folder(samples: list[Sample]) -> Path:
+    return Path(commonpath([sample.image_path.parent for sample in samples]))
