@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from jaxtyping import Num
 from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from organscope.errors import ImageReadError
+from organscope.images.png import decode_16_bit_colour, n_channels_of_16_bit_colour
 from organscope.images.source import Level, dtype_range, plausible_um_per_px
 
 #: First bytes -> reader. The plug-ins are called directly: the size guard of `PIL.Image.open` is a global
@@ -18,9 +18,7 @@ PLUGINS = {
     b"BM": BmpImagePlugin.BmpImageFile,
 }
 #: Modes that keep their values; every other mode is converted to one of them.
-MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "P": 1}
-#: PNG colour type (byte 25 of the file) -> channels, where a sample has 16 bits (byte 24).
-PNG_16_BIT_CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "P": 1, "I;16": 1}
 UM_PER_INCH = 25_400.0
 EXIF_ORIENTATION = 274
 #: EXIF orientation -> whether rows and columns change places, then the direction of rows and of columns.
@@ -59,10 +57,12 @@ class RasterSource:
                 width, height = height, width
             self.um_per_px = _um_per_px(image)
             self._mode = image.mode if as_stored and image.mode == "P" else _kept_mode(image)
-        self._channels_16_bit = _channels_of_16_bit_png(path)
         self._channels = slice(None)
-        self.n_channels = self._channels_16_bit or MODE_CHANNELS[self._mode]
-        self.dtype = np.dtype(np.uint16 if self._channels_16_bit else np.uint8)
+        # Pillow reduces 16-bit colour to 8 bits without a word.
+        n_channels_16_bit = n_channels_of_16_bit_colour(path)
+        self._is_16_bit_colour = n_channels_16_bit > 0
+        self.n_channels = n_channels_16_bit or MODE_CHANNELS[self._mode]
+        self.dtype = np.dtype(np.uint16 if n_channels_16_bit or self._mode == "I;16" else np.uint8)
         self.value_range = dtype_range(self.dtype)
         self.levels = (Level(height, width, 1.0),)
 
@@ -82,15 +82,14 @@ class RasterSource:
 
     def _decode(self) -> Num[np.ndarray, "y x c"]:
         try:
-            # Pillow reduces 16-bit colour to 8 bits without a word.
-            pixels = _decode_16_bit_png(self._path) if self._channels_16_bit else self._decode_8_bit()
+            pixels = decode_16_bit_colour(self._path) if self._is_16_bit_colour else self._decode_with_pillow()
         except (OSError, SyntaxError, ValueError, RuntimeError) as error:
             raise _damaged(self._path, error) from error
         swap, down, across = self._orientation
         pixels = pixels.swapaxes(0, 1) if swap else pixels
         return pixels[::down, ::across].reshape(self.levels[0].height_px, self.levels[0].width_px, -1)
 
-    def _decode_8_bit(self) -> Num[np.ndarray, "..."]:
+    def _decode_with_pillow(self) -> Num[np.ndarray, "..."]:
         with _parse(self._path) as image:
             image.load()
             return np.asarray(image.convert(self._mode))
@@ -133,18 +132,6 @@ def _kept_mode(image: ImageFile.ImageFile) -> str:
     if image.mode == "1":
         return "L"
     return "RGBA" if "transparency" in image.info else "RGB"
-
-
-def _channels_of_16_bit_png(path: Path) -> int:
-    with path.open("rb") as file:
-        head = file.read(26)
-    if not head.startswith(b"\x89PNG") or head[24] != 16:
-        return 0
-    return PNG_16_BIT_CHANNELS[head[25]]
-
-
-def _decode_16_bit_png(path: Path) -> Num[np.ndarray, "..."]:
-    return imagecodecs.png_decode(path.read_bytes())
 
 
 def _um_per_px(image: ImageFile.ImageFile) -> float | None:

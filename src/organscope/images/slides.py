@@ -47,6 +47,7 @@ class SlideSource:
 
         self._path = path
         self._channels = slice(None)
+        self._is_closed = False
         try:
             self._slide = OpenSlide(path)
             self.levels = tuple(
@@ -76,8 +77,10 @@ class SlideSource:
         self._channels, self.n_channels = slice(channel, channel + 1), 1
 
     def close(self) -> None:
-        """Close the file."""
-        self._slide.close()
+        """Close the file; openslide refuses to close twice."""
+        if not self._is_closed:
+            self._slide.close()
+        self._is_closed = True
 
 
 def _is_vendor_tiff(path: Path) -> bool:

@@ -96,7 +96,7 @@ def test_planar_colour(tmp_path, channels, options):
 @pytest.mark.parametrize("axes", ["TZCYX", "CZTYX", "ZCTYX"])
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_first_plane_of_every_channel(tmp_path, rng, axes, compression):
-    stack = rng.integers(0, 256, (*(dict(C=4, Z=3, T=2)[a] for a in axes[:3]), 48, 64), dtype=np.uint8)
+    stack = rng.integers(0, 256, (*({"C": 4, "Z": 3, "T": 2}[a] for a in axes[:3]), 48, 64), dtype=np.uint8)
     first = stack[tuple(slice(None) if axis in "CYX" else 0 for axis in axes)]
     pixels = read_back(
         tmp_path / "a.ome.tif", stack, photometric="minisblack", metadata={"axes": axes}, compression=compression
