@@ -50,7 +50,7 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
     return data
 
 
-def print_results(result: RunResult) -> None:
+def print_results(result: RunResult, seconds_to_start: float) -> None:
     """Print a small table, one row an image, what the run cost, and where the files are."""
     console = output_console()
     if result.images:
@@ -62,8 +62,8 @@ def print_results(result: RunResult) -> None:
         if len(rows) > MOST_ROWS:
             console.print(f"... and {len(rows) - MOST_ROWS:,} more")
         console.print(
-            f"\n{result.seconds_per_megapixel:.1f} s a megapixel, {result.seconds:.1f} s in all, "
-            f"peak memory {result.peak_memory_mb:,.0f} MB"
+            f"\n{result.seconds_per_megapixel:.1f} s a megapixel, {result.seconds:.1f} s in all after "
+            f"{seconds_to_start:.1f} s to start, peak memory {result.peak_memory_mb:,.0f} MB"
         )
     console.print(f"Results: {result.out}", soft_wrap=True)
     for path in result.files:

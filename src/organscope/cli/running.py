@@ -1,5 +1,6 @@
 """What segment, classify and analyze have in common: plan, run with progress, print."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from organscope.cli.guard import SOME_FAILED, say
 from organscope.cli.printing import print_json
 from organscope.cli.progress import progress_of
 from organscope.cli.results import as_data, print_results
-from organscope.jobs import Reading, RunResult, load_models, plan_run, run_plan
+from organscope.jobs import Reading, RunResult, load_models, plan_run, prepare_output, run_plan, warm_up
 
 
 def run_and_report(
@@ -26,15 +27,19 @@ def run_and_report(
     debug: bool,
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
+    started = time.perf_counter()
     plan = plan_run(inputs, output)
     models = load_models(tasks, bundles, threads=threads)
+    prepare_output(output)
+    warm_up(models)
+    seconds_to_start = time.perf_counter() - started
     reading = Reading(um_per_px=um_per_px, channel=channel, max_pixels=round(max_megapixels * 1e6))
     with progress_of(len(plan.targets)) as listener:
         result = run_plan(plan, models, reading, listener)
     if as_json:
-        print_json(as_data(result))
+        print_json(as_data(result) | {"seconds_to_start": round(seconds_to_start, 3)})
     else:
-        print_results(result)
+        print_results(result, seconds_to_start)
     _explain_failures(result, debug)
     if result.failures:
         raise typer.Exit(SOME_FAILED)

@@ -5,6 +5,7 @@ from organscope.jobs.one_image import Reading
 from organscope.jobs.plan import Plan, Target, plan_run, prepare_output
 from organscope.jobs.result import Failure, ImageResult, RunResult
 from organscope.jobs.run import Listener, run_plan
+from organscope.jobs.warm_up import warm_up
 
 __all__ = [
     "Failure",
@@ -19,4 +20,5 @@ __all__ = [
     "plan_run",
     "prepare_output",
     "run_plan",
+    "warm_up",
 ]

@@ -28,26 +28,26 @@ def run_of(n_images: int, **changes) -> RunResult:
 
 
 def test_table_has_figures_and_cost(capsys):
-    print_results(run_of(1))
+    print_results(run_of(1), 1.5)
     text = capsys.readouterr().out
     assert "0.png" in text
     assert "40 px" in text
-    assert "2.0 s a megapixel" in text
+    assert "2.0 s a megapixel, 2.0 s in all after 1.5 s to start" in text
     assert "peak memory 100 MB" in text
 
 
 def test_long_table_is_cut_and_says_so(capsys):
-    print_results(run_of(MOST_ROWS + 5))
+    print_results(run_of(MOST_ROWS + 5), 1.5)
     assert "... and 5 more" in capsys.readouterr().out
 
 
 def test_run_without_a_finished_image_is_printed(capsys):
-    print_results(run_of(0, failures=(Failure("a.png", "Broken."),)))
+    print_results(run_of(0, failures=(Failure("a.png", "Broken."),)), 1.5)
     assert "Results: out" in capsys.readouterr().out
 
 
 def test_report_is_pointed_to(capsys):
-    print_results(run_of(1, files=(Path("out/summary.csv"), Path("out/report.html"))))
+    print_results(run_of(1, files=(Path("out/summary.csv"), Path("out/report.html"))), 1.5)
     assert "Report: out/report.html" in capsys.readouterr().out
 
 
