@@ -7,12 +7,13 @@ from organscope.bundle import Bundle
 from organscope.errors import UsageError
 from organscope.images import Image
 from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, standardise, to_rgb
+from organscope.predict.prepare_kernels import look_up
 
-WHOLE_SAMPLE_PX = 1 << 22
-"""Images up to this size are sampled as a whole."""
+SAMPLE_PX = 1 << 22
+"""Pixels that are read of a larger image to know its black and white."""
 
-_BLOCKS = 8
-_BLOCK_PX = 256
+STATISTICS_PX = 1 << 20
+"""About how many of them are sorted; images up to this size count in full."""
 
 
 class Preparation:
@@ -26,7 +27,9 @@ class Preparation:
             ValueRangeError: No pixel of the sample is finite.
         """
         self._spec = spec
-        self._low, self._high = intensity_range(to_rgb(sample_pixels(image)), spec, image.value_range)
+        sample = image.sample(SAMPLE_PX).reshape(-1, 1, image.n_channels)
+        sample = to_rgb(sample[:: max(1, len(sample) // STATISTICS_PX)])
+        self._low, self._high = intensity_range(sample, spec, image.value_range)
         self._table = self._lookup(image.dtype)
 
     def network_input(self, pixels: Num[np.ndarray, "y x c"]) -> Float32[np.ndarray, "y x 3"]:
@@ -34,10 +37,7 @@ class Preparation:
         rgb = to_rgb(pixels)
         if self._table is None:
             return standardise(scale_intensity(rgb, self._low, self._high), self._spec)
-        prepared = np.empty(rgb.shape, dtype=np.float32)
-        for colour in range(3):
-            prepared[:, :, colour] = self._table[colour][rgb[:, :, colour]]
-        return prepared
+        return look_up(rgb, self._table)
 
     def as_bytes(self, pixels: Num[np.ndarray, "y x c"]) -> UInt8[np.ndarray, "y x 3"]:
         """Pixels scaled to [0, 255] and rounded, as the fields of a classifier are before they are resized."""
@@ -47,24 +47,12 @@ class Preparation:
         """What `as_bytes` gave, resized or not, as the network takes it."""
         return standardise(field.astype(np.float32) / np.float32(255), self._spec)
 
-    def _lookup(self, dtype: np.dtype) -> Float32[np.ndarray, "3 value"] | None:
+    def _lookup(self, dtype: np.dtype) -> Float32[np.ndarray, "value 3"] | None:
         """The result for every value that 8 or 16 bits can have: one look-up instead of ten passes."""
         if dtype not in (np.uint8, np.uint16):
             return None
-        values = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(1, -1, 1)
-        rows = standardise(scale_intensity(to_rgb(values), self._low, self._high), self._spec)
-        return np.ascontiguousarray(rows[0].T)
-
-
-def sample_pixels(image: Image) -> Num[np.ndarray, "y x c"]:
-    """The whole image, or 64 blocks of it on an even grid where it is large, always the same ones."""
-    height, width = image.height_px, image.width_px
-    if height * width <= WHOLE_SAMPLE_PX:
-        return image.read_whole()
-    rows, columns = min(_BLOCK_PX, height), min(_BLOCK_PX, width)
-    starts = [np.linspace(0, room, _BLOCKS).astype(int).tolist() for room in (height - rows, width - columns)]
-    blocks = [image.read(y, x, rows, columns) for y in starts[0] for x in starts[1]]
-    return np.concatenate(blocks)
+        values = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 1, 1)
+        return standardise(scale_intensity(to_rgb(values), self._low, self._high), self._spec)[:, 0]
 
 
 def require_task(bundle: Bundle, task: str) -> None:

@@ -1,0 +1,121 @@
+"""What `organscope analyze` costs: seconds a megapixel and peak memory, by the size of the image.
+
+    python bench/analyze.py --megapixels 0.25 1 4 16 100 --json bench-analyze.json
+
+Each size is a mosaic of the human-colon picture of scikit-image, mirrored at every seam and written as a tiled
+TIFF. Each run is a fresh process, started as a person would start it; its peak memory is what the operating
+system counted (resident set, Linux and macOS). `--bundle NAME_OR_PATH` (repeatable) measures other bundles than
+those inside the package. Nothing else should run on the machine meanwhile.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from skimage.data import immunohistochemistry
+
+TILE_PX = 256
+
+
+def main() -> None:
+    """Measure every size, print a table, write JSON."""
+    arguments = _arguments()
+    rows = []
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        for megapixels in arguments.megapixels:
+            image = Path(folder) / f"mosaic_{megapixels:g}.tif"
+            write_mosaic(image, round((megapixels * 1e6) ** 0.5))
+            rows.append(measure(image, Path(folder) / "out", arguments.bundle))
+            image.unlink()
+            print_row(rows[-1], header=len(rows) == 1)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": _machine(), "runs": rows}, indent=2) + "\n")
+
+
+def write_mosaic(path: Path, side_px: int) -> None:
+    """A square mosaic of the colon picture, tile by tile, so that this process stays small."""
+    picture = immunohistochemistry()
+    period = np.concatenate([picture, picture[:, ::-1]], axis=1)
+    period = np.concatenate([period, period[::-1]])
+
+    def tiles() -> Iterator[np.ndarray]:
+        for y in range(0, side_px, TILE_PX):
+            for x in range(0, side_px, TILE_PX):
+                top, left = y % len(period), x % len(period)
+                yield period[top : top + TILE_PX, left : left + TILE_PX]
+
+    tifffile.imwrite(
+        path,
+        tiles(),
+        shape=(side_px, side_px, 3),
+        dtype=np.uint8,
+        tile=(TILE_PX, TILE_PX),
+        photometric="rgb",
+        compression="zlib",
+        bigtiff=True,
+    )
+
+
+def measure(image: Path, out: Path, bundles: list[str]) -> dict[str, float]:
+    """Analyse one image in a process of its own."""
+    program = str(Path(sys.executable).with_name("organscope"))
+    command = [program, "analyze", str(image), "-o", str(out), "--json"]
+    command += ["--max-megapixels", "100000"]
+    for bundle in bundles:
+        command += ["--bundle", bundle]
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    wall_s = time.perf_counter() - started
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}")
+    found = json.loads(printed)
+    (analysed,) = found["images"]
+    megapixels = analysed["height_px"] * analysed["width_px"] / 1e6
+    return {
+        "megapixels": megapixels,
+        "n_cells": analysed["n_cells"],
+        "seconds": analysed["seconds"],
+        "seconds_per_megapixel": analysed["seconds"] / megapixels,
+        "start_and_report_s": wall_s - analysed["seconds"],
+        "peak_memory_mb": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+    }
+
+
+def print_row(row: dict[str, float], *, header: bool) -> None:
+    """One line of the table."""
+    if header:
+        print(f"{'megapixels':>10} {'cells':>8} {'seconds':>8} {'s/MP':>6} {'start+report s':>14} {'peak MB':>8}")
+    print(
+        f"{row['megapixels']:10.2f} {row['n_cells']:8d} {row['seconds']:8.1f} "
+        f"{row['seconds_per_megapixel']:6.2f} {row['start_and_report_s']:14.1f} {row['peak_memory_mb']:8.0f}",
+        flush=True,
+    )
+
+
+def _machine() -> dict[str, str | int | None]:
+    return {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[0.25, 1, 4, 16, 100])
+    parser.add_argument("--bundle", action="append", default=[])
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--folder", type=Path, help="for the images and results, which are removed again")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
