@@ -65,4 +65,4 @@ class TrainingCrops(keras.utils.PyDataset):
         maps = np.stack([maps for _, maps in crops]).astype(np.float32) / 255
         maps[..., 0] = maps[..., 0] > 0.5
         images = keras.ops.convert_to_numpy(vary_appearance(images, amounts, random))
-        return standardise(images, self._config.preprocessing), maps
+        return np.stack([standardise(image, self._config.preprocessing) for image in images]), maps

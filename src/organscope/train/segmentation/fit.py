@@ -64,21 +64,15 @@ class Trainer:
         """Train one epoch and return its mean loss."""
         epoch = self.progress.epoch + 1
         crops = TrainingCrops(pictures, probability, self.config, epoch)
-        history = self.network.fit(crops, epochs=1, verbose=0, shuffle=False)
-        self._update_average()
+        last: list[list[np.ndarray]] = []
+        keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: last.append(self.network.get_weights()))
+        history = self.network.fit(crops, epochs=1, verbose=0, shuffle=False, callbacks=[keep])
+        # Keras ends every `fit` by overwriting the weights with their moving average, which generalises better
+        # (Polyak and Juditsky 1992) and is validated and shipped; training goes on from the last weights.
+        self.average.set_weights(self.network.get_weights())
+        self.network.set_weights(last[0])
         self.progress.epoch = epoch
         return float(history.history["loss"][0])
-
-    def _update_average(self) -> None:
-        """Give the twin the moving average of the weights, which generalises better than the last ones.
-
-        Source: Polyak and Juditsky 1992. The optimiser keeps the average and can only hand it out by overwriting
-        the network, which therefore gets its own weights back.
-        """
-        weights = self.network.get_weights()
-        self.optimizer.finalize_variable_values(self.network.trainable_variables)
-        self.average.set_weights(self.network.get_weights())
-        self.network.set_weights(weights)
 
     def save(self, folder: Path) -> None:
         """Write all that a resumed training needs, in one file."""
