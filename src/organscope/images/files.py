@@ -40,12 +40,21 @@ def image_files(inputs: Iterable[str | Path]) -> list[tuple[Path, str]]:
     return [(path, stem) for stem, path in found.items()]
 
 
+def walk_images(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield every image below a folder with its relative path without suffix, in order of name; maybe none.
+
+    Raises:
+        ImageReadError: A folder cannot be listed.
+    """
+    return _walk(folder, folder, set())
+
+
 def _images_of(source: Path) -> list[tuple[Path, str]]:
     if not source.is_dir() or is_zarr(source):
         if not os.path.lexists(source):
             raise UsageError(f"Expected a file or a folder, found nothing at {source}. Check the name.")
         return [(source, _stem(source.name))]
-    images = list(_walk(source, source, set()))
+    images = list(walk_images(source))
     if not images:
         raise UsageError(
             f"Expected images below the folder {source}, found none. "

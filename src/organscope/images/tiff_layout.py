@@ -32,10 +32,17 @@ def axis_size(series: tifffile.TiffPageSeries, axis: str) -> int:
 
 
 def channel_pages(series: tifffile.TiffPageSeries) -> list[Page]:
-    """The pages that hold the channels of the first z plane and time point of a series."""
+    """The pages that hold the channels of the first z plane and time point of a series.
+
+    Raises:
+        ValueError: There are not as many pages as the axes ask for.
+    """
     leading = len(series.axes) - len(series.keyframe.axes)
     axes = list(zip(series.axes, series.shape, strict=True))[:leading]
-    numbers = np.arange(math.prod(size for _, size in axes)).reshape([size for _, size in axes])
+    shape = [size for _, size in axes]
+    if len(series.pages) != math.prod(shape):
+        raise ValueError(f"{len(series.pages)} page(s) do not fit its axes {series.axes} of {series.shape}")
+    numbers = np.arange(math.prod(shape)).reshape(shape)
     kept = tuple(slice(None) if _is_channel(*axis) else 0 for axis in axes)
     return [series.pages[int(number)] for number in np.ravel(numbers[kept])]
 

@@ -60,6 +60,7 @@ def test_aperio_with_missing_tiles_goes_to_openslide_and_is_white_there(tmp_path
     with open_image(path) as image:
         assert isinstance(image._source, SlideSource)
         assert image.read(0, 0, 128, 128).mean() < 250
+        assert (image.read(0, 128, 128, 128) == 255).all()
         image.close()
 
 
