@@ -58,7 +58,8 @@ def measure_cells(
     n_cells = ids.size
     first, bottom, sums, touches = sum_pixels(labels, n_cells)
     area = sums[1:, 0]
-    intensity = sum_intensity(labels, pixels, n_cells)[1:] / area[:, None]
+    # One memory layout, because a kernel is compiled anew for each.
+    intensity = sum_intensity(labels, np.ascontiguousarray(pixels), n_cells)[1:] / area[:, None]
     columns = {
         "id": ids,
         "centroid_y_px": first[1:, 0] + sums[1:, 1] / area,
@@ -104,7 +105,7 @@ def _dense(labels: Int32[np.ndarray, "y x"]) -> tuple[Int32[np.ndarray, "y x"], 
     present = _present(labels, largest)
     ids = np.flatnonzero(present)
     if ids.size == largest:
-        return np.ascontiguousarray(labels), ids + 0
+        return np.ascontiguousarray(labels), ids
     number = np.cumsum(present, dtype=np.int32)
     return np.where(present, number, 0).astype(np.int32)[labels], ids
 

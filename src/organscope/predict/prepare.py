@@ -37,7 +37,8 @@ class Preparation:
         rgb = to_rgb(pixels)
         if self._table is None:
             return standardise(scale_intensity(rgb, self._low, self._high), self._spec)
-        return look_up(rgb, self._table)
+        # One memory layout, because a kernel is compiled anew for each.
+        return look_up(np.ascontiguousarray(rgb), self._table)
 
     def as_bytes(self, pixels: Num[np.ndarray, "y x c"]) -> UInt8[np.ndarray, "y x 3"]:
         """Pixels scaled to [0, 255] and rounded, as the fields of a classifier are before they are resized."""
