@@ -1,6 +1,18 @@
 """What can be measured on labelled cells: place, size, shape, brightness, outline.
 
 All cells together in a few compiled passes over the picture; no loop over cells in Python.
+
+| column | what |
+|---|---|
+| `id` | label value, int64 |
+| `centroid_y_px`, `centroid_x_px` | mean position of the pixels' centres; the first pixel's is 0 |
+| `area_px` | number of pixels, int64 |
+| `perimeter_px` | after Benkrid and Crookes, on 4-connected edges, as in scikit-image |
+| `eccentricity` | of the ellipse with the same second moments: 0 a circle, towards 1 a line |
+| `solidity` | area over the number of pixels in the convex hull, in (0, 1] |
+| `mean_intensity_0`, ... | of every channel, in the units of the file |
+| `touches_border` | a pixel lies in the outermost row or column of the picture, bool |
+| `area_um2`, `perimeter_um`, `centroid_y_um`, `centroid_x_um` | where the pixel size is known |
 """
 
 import math
@@ -24,19 +36,7 @@ def measure_cells(
     pixels: Num[np.ndarray, "height width c"],
     um_per_px: float | None = None,
 ) -> dict[str, np.ndarray]:
-    """One row a cell, in the order of their labels; the columns are one-dimensional arrays of equal length.
-
-    | column | what |
-    |---|---|
-    | `id` | label value, int64 |
-    | `centroid_y_px`, `centroid_x_px` | mean position of the pixels' centres; the first pixel's is 0 |
-    | `area_px` | number of pixels, int64 |
-    | `perimeter_px` | after Benkrid and Crookes, on 4-connected edges, as in scikit-image |
-    | `eccentricity` | of the ellipse with the same second moments: 0 a circle, towards 1 a line |
-    | `solidity` | area over the number of pixels in the convex hull, in (0, 1] |
-    | `mean_intensity_0`, ... | of every channel, in the units of the file |
-    | `touches_border` | a pixel lies in the outermost row or column of the picture, bool |
-    | `area_um2`, `perimeter_um`, `centroid_y_um`, `centroid_x_um` | where the pixel size is known |
+    """The columns named above, one row a cell in the order of their labels.
 
     Args:
         labels: 0 for background; each other value is a cell. Gaps are allowed.
@@ -47,19 +47,11 @@ def measure_cells(
         ShapeError: The picture and the labels differ in height or width.
         ValueRangeError: A label is negative, or the pixel size is not above 0.
     """
-    if labels.shape != pixels.shape[:2]:
-        raise ShapeError(
-            f"Expected labels and picture of one size, found {labels.shape[0]} x {labels.shape[1]} "
-            f"and {pixels.shape[0]} x {pixels.shape[1]} px. Give the picture that the labels were made from."
-        )
-    if um_per_px is not None and not (math.isfinite(um_per_px) and um_per_px > 0):
-        raise ValueRangeError(f"Expected a pixel size above 0 um, found {um_per_px}.")
+    _require_fitting(labels, pixels, um_per_px)
     labels, ids = _dense(labels)
     n_cells = ids.size
     first, bottom, sums, touches = sum_pixels(labels, n_cells)
     area = sums[1:, 0]
-    # One memory layout, because a kernel is compiled anew for each.
-    intensity = sum_intensity(labels, np.ascontiguousarray(pixels), n_cells)[1:] / area[:, None]
     columns = {
         "id": ids,
         "centroid_y_px": first[1:, 0] + sums[1:, 1] / area,
@@ -68,7 +60,7 @@ def measure_cells(
         "perimeter_px": _perimeter(sum_perimeter(labels, n_cells)[1:]),
         "eccentricity": _eccentricity(sums[1:]),
         "solidity": area / _hull_area(labels, first[:, 0], bottom),
-        **{f"mean_intensity_{c}": intensity[:, c] for c in range(pixels.shape[2])},
+        **_mean_intensity(labels, pixels, area),
         "touches_border": touches[1:],
     }
     return columns if um_per_px is None else columns | _in_um(columns, um_per_px)
@@ -91,6 +83,18 @@ def cell_outlines(labels: Int32[np.ndarray, "y x"]) -> list[np.ndarray]:
     labels, ids = _dense(labels)
     corners, span = trace_cells(labels, ids.size)
     return [corners[begin:end] for begin, end in span[1:].tolist()]
+
+
+def _require_fitting(
+    labels: Int32[np.ndarray, "y x"], pixels: Num[np.ndarray, "height width c"], um_per_px: float | None
+) -> None:
+    if labels.shape != pixels.shape[:2]:
+        raise ShapeError(
+            f"Expected labels and picture of one size, found {labels.shape[0]} x {labels.shape[1]} "
+            f"and {pixels.shape[0]} x {pixels.shape[1]} px. Give the picture that the labels were made from."
+        )
+    if um_per_px is not None and not (math.isfinite(um_per_px) and um_per_px > 0):
+        raise ValueRangeError(f"Expected a pixel size above 0 um, found {um_per_px}.")
 
 
 def _dense(labels: Int32[np.ndarray, "y x"]) -> tuple[Int32[np.ndarray, "y x"], Int64[np.ndarray, " n"]]:
@@ -141,6 +145,15 @@ def _hull_area(
     offset = np.concatenate([[0], np.cumsum(n_rows)])
     left, right = row_extents(labels, top, offset)
     return hull_areas(left, right, offset)[1:]
+
+
+def _mean_intensity(
+    labels: Int32[np.ndarray, "y x"], pixels: Num[np.ndarray, "y x c"], area: Int64[np.ndarray, " n"]
+) -> dict[str, np.ndarray]:
+    """One column a channel."""
+    # One memory layout, because a kernel is compiled anew for each.
+    mean = sum_intensity(labels, np.ascontiguousarray(pixels), area.size)[1:] / area[:, None]
+    return {f"mean_intensity_{c}": mean[:, c] for c in range(pixels.shape[2])}
 
 
 def _in_um(columns: dict[str, np.ndarray], um_per_px: float) -> dict[str, np.ndarray]:
