@@ -25,6 +25,7 @@ label_images = arrays(
     np.int32, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12), elements=st.integers(0, 4)
 )
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
+relaxed = settings(max_examples=60, deadline=None)
 coordinates = st.floats(-3, 15, allow_nan=False)
 
 
@@ -47,6 +48,7 @@ def read_back(path: Path, labels: np.ndarray) -> np.ndarray:
     return painted(cells.masks, labels)
 
 
+@relaxed
 @given(labels=label_images)
 def test_geojson_keeps_every_pixel(folder, labels):
     path = folder / "cells.geojson"
@@ -55,6 +57,7 @@ def test_geojson_keeps_every_pixel(folder, labels):
     np.testing.assert_array_equal(read_back(path, labels), without_gaps(labels))
 
 
+@relaxed
 @given(labels=label_images)
 def test_coco_keeps_every_pixel(labels):
     found = [cell_annotation(mask, top, left, labels.shape) for _, top, left, mask in cell_regions(labels)]
@@ -63,7 +66,7 @@ def test_coco_keeps_every_pixel(labels):
     np.testing.assert_array_equal(painted(cells, labels), without_gaps(labels))
 
 
-@settings(max_examples=50)
+@relaxed
 @given(labels=label_images)
 def test_aperio_keeps_every_pixel(folder, labels):
     labels = connected_cells(labels)
@@ -71,14 +74,14 @@ def test_aperio_keeps_every_pixel(folder, labels):
     np.testing.assert_array_equal(read_back(folder / "cells.xml", labels), labels)
 
 
-@settings(max_examples=50)
+@relaxed
 @given(labels=label_images.filter(np.any))
 def test_imagej_keeps_every_pixel(folder, labels):
     write_roi_zip(folder / "cells.zip", labels)
     np.testing.assert_array_equal(read_back(folder / "cells.zip", labels), without_gaps(labels))
 
 
-@settings(max_examples=25)
+@relaxed
 @given(labels=label_images.filter(np.any))
 def test_one_mask_a_cell_keeps_every_pixel(tmp_path_factory, labels):
     masks_folder = tmp_path_factory.mktemp("masks")
@@ -86,6 +89,7 @@ def test_one_mask_a_cell_keeps_every_pixel(tmp_path_factory, labels):
     np.testing.assert_array_equal(read_back(masks_folder, labels), without_gaps(labels))
 
 
+@relaxed
 @given(mask=masks.filter(np.any))
 def test_outlines_are_valid_polygons_of_the_same_area(mask):
     polygons = [Polygon(outline.exterior, outline.holes) for outline in trace_cell(mask)]
@@ -93,6 +97,7 @@ def test_outlines_are_valid_polygons_of_the_same_area(mask):
     assert sum(polygon.area for polygon in polygons) == mask.sum()
 
 
+@relaxed
 @given(mask=masks)
 def test_run_lengths_survive_compression(mask):
     counts = encode_counts(mask, 0, 0, *mask.shape)
@@ -105,7 +110,7 @@ def test_run_lengths_survive_compression(mask):
     assert painted([cell] if cell else [], mask).astype(bool).tolist() == mask.tolist()
 
 
-@settings(max_examples=60)
+@relaxed
 @given(ring=st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=8))
 def test_any_polygon_is_filled_as_an_independent_library_fills_it(ring):
     """Pixel centres near an edge are left out of the comparison: there rounding decides."""
@@ -129,7 +134,7 @@ def winding_number(ring: list, x: float, y: float) -> int:
     return round(turns.sum() / (2 * np.pi))
 
 
-@settings(max_examples=50)
+@relaxed
 @given(labels=label_images)
 def test_geojson_outlines_are_what_shapely_reads(labels):
     stream = io.StringIO()

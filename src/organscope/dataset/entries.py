@@ -6,9 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from organscope.dataset.annotations import READERS
 from organscope.dataset.index import PARQUET_NAME, WORK_FOLDER
-from organscope.errors import UsageError
-from organscope.images import image_files
-from organscope.images.files import SUFFIXES
+from organscope.images.files import SUFFIXES, walk_images
 
 #: What annotators put behind the name of the image; the first that is found counts.
 ANNOTATION_ENDINGS = ("", "_labels", "_label", "_masks", "_mask")
@@ -52,12 +50,7 @@ def list_images(folder: Path) -> list[tuple[Path, PurePosixPath]]:
     """
     if not folder.is_dir():
         return []
-    try:
-        found = image_files([folder])
-    except UsageError:
-        if any(True for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
-            raise
-        return []
+    found = list(walk_images(folder))
     parents = {parent for path, _ in found for parent in path.relative_to(folder).parents}
     indexes = {parent for parent in parents if parent.parts and _is_index(folder / parent)}
     return [(path, PurePosixPath(stem)) for path, stem in found if indexes.isdisjoint(path.relative_to(folder).parents)]

@@ -60,6 +60,11 @@ class FoldSettings:
     holdout: float | None
     seed: int
 
+    @property
+    def asked(self) -> bool:
+        """Whether folds are to be drawn even where the set was delivered with some."""
+        return self.n_folds is not None or self.holdout is not None
+
 
 def import_folder(
     folder: str | Path,
@@ -155,11 +160,11 @@ def _plan(entries: list[Entry], folds: FoldSettings) -> list[Entry]:
     repeated = table["id"][table["id"].duplicated()].unique()
     if len(repeated):
         raise DatasetError(f"Expected one image a name, found {', '.join(repeated[:3])} more than once. Rename them.")
-    check_split(table, n_folds=folds.n_folds, holdout=folds.holdout)
-    if folds.group is None:
-        return entries
-    groups = regroup(table, folds.group)["group"]
-    return [replace(entry, group=group) for entry, group in zip(entries, groups, strict=True)]
+    if folds.group is not None:
+        table = regroup(table, folds.group)
+    if folds.asked:
+        check_split(table, n_folds=folds.n_folds, holdout=folds.holdout)
+    return [replace(entry, group=group) for entry, group in zip(entries, table["group"], strict=True)]
 
 
 def _make_folder(folder: Path) -> Path:
@@ -197,13 +202,10 @@ def _read_images(
 
 
 def _draw_folds(table: pd.DataFrame, folds: FoldSettings) -> tuple[pd.DataFrame, list[Problem]]:
-    asked = folds.n_folds is not None or folds.holdout is not None
-    if table["fold"].any() and not asked:
+    if table["fold"].any() and not folds.asked:
         return table, []
     try:
         drawn = split_table(table, n_folds=folds.n_folds, holdout=folds.holdout, seed=folds.seed)
     except UsageError as error:
-        if asked:
-            raise
-        return table, [Problem("folds", f"no folds were drawn, every image is in fold 0. {error}", failed=False)]
+        return table, [Problem("folds", f"no folds were drawn, every image is in fold 0. {error}", failed=folds.asked)]
     return drawn, []

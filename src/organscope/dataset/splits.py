@@ -5,6 +5,7 @@ Fold 1 is the one that is only scored; the others train. A group (slide, patient
 
 import hashlib
 import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,13 +50,12 @@ def draw_folds(groups: Sequence[str], organs: Sequence[str], fractions: Sequence
     Returns:
         int64, one fold number a sample.
     """
-    table = pd.DataFrame({"group": list(groups), "organ": list(organs)})
-    sizes = table.groupby("group").size()
-    main_organ = table.groupby("group")["organ"].agg(lambda names: names.mode().iloc[0])
-    row = sorted(
-        sizes.index,
-        key=lambda name: (_draw(seed, main_organ[name]), -sizes[name], _draw(seed, name)),
-    )
+    organs_of = defaultdict(Counter)
+    for group, organ in zip(groups, organs, strict=True):
+        organs_of[group][organ] += 1
+    sizes = {group: counts.total() for group, counts in organs_of.items()}
+    main_organ = {group: min(counts, key=lambda o: (-counts[o], o)) for group, counts in organs_of.items()}
+    row = sorted(sizes, key=lambda name: (_draw(seed, main_organ[name]), -sizes[name], _draw(seed, name)))
     share = np.asarray(fractions)
     filled = np.zeros(len(share))
     fold_of = {}
@@ -65,7 +65,7 @@ def draw_folds(groups: Sequence[str], organs: Sequence[str], fractions: Sequence
         fold = int(np.argmax(np.round(share * n_laid - filled, 9)))
         filled[fold] += sizes[name]
         fold_of[name] = fold + 1
-    return table["group"].map(fold_of).to_numpy(np.int64)
+    return np.array([fold_of[group] for group in groups], np.int64)
 
 
 def _draw(seed: int, name: str) -> str:
@@ -78,18 +78,30 @@ def check_split(
     """The shares of the folds that are drawn: of all, or of folds 2..n where the test part is fold 1.
 
     Raises:
-        UsageError: The numbers are impossible, or there is a `holdout` for a set with its own test part.
+        UsageError: The numbers are impossible, there are too few groups, or there is a `holdout` for a set with its
+            own test part.
     """
     n_folds = DEFAULT_N_FOLDS if n_folds is None else n_folds
     fractions = fold_fractions(n_folds, holdout)
-    if not (keep_test and (table["split"] == "test").any()):
-        return fractions
+    is_test = (table["split"] == "test") & keep_test
+    if is_test.any():
+        _require_no_holdout(holdout)
+        fractions = [1 / (n_folds - 1)] * (n_folds - 1)
+    n_groups = table["group"][~is_test].nunique()
+    if n_groups < len(fractions):
+        raise UsageError(
+            f"Expected at least {len(fractions)} groups to fill the folds, found {n_groups}. "
+            "Ask for fewer folds (--folds) or define smaller groups (--group)."
+        )
+    return fractions
+
+
+def _require_no_holdout(holdout: float | None) -> None:
     if holdout is not None:
         raise UsageError(
             "Expected no --holdout: this set was delivered with its own test part, which is fold 1. "
             "To draw over both parts: organscope data split --mix-test."
         )
-    return [1 / (n_folds - 1)] * (n_folds - 1)
 
 
 def split_table(
@@ -116,12 +128,6 @@ def split_table(
     fractions = check_split(table, n_folds=n_folds, holdout=holdout, keep_test=keep_test)
     is_test = (table["split"] == "test").to_numpy() & keep_test
     drawn = table[~is_test]
-    n_groups = drawn["group"].nunique()
-    if n_groups < len(fractions):
-        raise UsageError(
-            f"Expected at least {len(fractions)} groups to fill the folds, found {n_groups}. "
-            "Ask for fewer folds (--folds) or define smaller groups (--group)."
-        )
     folds = np.ones(len(table), np.int64)
     first = 2 if is_test.any() else 1
     folds[~is_test] = draw_folds(drawn["group"], drawn["organ"], fractions, seed) + (first - 1)

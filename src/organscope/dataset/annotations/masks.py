@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from organscope.dataset.annotations.cells import Cells, crop_to_cell
-from organscope.errors import AnnotationError, ImageReadError, UsageError
-from organscope.images import image_files, open_image
+from organscope.errors import AnnotationError, ImageReadError
+from organscope.images import open_image
+from organscope.images.files import walk_images
 
 
 def read_masks(folder: Path, height_px: int, width_px: int) -> Cells:
@@ -16,10 +17,7 @@ def read_masks(folder: Path, height_px: int, width_px: int) -> Cells:
         AnnotationError: The folder holds no picture, or none that can be used.
     """
     cells = Cells()
-    try:
-        paths = [path for path, _ in image_files([folder])]
-    except UsageError as error:
-        raise AnnotationError(f"{folder}: expected one mask picture a cell. {error}") from error
+    paths = [path for path, _ in walk_images(folder)]
     for path in paths:
         try:
             cell = crop_to_cell(_read_mask(path, height_px, width_px))
@@ -30,8 +28,9 @@ def read_masks(folder: Path, height_px: int, width_px: int) -> Cells:
             cells.problems.append(f"{path.name}: the mask is empty")
         else:
             cells.masks.append(cell)
-    if len(cells.problems) == len(paths):
-        raise AnnotationError(f"{folder}: expected one mask picture a cell, found none to use ({cells.problems[0]}).")
+    if not cells.masks:
+        reason = cells.problems[0] if cells.problems else "there is no picture"
+        raise AnnotationError(f"{folder}: expected one mask picture a cell, found none to use ({reason}).")
     return cells
 
 
