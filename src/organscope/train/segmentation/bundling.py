@@ -30,6 +30,7 @@ from organscope.predict import predict_maps
 from organscope.train.card import render_card
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.export import OPSET, export_graph
+from organscope.train.segmentation.network import with_readout
 from organscope.train.segmentation.tune import MapsAndLabels
 
 TOLERANCE = 1e-3
@@ -129,5 +130,5 @@ def _test_tensors(network: keras.Model, stride_px: int) -> bytes:
     blurred = [ndimage.gaussian_filter(random.standard_normal(shape), (s, s, 0)) for s in (1, 3, 6)]
     picture = sum(layer / layer.std() for layer in blurred) / 6 + 0.5
     image = np.clip(picture, 0, 1).astype(np.float32)[None]
-    logits = keras.ops.convert_to_numpy(network(image)).astype(np.float32)
-    return save({"input": image, "maps": 1 / (1 + np.exp(-logits))})
+    maps = keras.ops.convert_to_numpy(with_readout(network)(image))
+    return save({"input": image, "maps": maps.astype(np.float32)})

@@ -36,10 +36,10 @@ class NetworkSettings(Settings):
         """No pixel farther away than this changes an output pixel; a multiple of the stride.
 
         Each 3 x 3 convolution widens the view by one cell of its level; every level has two on the way down
-        and two on the way up, and pooling snaps to the coarsest grid.
+        and two on the way up, pooling snaps to the coarsest grid, and the readout averages over 3 x 3 pixels.
         """
         cell_px = [self.stem_stride * 2**level for level in range(self.depth)]
-        reach_px = 4 * sum(cell_px) - 2 * cell_px[-1] + self.stride_px
+        reach_px = 4 * sum(cell_px) - 2 * cell_px[-1] + self.stride_px + 1
         return -(-reach_px // self.stride_px) * self.stride_px
 
 

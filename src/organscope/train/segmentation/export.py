@@ -7,17 +7,18 @@ from pathlib import Path
 import keras
 import numpy as np
 import onnx
-from keras import layers
+
+from organscope.train.segmentation.network import with_readout
 
 OPSET = 17
 
 
 def export_graph(network: keras.Model) -> bytes:
-    """Export with the activation inside: input `image` (n, y, x, 3), output `maps` (n, y, x, 2) in [0, 1].
+    """Export with the readout inside: input `image` (n, y, x, 3), output `maps` (n, y, x, 2) in [0, 1].
 
     Keras exports through tf2onnx, which runs under the TensorFlow backend alone.
     """
-    maps = keras.Model(network.input, layers.Activation("sigmoid", name="maps")(network.output))
+    maps = with_readout(network)
     maps(np.zeros((1, 64, 64, 3), np.float32))  # Keras exports only a network that was called.
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # tf2onnx 1.17 still names np.object, which NumPy only warns about.

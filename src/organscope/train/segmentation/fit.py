@@ -20,7 +20,7 @@ from organscope.train.run import RunDirectory
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.crops import Pictures, TrainingCrops
 from organscope.train.segmentation.losses import MapLoss
-from organscope.train.segmentation.network import build_network
+from organscope.train.segmentation.network import build_network, with_readout
 
 Report = Callable[[str], None]
 
@@ -116,10 +116,11 @@ def fit(
     trainer = Trainer(config)
     trainer.restore(run.state)
     progress, best = trainer.progress, run.state / "best.weights.h5"
+    shown = with_readout(trainer.average)
     while progress.epoch < config.fit.epochs and progress.epochs_without_gain < config.fit.patience:
         start = time.perf_counter()
         loss = trainer.run_epoch(training, probability)
-        scores = validate(trainer.average, validation, config)
+        scores = validate(shown, validation, config)
         better = scores["score"] > progress.best_score
         progress.epochs_without_gain = 0 if better else progress.epochs_without_gain + 1
         if better:
@@ -136,6 +137,11 @@ def fit(
 def validate(network: keras.Model, pictures: Pictures, config: SegmentationConfig) -> dict[str, float]:
     """Mean PQ and Dice over fixed crops (two corners of each picture), at the default thresholds.
 
+    Args:
+        network: With its readout.
+        pictures: Validation pictures.
+        config: For preprocessing and crop size.
+
     Returns:
         `pq`, `dice` and `score`: the mean of the datasets' mean PQ, so that a large set does not drown a small.
     """
@@ -147,9 +153,8 @@ def validate(network: keras.Model, pictures: Pictures, config: SegmentationConfi
         for corner in _corners(image.shape[:2], config.fit.crop_px):
             tile = standardise(image[corner].astype(np.float32) / 255, config.preprocessing)
             padded, size = _pad(tile, config.network.stride_px)
-            logits = ops.convert_to_numpy(network.predict_on_batch(padded[None]))[0]
-            probability = 1 / (1 + np.exp(-logits[: size[0], : size[1]].astype(np.float32)))
-            scores = segmentation_scores(labels[corner], decode_cells(probability, decoder))
+            maps = network.predict_on_batch(padded[None])[0, : size[0], : size[1]]
+            scores = segmentation_scores(labels[corner], decode_cells(maps, decoder))
             rows.setdefault(sample.dataset, []).append((scores["pq"], scores["dice"]))
     means = np.array([np.nanmean(values, axis=0) for values in rows.values()])
     return {

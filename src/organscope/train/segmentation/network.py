@@ -33,6 +33,17 @@ def build_network(settings: NetworkSettings) -> keras.Model:
     return keras.Model(image, logits(2, dtype="float32", name="logits", **size)(x), name="unet")
 
 
+def with_readout(network: keras.Model) -> keras.Model:
+    """The network with probabilities in place of logits, as it is validated and shipped.
+
+    The second map is averaged over 3 x 3 pixels: a stem of stride 2 writes every 2 x 2 block at once, and what its
+    four pixels differ by chance would break the core of a cell into several.
+    """
+    maps = layers.Activation("sigmoid")(network.output)
+    smooth = layers.AveragePooling2D(3, strides=1, padding="same")(maps[..., 1:])
+    return keras.Model(network.input, layers.Concatenate(name="maps")([maps[..., :1], smooth]))
+
+
 def _convolution(x, filters: int, size: int, *, strides: int = 1, activate: bool = True):
     x = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization(momentum=0.98)(x)

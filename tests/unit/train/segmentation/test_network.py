@@ -6,7 +6,7 @@ import pytest
 
 from organscope.train.segmentation.config import LossSettings, NetworkSettings
 from organscope.train.segmentation.losses import MapLoss
-from organscope.train.segmentation.network import build_network
+from organscope.train.segmentation.network import build_network, with_readout
 
 VARIANTS = [
     NetworkSettings(base_filters=4, depth=2),
@@ -22,7 +22,7 @@ def test_two_maps_of_the_size_of_the_image(settings):
 
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_nothing_beyond_the_halo_is_seen(settings, rng):
-    network = build_network(settings)
+    network = with_readout(build_network(settings))
     side = 2 * settings.halo_px + 4 * settings.stride_px
     image = rng.random((1, side, side, 3)).astype(np.float32)
     changed = image.copy()
