@@ -47,9 +47,7 @@ def bootstrap_mean(
         groups: Which group each picture belongs to.
         level: Coverage aimed at, in (0, 1).
     """
-    return bootstrap_ratio(
-        values, np.ones(values.size), groups, n_resamples=n_resamples, level=level, seed=seed
-    )
+    return bootstrap_ratio(values, np.ones(values.size), groups, n_resamples=n_resamples, level=level, seed=seed)
 
 
 def bootstrap_ratio(
@@ -90,8 +88,7 @@ def bootstrap_interval(
     positions = np.arange(groups.size)
     rows = [statistic(np.repeat(positions, count)) for count in counts]
     return {
-        name: percentile_interval(np.array([row[name] for row in rows], np.float64), level=level)
-        for name in rows[0]
+        name: percentile_interval(np.array([row[name] for row in rows], np.float64), level=level) for name in rows[0]
     }
 
 

@@ -20,9 +20,7 @@ def reliability_sums(
         ValueRangeError: A confidence is outside [0, 1].
     """
     if confidence.size and not (confidence.min() >= 0 and confidence.max() <= 1):
-        raise ValueRangeError(
-            f"Expected confidences in [0, 1], found {confidence.min()} to {confidence.max()}."
-        )
+        raise ValueRangeError(f"Expected confidences in [0, 1], found {confidence.min()} to {confidence.max()}.")
     bins = np.clip(np.ceil(confidence.astype(np.float64) * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
     weights = (np.ones(bins.size), confidence, correct)
     return np.stack([np.bincount(bins, weights=weight, minlength=n_bins) for weight in weights])
@@ -93,9 +91,7 @@ def check_probabilities(probs: Float[np.ndarray, "n classes"], labels: Int[np.nd
         ValueRangeError: A row is not in [0, 1] with sum 1 (to .001), or a label is no class.
     """
     if labels.size == 0 or labels.size != probs.shape[0]:
-        raise ShapeError(
-            f"Expected one label a row of probabilities, found {labels.size} for {probs.shape[0]}."
-        )
+        raise ShapeError(f"Expected one label a row of probabilities, found {labels.size} for {probs.shape[0]}.")
     # float16 softmax over some tens of classes is off by up to 1e-3.
     sums = probs.sum(axis=1, dtype=np.float64)
     if not (probs.min() >= 0 and np.abs(sums - 1).max() <= 1e-3):

@@ -12,9 +12,7 @@ from organscope.metrics.calibration import (
 )
 
 
-def classification_scores(
-    probs: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " m"]
-) -> dict[str, float]:
+def classification_scores(probs: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " m"]) -> dict[str, float]:
     """Score the most probable class of each picture, and the probabilities themselves.
 
     Macro averages run over the classes that occur among the labels, so that a class without pictures

@@ -104,8 +104,7 @@ def _as_ids(labels: Integer[np.ndarray, "y x"]) -> Int64[np.ndarray, " n"]:
     ids = labels.reshape(-1)
     if ids.size and (ids.min() < 0 or ids.max() >= 1 << (_ID_BITS - 1)):
         raise ValueRangeError(
-            f"Expected labels from 0 to 2^31 - 1, found {ids.min()} to {ids.max()}. "
-            "Check that this is a label image."
+            f"Expected labels from 0 to 2^31 - 1, found {ids.min()} to {ids.max()}. Check that this is a label image."
         )
     return ids.astype(np.int64)
 

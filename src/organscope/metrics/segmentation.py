@@ -18,9 +18,7 @@ IOU_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 Counts = int | float | np.number | Num[np.ndarray, "..."]
 
 
-def segmentation_scores(
-    truth: Integer[np.ndarray, "y x"], predicted: Integer[np.ndarray, "v w"]
-) -> dict[str, float]:
+def segmentation_scores(truth: Integer[np.ndarray, "y x"], predicted: Integer[np.ndarray, "v w"]) -> dict[str, float]:
     """Score one picture; see `scores_of_pairs`.
 
     Args:

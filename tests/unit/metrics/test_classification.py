@@ -60,12 +60,8 @@ def test_per_class_scores_agree_with_scikit_learn(rng):
     predicted = probs.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, n_classes=6)
 
-    np.testing.assert_array_equal(
-        confusion, sklearn_metrics.confusion_matrix(labels, predicted, labels=range(6))
-    )
-    expected = sklearn_metrics.precision_recall_fscore_support(
-        labels, predicted, labels=range(6), zero_division=0
-    )
+    np.testing.assert_array_equal(confusion, sklearn_metrics.confusion_matrix(labels, predicted, labels=range(6)))
+    expected = sklearn_metrics.precision_recall_fscore_support(labels, predicted, labels=range(6), zero_division=0)
     found = per_class_scores(confusion)
     for name, values in zip(("precision", "recall", "f1", "n"), expected, strict=True):
         np.testing.assert_allclose(found[name], values)
