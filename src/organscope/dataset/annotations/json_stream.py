@@ -8,6 +8,8 @@ from typing import Any, TextIO
 from organscope.errors import AnnotationError
 
 CHUNK_CHARACTERS = 2**20
+#: `.5` or `e-5` behind digits: so much must be seen to know that a number has ended.
+LONGEST_NUMBER_TAIL = 3
 BLANK = " \t\r\n"
 
 
@@ -81,8 +83,8 @@ class _Reader:
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
-                # A number that touches the end of the window may go on behind it.
-                if end < len(self._text) or not self._grow(size):
+                # A number that ends within the last characters may go on behind the window.
+                if end + LONGEST_NUMBER_TAIL <= len(self._text) or not self._grow(size):
                     self._at = end
                     return value
             except ValueError:
