@@ -37,7 +37,8 @@ def block_mean(pixels: Num[np.ndarray, "y x c"], step: int) -> Num[np.ndarray, "
     counts = [np.diff(np.append(start, size)) for start, size in zip(starts, pixels.shape[:2], strict=True)]
     # Infinite pixels make a mean without a value; that is no reason to warn.
     with np.errstate(invalid="ignore", over="ignore"):
-        sums = np.add.reduceat(pixels, starts[0], axis=0, dtype=np.float64)
+        # Row by row of the result: a reduction of all at once would first copy all pixels as float64.
+        sums = np.stack([pixels[start : start + step].sum(axis=0, dtype=np.float64) for start in starts[0]])
         means = np.add.reduceat(sums, starts[1], axis=1) / np.outer(*counts)[:, :, None]
     return (np.rint(means) if pixels.dtype.kind in "ui" else means).astype(pixels.dtype)
 
