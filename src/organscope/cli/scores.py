@@ -13,7 +13,14 @@ def print_scores(evaluation: Evaluation) -> None:
     table = plain_table("model", "data", "images", "metric", "value", "95 % interval", numbers=("images", "value"))
     for row in evaluation.scores.itertuples():
         interval = "" if math.isnan(row.low) else f"{row.low:.3f} to {row.high:.3f} (by {row.unit})"
-        table.add_row(row.model, row.dataset, str(row.n_images), row.metric, f"{row.value:.3f}", interval)
+        table.add_row(
+            row.model,
+            row.dataset,
+            str(row.n_images),
+            row.metric,
+            "-" if math.isnan(row.value) else f"{row.value:.3f}",
+            interval,
+        )
     console.print(table)
     for note in evaluation.notes:
         console.print(f"\n{note}")
