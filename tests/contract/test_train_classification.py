@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import safetensors.torch
@@ -11,11 +12,12 @@ from PIL import Image as PillowImage
 
 from organscope.bundle import Bundle, verify_bundle
 from organscope.dataset.index import COLUMNS, read_index, write_index
-from organscope.errors import DatasetError, UsageError
+from organscope.errors import DatasetError, UsageError, VerificationError
 from organscope.predict import classify_image
 from organscope.train.classification import fit as fit_module
 from organscope.train.classification.augment import mix_pairs
 from organscope.train.classification.config import NetworkConfig
+from organscope.train.classification.export import check_graph
 from organscope.train.classification.network import build_network
 from organscope.train.classification.train import train_classification
 
@@ -145,6 +147,23 @@ def test_the_stored_weights_are_those_of_the_graph(trained):
     # Sums of at most a few hundred float32 products in another order.
     np.testing.assert_allclose(logits.numpy(), test["logits"], atol=1e-4)
     np.testing.assert_allclose(features.numpy(), test["features"], atol=1e-4)
+
+
+def test_the_graph_is_plain_and_tells_nothing_of_the_machine(trained):
+    bundle, _ = trained
+    graph = bundle.read("graph.onnx")
+    kinds = {node.op_type for node in onnx.load_model_from_string(graph).graph.node}
+    assert kinds <= {"Transpose", "Conv", "Relu", "MaxPool", "AveragePool", "Add", "ReduceMean", "Gemm"}
+    assert b"site-packages" not in graph
+    outputs = bundle.run(np.zeros((3, 96, 64, 3), np.float32))
+    assert outputs["logits"].shape == (3, 3)
+
+
+def test_a_graph_of_another_network_is_refused(trained):
+    bundle, _ = trained
+    other = build_network(NetworkConfig(backbone="resnet10t", arguments={"channels": [8, 8, 16, 16]}), 3)
+    with pytest.raises(VerificationError, match="Expected the exported graph within"):
+        check_graph(bundle.read("graph.onnx"), other, bundle.tensors("test.safetensors")["input"])
 
 
 def test_the_run_directory_explains_itself(trained):

@@ -109,7 +109,8 @@ class FitConfig(Settings):
 
     Attributes:
         epochs: Most passes over the training pictures; the learning rate falls to 0 over them.
-        max_minutes: Stop after the epoch in which this time is reached; not limited when absent.
+        max_minutes: Stop after the epoch in which this time is reached, with the learning rate at 0 by then;
+            not limited when absent. Only without it does a resumed run equal an uninterrupted one exactly.
         patience: Stop after so many epochs without a better `monitor`.
         monitor: What "better" means on the inner validation pictures: `nll` or `balanced_accuracy`.
         batch: Pictures in one step.

@@ -59,6 +59,8 @@ class OrganFit(lightning.LightningModule):
         self.network = network.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.loss = loss
+        #: Part of `fit.max_minutes` that is over: a training that is cut off by time still ends at a rate of 0.
+        self.time_share = 0.0
         self.epoch_losses: list[Tensor] = []
         self.scores: dict[str, float] = {}
         self._outputs: list[tuple[Tensor, Tensor]] = []
@@ -109,10 +111,13 @@ class OrganFit(lightning.LightningModule):
     def configure_optimizers(self) -> dict:
         fit = self.config.fit
         steps = steps_per_epoch(len(self.data.training), fit.batch)
+        last_step = fit.epochs * steps
         optimizer = torch.optim.AdamW(_groups(self.network, fit.weight_decay), lr=fit.learning_rate)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate_share(step, fit.warm_up_epochs * steps, fit.epochs * steps)
-        )
+
+        def share(step: int) -> float:
+            return rate_share(max(step, int(self.time_share * last_step)), fit.warm_up_epochs * steps, last_step)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 

@@ -73,6 +73,8 @@ class Keeper(lightning.Callback):
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._started = time.perf_counter()
+        if self._config.max_minutes is not None:
+            module.time_share = self._seconds / (60 * self._config.max_minutes)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         seconds = time.perf_counter() - self._started

@@ -38,37 +38,30 @@ def train_classification(
     Temperature and limits use the inner validation pictures, scores the test folds; neither trains.
 
     Args:
-        config_file: TOML, see `ClassificationConfig`.
+        config_file: See `ClassificationConfig`.
         run_dir: Gets configuration, split, metrics, resumable state and `bundle/`.
         overrides: `key=value` settings that go before the file's.
         resume: Go on with a run that was interrupted.
         report: Gets a line for the person who watches.
 
     Raises:
-        ConfigError: The configuration has a fault.
-        UnknownNameError: timm has no such backbone, or `positive_class` is no organ.
-        DatasetError: There are no pictures to train or to validate on, or some have no organ.
         OutputError: The run directory cannot be written.
+        UsageError: The configuration has a fault, or names a backbone or an organ that does not exist.
+        DatasetError: There are no pictures to train or to validate on, or some have no organ.
         KeyboardInterrupt: The person stopped the training; says how to go on.
     """
     config = read_settings(ClassificationConfig, config_file, overrides)
     split = split_samples(config.data)
     organs = organs_of(split)
-    # Made before anything is written or read, so that a wrong name costs no time.
-    torch.manual_seed(config.fit.seed)
-    network = build_network(config.network, len(organs))
-    loss = OrganLoss(config.loss, organs, _counts(split, organs))
+    network, loss = _untrained(config, split, organs)
     run = RunDirectory(run_dir)
     run.start(config, source=config_file, resume=resume)
     run.write_split(split.table())
-    n_parts = len(split.training), len(split.validation), len(split.test)
-    report("{} pictures train, {} validate, {} are only scored".format(*n_parts))
-    data = _training_data(config, split, organs)
-    if data.training.n_cached < len(data.training):
-        report(f"{data.training.n_cached} training pictures fit into fit.cache_mb; the others are read each time")
-    network = fit(config, network, loss, data, run, report)
-    facts = _facts(config, network, run, n_parts)
-    writer = BundleWriter(network, organs, config, data.training, _fingerprint(split), facts)
+    report(f"{len(split.training)} pictures train, {len(split.validation)} validate, {len(split.test)} are only scored")
+    data = _training_data(config, split, organs, report)
+    fitted = fit(config, network, loss, data, run, report)
+    facts = _facts(config, fitted, run, split)
+    writer = BundleWriter(fitted, organs, config, data.training, _fingerprint(split), facts)
     return _measure(writer, config, split, run, report)
 
 
@@ -98,10 +91,14 @@ def organs_of(split: TrainingSplit) -> list[str]:
     return organs
 
 
-def _training_data(config: ClassificationConfig, split: TrainingSplit, organs: list[str]) -> TrainingData:
+def _training_data(
+    config: ClassificationConfig, split: TrainingSplit, organs: list[str], report: Report
+) -> TrainingData:
     # Validation pictures are few and read in every epoch: they are kept whatever the cap.
     validation = Pictures(split.validation, config.field, config.preprocessing, np.inf)
     training = Pictures(split.training, config.field, config.preprocessing, config.fit.cache_mb)
+    if training.n_cached < len(training):
+        report(f"{training.n_cached} training pictures fit into fit.cache_mb; the others are read each time")
     return TrainingData(
         training=training,
         training_organs=_numbers(split.training, organs),
@@ -115,9 +112,12 @@ def _numbers(samples: list[Sample], organs: list[str]) -> np.ndarray:
     return np.array([organs.index(sample.organ) for sample in samples])
 
 
-def _counts(split: TrainingSplit, organs: list[str]) -> torch.Tensor:
-    numbers = _numbers(split.training, organs)
-    return torch.from_numpy(np.bincount(numbers, minlength=len(organs))).float()
+def _untrained(config: ClassificationConfig, split: TrainingSplit, organs: list[str]) -> tuple[OrganNetwork, OrganLoss]:
+    """Made before anything is written or read, so that a wrong name costs no time."""
+    torch.manual_seed(config.fit.seed)
+    counts = np.bincount(_numbers(split.training, organs), minlength=len(organs))
+    loss = OrganLoss(config.loss, organs, torch.from_numpy(counts).float())
+    return build_network(config.network, len(organs)), loss
 
 
 def _measure(
@@ -151,9 +151,7 @@ def _fingerprint(split: TrainingSplit) -> str:
     return hashlib.sha256("".join(index.fingerprint() for index in split.indexes).encode()).hexdigest()
 
 
-def _facts(
-    config: ClassificationConfig, network: OrganNetwork, run: RunDirectory, n_parts: tuple[int, int, int]
-) -> list[str]:
+def _facts(config: ClassificationConfig, network: OrganNetwork, run: RunDirectory, split: TrainingSplit) -> list[str]:
     epochs = run.metrics()
     best = [row for row in epochs if row["best"]][-1]
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -164,8 +162,9 @@ def _facts(
         f"parameters, trained from {start}; weights averaged over steps, stored in float16.",
         f"It sees fields of {config.field.field_px} px of the image, resized to {config.field.input_px} px; the "
         "probabilities of the fields of a picture are averaged.",
-        f"{n_parts[0]} pictures trained it; {n_parts[1]} (the inner validation) chose epoch, temperature, confidence "
-        f"and novelty limits, so figures on these are optimistic; {n_parts[2]} were only scored.",
+        f"{len(split.training)} pictures trained it; {len(split.validation)} (the inner validation) chose epoch, "
+        f"temperature, confidence and novelty limits, so figures on these are optimistic; {len(split.test)} were "
+        "only scored.",
         f"Epoch {best['epoch']} of {len(epochs)}; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all. "
         f"Loss {config.loss.kind}, label smoothing {config.loss.label_smoothing:g}.",
     ]
