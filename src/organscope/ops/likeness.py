@@ -45,13 +45,3 @@ def hash_distances(one: UInt64[np.ndarray, " n"], other: UInt64[np.ndarray, "m 8
     for orientation in other.T:
         np.minimum(least, np.bitwise_count(one[:, None] ^ orientation[None, :]), out=least)
     return least
-
-
-def orientations(view: Float32[np.ndarray, "32 32"]) -> list[Float32[np.ndarray, "32 32"]]:
-    """The view in the eight orientations, in the order of `perceptual_hashes`."""
-    return [
-        grid[down, across]
-        for grid in (view, view.T)
-        for down in (slice(None), slice(None, None, -1))
-        for across in (slice(None), slice(None, None, -1))
-    ]

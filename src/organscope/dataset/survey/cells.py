@@ -6,11 +6,13 @@ import numpy as np
 from jaxtyping import Float64, Int32, UInt32
 
 from organscope.ops.measure import measure_cells
-from organscope.ops.pieces import find_pieces
+from organscope.ops.pieces import find_fragmented
 
 #: Edges of the bins in which cells are counted. Areas: 50 bins a decade, so a quantile is exact to 2.4 %.
 AREA_EDGES = 10.0 ** np.linspace(-3, 7, 501)
 SHAPE_EDGES = np.linspace(0, 1, 101)
+#: A second piece below this share of its cell is a stray pixel or a rag, not half a cell.
+DIVIDED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,9 @@ class CellFacts:
         n_touching_border: Cells with a pixel in the outermost row or column.
         covered: Share of the pixels that belong to a cell.
         n_fragmented: Cells in several 8-connected pieces.
-        most_fragmented: The cell with the most pieces, 0 where none has several; `most_pieces` says how many.
+        n_divided: Those whose second piece is `DIVIDED_SHARE` of the cell or more: no stray pixels.
+        worst_fragmented: The cell with the largest second piece, 0 where none has several pieces.
+        worst_second_share: Area of that piece over that of the cell.
         median_area_px: None without cells; so are the other medians.
         areas_px: Cells in each bin of `AREA_EDGES`.
         areas_um2: The same in square micrometres; None where the pixel size is unknown.
@@ -36,8 +40,9 @@ class CellFacts:
     n_touching_border: int
     covered: float
     n_fragmented: int
-    most_fragmented: int
-    most_pieces: int
+    n_divided: int
+    worst_fragmented: int
+    worst_second_share: float
     median_area_px: float | None
     median_eccentricity: float | None
     median_solidity: float | None
@@ -56,8 +61,8 @@ def describe_cells(labels: Int32[np.ndarray, "y x"], um_per_px: float | None) ->
     """
     # Shapes are asked for, not intensities: a picture without channels saves reading the real one again.
     cells = measure_cells(labels, np.empty((*labels.shape, 0), np.uint8))
-    fragmented, n_pieces = find_pieces(labels).fragmented()
-    worst = int(n_pieces.argmax()) if n_pieces.size else None
+    fragmented = find_fragmented(labels)
+    worst = int(fragmented.second_share.argmax()) if fragmented.cell.size else None
     areas = cells["area_px"].astype(np.float64)
     return CellFacts(
         height_px=labels.shape[0],
@@ -65,9 +70,10 @@ def describe_cells(labels: Int32[np.ndarray, "y x"], um_per_px: float | None) ->
         n_cells=int(cells["id"].size),
         n_touching_border=int(cells["touches_border"].sum()),
         covered=float(areas.sum() / labels.size),
-        n_fragmented=int(fragmented.size),
-        most_fragmented=0 if worst is None else int(fragmented[worst]),
-        most_pieces=0 if worst is None else int(n_pieces[worst]),
+        n_fragmented=int(fragmented.cell.size),
+        n_divided=int((fragmented.second_share >= DIVIDED_SHARE).sum()),
+        worst_fragmented=0 if worst is None else int(fragmented.cell[worst]),
+        worst_second_share=0.0 if worst is None else float(fragmented.second_share[worst]),
         median_area_px=_median(areas),
         median_eccentricity=_median(cells["eccentricity"]),
         median_solidity=_median(cells["solidity"]),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Num, UInt8, UInt64
+from jaxtyping import Float32, Num, UInt64
 
 from organscope.images import Image
 from organscope.images.sampling import block_mean
@@ -20,7 +20,7 @@ BAND_PIXELS = 2**21
 #: Whole tiles or strips lie in a band, and whole blocks of the small picture.
 BAND_ALIGNMENT_PX = 512
 SAMPLE_PIXELS = 250_000
-SMALL_SIDE_PX = 512
+SMALL_SIDE_PX = 256
 MAX_COLOURS = 4
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
@@ -38,11 +38,10 @@ class PixelFacts:
         n_nan: Values that are not-a-number.
         n_inf: Infinite values.
         low: Smallest finite value, None where there is none; `high` the largest.
-        percentiles: Of every colour (a gray image has three equal ones), in the image's own values, at `PERCENTILES`.
+        percentiles: Of every colour (a gray image has three equal ones) at `PERCENTILES`, where `value_range` is 0..1.
         colours: Share of pixels in 512 colours, `ops.colour.colour_histogram`.
         texture: `ops.colour.gray_texture` of the small picture.
-        view: Gray, 32 x 32, stretched to 0..255.
-        hashes: `ops.likeness.perceptual_hashes` of the view.
+        hashes: `ops.likeness.perceptual_hashes` of a gray view of 32 x 32 px.
     """
 
     height_px: int
@@ -59,7 +58,6 @@ class PixelFacts:
     percentiles: Float32[np.ndarray, "3 q"]
     colours: Float32[np.ndarray, " bins"]
     texture: Float32[np.ndarray, " bins"]
-    view: UInt8[np.ndarray, "32 32"]
     hashes: UInt64[np.ndarray, " 8"]
 
     @property
@@ -85,7 +83,6 @@ def look_at(image: Image) -> PixelFacts:
         samples.append(band[-top % stride :: stride, ::stride].reshape(-1, 1, band.shape[2]))
         blocks.append(block_mean(band, step) if step > 1 else band)
     sample, small = _colours(np.concatenate(samples)), _colours(np.concatenate(blocks))
-    view = _gray_view(small)
     return PixelFacts(
         height_px=image.height_px,
         width_px=image.width_px,
@@ -98,11 +95,10 @@ def look_at(image: Image) -> PixelFacts:
         n_inf=tally.n_inf,
         low=tally.low,
         high=tally.high,
-        percentiles=_percentiles(sample),
+        percentiles=_percentiles(sample, image.value_range),
         colours=colour_histogram(scale_intensity(sample, *image.value_range)),
         texture=gray_texture(scale_intensity(small, *image.value_range)),
-        view=view,
-        hashes=perceptual_hashes(view.astype(np.float32)),
+        hashes=perceptual_hashes(_gray_view(small)),
     )
 
 
@@ -145,18 +141,19 @@ def _colours(pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x 3"]:
     return to_rgb(pixels if pixels.shape[2] <= MAX_COLOURS else pixels[:, :, :3])
 
 
-def _percentiles(sample: Num[np.ndarray, "n 1 3"]) -> Float32[np.ndarray, "3 q"]:
+def _percentiles(sample: Num[np.ndarray, "n 1 3"], value_range: tuple[float, float]) -> Float32[np.ndarray, "3 q"]:
     colours = [values[np.isfinite(values)] for values in np.moveaxis(sample, 2, 0)]
     if not all(values.size for values in colours):
         return np.zeros((3, len(PERCENTILES)), np.float32)
-    # A value beyond the range of float32 is no intensity; it becomes infinite without a word.
-    with np.errstate(over="ignore"):
-        return np.stack([np.percentile(values, PERCENTILES) for values in colours]).astype(np.float32)
+    low, high = value_range
+    found = (np.stack([np.percentile(values, PERCENTILES) for values in colours]) - low) / (high - low)
+    limits = np.finfo(np.float32)
+    return np.clip(found, limits.min, limits.max).astype(np.float32)
 
 
-def _gray_view(small: Num[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "32 32"]:
+def _gray_view(small: Num[np.ndarray, "y x 3"]) -> Float32[np.ndarray, "32 32"]:
     gray = small.mean(axis=2, keepdims=True, dtype=np.float64)
     finite = gray[np.isfinite(gray)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     scaled = scale_intensity(gray - low, 0.0, high - low)
-    return np.rint(resize_field(scaled, VIEW_PX, VIEW_PX)[:, :, 0] * 255).astype(np.uint8)
+    return resize_field(scaled, VIEW_PX, VIEW_PX)[:, :, 0]

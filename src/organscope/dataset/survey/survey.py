@@ -26,11 +26,11 @@ class Survey:
     """An index and what its files hold; iterates over pairs of sample and facts, in order of the index."""
 
     index: Index
+    samples: tuple[Sample, ...]
     facts: dict[str, Facts]
 
     def __iter__(self) -> Iterator[tuple[Sample, Facts]]:
-        for sample in self.index.samples():
-            yield sample, self.facts[sample.id]
+        return ((sample, self.facts[sample.id]) for sample in self.samples)
 
     def pixels(self) -> Iterator[tuple[Sample, PixelFacts]]:
         """The samples whose image could be read."""
@@ -65,7 +65,7 @@ def survey_index(index: Index, journal_path: Path, *, workers: int = 1, progress
             facts[sample.id] = found
             if progress is not None:
                 progress(len(facts), len(keys))
-    return Survey(index, facts)
+    return Survey(index, tuple(keys), facts)
 
 
 def survey_sample(sample: Sample) -> Facts:
