@@ -21,11 +21,8 @@ def read(path, **options):
         return pixels
 
 
-@pytest.mark.parametrize(("mode", "n_channels"), [("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4)])
-@pytest.mark.parametrize("suffix", ["png", "bmp"])
-def test_modes_that_keep_their_values(tmp_path, rng, mode, n_channels, suffix):
-    if suffix == "bmp" and mode != "RGB":
-        pytest.skip("BMP has no such mode")
+@pytest.mark.parametrize(("n_channels", "suffix"), [(1, "png"), (2, "png"), (3, "png"), (4, "png"), (3, "bmp")])
+def test_modes_that_keep_their_values(tmp_path, rng, n_channels, suffix):
     pixels = rng.integers(0, 256, (20, 30, n_channels), dtype=np.uint8)
     Picture.fromarray(pixels.squeeze()).save(tmp_path / f"a.{suffix}")
     np.testing.assert_array_equal(read(tmp_path / f"a.{suffix}"), pixels)
