@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from organscope.dataset.names import place_below
+from organscope.dataset.names import cannot_write, place_below
 from organscope.dataset.public_sets import PUBLIC_SETS, PublicSet
 from organscope.dataset.rows import hash_path
-from organscope.errors import DatasetError, InputError, OutputError, UnknownNameError
+from organscope.errors import DatasetError, InputError, UnknownNameError
 
 CHUNK_BYTES = 2**20
 TIMEOUT_S = 60
@@ -110,7 +110,7 @@ def _download(public: PublicSet, archive: Path, progress: Progress | None) -> Pa
             "run again, and if that does not help the publisher has changed the file."
         ) from error
     except OSError as error:
-        raise _cannot_write(archive.parent, error) from error
+        raise cannot_write(archive.parent, error) from error
     return archive
 
 
@@ -129,12 +129,6 @@ def _unpack(archive: Path, target: Path) -> None:
         archive.unlink()
         raise DatasetError(f"Expected a zip archive, found a damaged one ({error}). Run again.") from error
     except OSError as error:
-        raise _cannot_write(target.parent, error) from error
+        raise cannot_write(target.parent, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _cannot_write(folder: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"Expected to write to {folder}, found: {error.strerror or error}. Free space or choose another folder."
-    )

@@ -12,12 +12,13 @@ from organscope.dataset.entries import Entry
 from organscope.dataset.index import WORK_FOLDER, Index, write_index
 from organscope.dataset.journal import Journal, entry_key
 from organscope.dataset.layouts import find_layout
+from organscope.dataset.names import make_folder
 from organscope.dataset.parallel import run_parallel
 from organscope.dataset.problems import Problem
 from organscope.dataset.rows import ImageSettings, Outcome, make_row
 from organscope.dataset.sources import assign_annotations, count_without, link_coco
 from organscope.dataset.splits import check_split, regroup, split_table
-from organscope.errors import DatasetError, InputError, OutputError, UsageError
+from organscope.errors import DatasetError, InputError, UsageError
 
 #: Called with the number of finished images and the number of all.
 Progress = Callable[[int, int], None]
@@ -115,7 +116,7 @@ def import_folder(
     entries = _plan(entries, folds)
     given = None if annotations is None else Path(annotations).absolute()
     entries, coco_files = assign_annotations(folder, entries, given)
-    work = _make_folder(out / WORK_FOLDER)
+    work = make_folder(out / WORK_FOLDER)
     settings = ImageSettings(out, dataset or folder.name, um_per_px)
     problems: list[Problem] = []
     if coco_files:
@@ -165,14 +166,6 @@ def _plan(entries: list[Entry], folds: FoldSettings) -> list[Entry]:
     if folds.asked:
         check_split(table, n_folds=folds.n_folds, holdout=folds.holdout)
     return [replace(entry, group=group) for entry, group in zip(entries, table["group"], strict=True)]
-
-
-def _make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot write to {folder.parent} ({error.strerror}). Choose another folder.") from error
-    return folder
 
 
 def _read_images(

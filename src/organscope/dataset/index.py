@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int32
 
-from organscope.errors import DatasetError, OutputError
+from organscope.dataset.names import make_folder
+from organscope.errors import DatasetError
 
 if TYPE_CHECKING:
     from organscope.images import Image
@@ -179,11 +180,7 @@ def write_index(folder: str | Path, table: pd.DataFrame) -> Index:
     """
     from organscope.images.atomic import atomic_path
 
-    folder = Path(folder).resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot write to {folder} ({error}). Choose another folder.") from error
+    folder = make_folder(Path(folder).resolve())
     table = table.assign(**{c: [relative_to(p, folder) for p in table[c]] for c in ("image", "labels")})
     table = check_table(table, source="the rows to write")
     with atomic_path(folder / CSV_NAME) as path:

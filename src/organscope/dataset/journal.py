@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from organscope.dataset.entries import Entry
+from organscope.dataset.names import cannot_write
 from organscope.dataset.problems import Problem
 from organscope.dataset.rows import ImageSettings, Outcome
-from organscope.errors import OutputError
 
 
 class Journal:
@@ -20,7 +20,7 @@ class Journal:
         try:
             self._stream = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise OutputError(f"Cannot write to {path.parent} ({error.strerror}). Choose another folder.") from error
+            raise cannot_write(path, error) from error
 
     def _load(self) -> dict[str, dict]:
         if not self._path.is_file():
@@ -47,8 +47,11 @@ class Journal:
         if outcome.row is None or any(problem.failed for problem in outcome.problems):
             return
         problems = [asdict(problem) for problem in outcome.problems]
-        self._stream.write(json.dumps({"key": key, "row": outcome.row, "problems": problems}) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(json.dumps({"key": key, "row": outcome.row, "problems": problems}) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
 
     def close(self) -> None:
         """Close the file; it stays for the next run."""

@@ -1,4 +1,4 @@
-"""Where files that belong to a sample are written."""
+"""Where files are written, and what is said when they cannot be."""
 
 from pathlib import Path, PurePosixPath
 
@@ -14,10 +14,26 @@ def place_below(folder: Path, sample_id: str, suffix: str) -> Path:
     parts = [part if part != ".." else "_" for part in PurePosixPath(sample_id).parts if part != "/"]
     path = folder.joinpath(*parts)
     path = path.with_name(path.name + suffix)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"Expected to write to {path.parent}, found: {error.strerror or error}. Choose another folder."
-        ) from error
+    make_folder(path.parent)
     return path
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder with those above it, unless it is there.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return folder
+
+
+def cannot_write(place: Path, error: Exception) -> OutputError:
+    """The error for a file or folder that cannot be written, with its reason."""
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(
+        f"Expected to write to {place}, found: {reason}. Free space on the disk or choose another folder."
+    )

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +20,7 @@ from organscope.dataset.annotations.json_stream import iterate_items
 from organscope.dataset.annotations.outlines import trace_cell
 from organscope.dataset.annotations.polygons import polygon_cell
 from organscope.dataset.annotations.rle import encode_counts, rle_cell
+from organscope.dataset.names import cannot_write
 from organscope.errors import AnnotationError
 
 SCHEMA = """
@@ -49,10 +50,11 @@ def build_store(files: Sequence[Path], database: Path) -> list[str]:
 
     Raises:
         AnnotationError: A file cannot be read, or lists no images.
+        OutputError: The database cannot be written.
     """
     database.unlink(missing_ok=True)
     problems = []
-    with closing(sqlite3.connect(database)) as store, store:
+    with _writing(database) as store:
         store.executescript(SCHEMA)
         for source, path in enumerate(files):
             n_repeated = _insert_file(store, source, path)
@@ -61,6 +63,15 @@ def build_store(files: Sequence[Path], database: Path) -> list[str]:
             problems += [f"{path.name}: {text}" for text in _dangling(store, source)]
         store.execute("create index by_image on annotations (source, image_id)")
     return problems
+
+
+@contextmanager
+def _writing(database: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(database)) as store, store:
+            yield store
+    except sqlite3.Error as error:
+        raise cannot_write(database, error) from error
 
 
 def _insert_file(store: sqlite3.Connection, source: int, path: Path) -> int:
@@ -141,7 +152,7 @@ def link_images(database: Path, paths: Iterable[PurePosixPath]) -> tuple[set[Pur
     for path in paths:
         by_name[path.name].append(path)
     linked, missing, ambiguous = set(), [], []
-    with closing(sqlite3.connect(database)) as store, store:
+    with _writing(database) as store:
         for source, id, name in store.execute("select source, id, file_name from images").fetchall():
             candidates = _candidates(name, by_name)
             if len(candidates) == 1:

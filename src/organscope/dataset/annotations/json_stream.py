@@ -84,8 +84,10 @@ class _Reader:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
                 # A number that ends within the last characters may go on behind the window.
-                if end + LONGEST_NUMBER_TAIL <= len(self._text) or not self._grow(size):
-                    self._at = end
+                is_whole = end + LONGEST_NUMBER_TAIL <= len(self._text)
+                length = end - self._at
+                if is_whole or not self._grow(size):
+                    self._at += length
                     return value
             except ValueError:
                 if not self._grow(size):
