@@ -37,7 +37,7 @@ class GuardedGroup(TyperGroup):
             _explain(ctx, "Error", str(error), error)
             raise typer.Exit(WRONG_USE if isinstance(error, NOTHING_STARTED) else SOME_FAILED) from error
         except KeyboardInterrupt as interrupt:
-            say(f"Interrupted. {interrupt or 'What was finished is complete; the same command does the rest.'}")
+            say(f"Interrupted. {str(interrupt) or 'What was finished is complete; run the same command again.'}")
             raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, typer.Abort, WrongCommandLine, BrokenPipeError):
             raise

@@ -56,12 +56,17 @@ def test_debug_shows_the_traceback():
     assert result.exit_code == 1
 
 
-@pytest.mark.parametrize("words", ["", "Go on with --resume."])
-def test_interruption_is_130_and_a_sentence(words):
-    result = run(KeyboardInterrupt(words) if words else KeyboardInterrupt())
+@pytest.mark.parametrize(
+    ("interrupt", "sentence"),
+    [
+        (KeyboardInterrupt(), "What was finished is complete; run the same command again."),
+        (KeyboardInterrupt("Go on with --resume."), "Go on with --resume."),
+    ],
+)
+def test_interruption_is_130_and_a_sentence(interrupt, sentence):
+    result = run(interrupt)
     assert result.exit_code == 130
-    assert result.stderr.startswith("Interrupted. ")
-    assert words in result.stderr
+    assert result.stderr == f"Interrupted. {sentence}\n"
 
 
 def test_message_that_no_terminal_can_show_is_printed_with_a_mark():
