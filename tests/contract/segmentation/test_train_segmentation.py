@@ -52,7 +52,9 @@ def write_discs(folder: Path, n_pictures: int) -> None:
         (folder / name).mkdir(parents=True)
     y, x = np.mgrid[:96, :112]
     for number in range(n_pictures):
-        centres = [(cy + random.integers(-4, 5), cx + random.integers(-4, 5)) for cy in (20, 50, 78) for cx in (24, 60, 92)]
+        centres = [
+            (cy + random.integers(-4, 5), cx + random.integers(-4, 5)) for cy in (20, 50, 78) for cx in (24, 60, 92)
+        ]
         disc = np.any([np.hypot(y - cy, x - cx) < random.uniform(6, 10) for cy, cx in centres], axis=0)
         labels, _ = ndimage.label(disc)
         picture = 40 + 150 * ndimage.gaussian_filter(disc.astype(float), 1) + random.normal(0, 8, disc.shape)
