@@ -1,9 +1,13 @@
-"""An image whose file is read once, however many bundles look at it."""
+"""An image whose file is read once, however many bundles look at it, unless it is too large to hold."""
 
 import numpy as np
 from jaxtyping import Num
 
 from organscope.images import Image
+
+MAX_HELD_PX = 32_000_000
+"""Larger images are read by region each time: decoding again costs a few hundredths of the network's time, and
+holding 100 megapixels of colour would cost 300 MB."""
 
 
 class HeldSource:
@@ -29,9 +33,11 @@ class HeldSource:
 
 
 def hold_image(image: Image) -> Image:
-    """The same image with its full resolution read now, once.
+    """The same image with its full resolution read now, once; a large image is returned as it is.
 
     Raises:
         ImageReadError: The file is damaged.
     """
+    if image.height_px * image.width_px > MAX_HELD_PX:
+        return image
     return Image(image.path, HeldSource(image), {"um_per_px": None, "channel": None})

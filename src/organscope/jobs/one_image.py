@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Num
 
 from organscope.images import Image, open_image, write_labels
 from organscope.images.cells import write_cells
@@ -80,7 +81,7 @@ def write_cell_results(folder: Path, image: Image, segmentation: Segmentation) -
     """
     pixels = image.read_whole()
     labels = segmentation.labels
-    table = cell_table(image, segmentation)
+    table = cell_table(pixels, segmentation, image.um_per_px)
     outlines = cell_outlines(labels)
     picture = draw_overlay(pixels, labels, image.value_range)
     with result_folder(folder) as partial:
@@ -91,8 +92,8 @@ def write_cell_results(folder: Path, image: Image, segmentation: Segmentation) -
     return table["area_px"].to_numpy()
 
 
-def cell_table(image: Image, segmentation: Segmentation) -> pd.DataFrame:
+def cell_table(pixels: Num[np.ndarray, "y x c"], segmentation: Segmentation, um_per_px: float | None) -> pd.DataFrame:
     """One row a cell: what was measured, and the probability that the network gave it."""
-    table = pd.DataFrame(measure_cells(segmentation.labels, image.read_whole(), image.um_per_px))
+    table = pd.DataFrame(measure_cells(segmentation.labels, pixels, um_per_px))
     table.insert(table.columns.get_loc("touches_border"), "probability", segmentation.probability)
     return table

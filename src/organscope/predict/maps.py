@@ -11,7 +11,7 @@ from organscope.images import Image
 from organscope.ops.tiles import plan_tiles, read_tile
 from organscope.predict.prepare import Preparation, require_task
 
-MAX_TILE_PX = 1 << 21
+MAX_TILE_PX = 3 << 19
 """Pixels of a tile: what it costs in memory is measured in `bench/analyze.py`."""
 
 

@@ -39,11 +39,10 @@ def draw_overlay(
     Raises:
         ShapeError: The image has more than 4 channels.
     """
-    picture = _eight_bit(pixels, value_range)
     factor = max(1.0, max(labels.shape) / max_side_px)
+    height, width = (max(1, round(side / factor)) for side in labels.shape)
+    picture = _eight_bit(pixels, value_range, height, width)
     if factor > 1.0:
-        height, width = (max(1, round(side / factor)) for side in labels.shape)
-        picture = np.array(Picture.fromarray(picture).resize((width, height), Picture.Resampling.BOX))
         labels = _nearest(labels, height, width)
     line, halo = outline_pixels(labels)
     picture[halo] = HALO
@@ -68,16 +67,23 @@ def write_overlay(path: Path, picture: UInt8[np.ndarray, "y x 3"]) -> None:
     Picture.fromarray(picture).save(path, format="PNG", compress_level=3)
 
 
-def _eight_bit(pixels: Num[np.ndarray, "y x c"], value_range: tuple[float, float]) -> UInt8[np.ndarray, "y x 3"]:
-    """The display range as 0 to 255, computed band by band: a large image is never held in floating point."""
-    height, width = pixels.shape[:2]
-    step = math.ceil(math.sqrt(height * width / SAMPLE_PX))
+def _eight_bit(
+    pixels: Num[np.ndarray, "y x c"], value_range: tuple[float, float], height: int, width: int
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The display range as 0 to 255, shrunk to the size; band by band, so that memory stays that of the result."""
+    step = math.ceil(math.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLE_PX))
     low, high = intensity_range(to_rgb(pixels[::step, ::step]), Preprocessing(), value_range)
     picture = np.empty((height, width, 3), np.uint8)
-    rows = max(1, BAND_PX // width)
+    scale = pixels.shape[0] / height
+    rows = max(1, int(BAND_PX / pixels.shape[1] / scale))
     for top in range(0, height, rows):
-        scaled = scale_intensity(to_rgb(pixels[top : top + rows]), low, high)
-        picture[top : top + rows] = np.rint(scaled * 255)
+        bottom = min(top + rows, height)
+        first, last = math.floor(top * scale), min(math.ceil(bottom * scale), pixels.shape[0])
+        scaled = scale_intensity(to_rgb(pixels[first:last]), low, high)
+        band = Picture.fromarray(np.rint(scaled * 255).astype(np.uint8))
+        # Bands meet inside a pixel where the factor is no whole number.
+        box = (0, top * scale - first, pixels.shape[1], min(bottom * scale - first, last - first))
+        picture[top:bottom] = band.resize((width, bottom - top), Picture.Resampling.BOX, box=box)
     return picture
 
 

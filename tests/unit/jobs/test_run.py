@@ -61,6 +61,14 @@ def test_held_image_is_the_image(picture):
         np.testing.assert_array_equal(held.read(3, 5, 7, 9), image.read(3, 5, 7, 9))
 
 
+def test_an_image_too_large_to_hold_gives_the_same_cells(tmp_path, picture, models, monkeypatch):
+    run_plan(plan_run([picture], tmp_path / "held"), models)
+    monkeypatch.setattr("organscope.jobs.held.MAX_HELD_PX", 1000)
+    run_plan(plan_run([picture], tmp_path / "by_region"), models)
+    tables = [pd.read_parquet(tmp_path / out / "colon" / "cells.parquet") for out in ("held", "by_region")]
+    pd.testing.assert_frame_equal(*tables)
+
+
 def test_chosen_channel_is_the_only_one_measured(tmp_path, picture, models):
     plan = plan_run([picture], tmp_path / "out")
     run_plan(plan, Models(cells=models.cells), Reading(channel=1, um_per_px=0.5))
