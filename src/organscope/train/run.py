@@ -38,7 +38,9 @@ class RunDirectory:
         if written.exists() and not resume:
             raise UsageError(f"{self.folder} already holds a run. Add --resume to go on, or choose another folder.")
         if written.exists() and json.loads(written.read_text()) != json.loads(config):
-            raise UsageError(f"{self.folder} was started with another configuration: it cannot be resumed with this one.")
+            raise UsageError(
+                f"{self.folder} was started with another configuration: it cannot be resumed with this one."
+            )
         try:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
