@@ -1,0 +1,47 @@
+"""The run directory: what it keeps and what it refuses."""
+
+import pytest
+
+from organscope.errors import OutputError, UsageError
+from organscope.train.run import RunDirectory, environment
+from organscope.train.settings import Settings
+
+
+class Config(Settings):
+    """One number."""
+
+    epochs: int = 3
+
+
+def test_a_new_run_writes_what_explains_it(tmp_path):
+    source = tmp_path / "config.toml"
+    source.write_text("epochs = 5\n")
+    run = RunDirectory(tmp_path / "run")
+    run.start(Config(epochs=5), source=source, resume=False)
+    assert (run.folder / "config.toml").read_text() == "epochs = 5\n"
+    assert '"epochs": 5' in (run.folder / "config.json").read_text()
+    assert (run.folder / "environment.txt").read_text() == environment()
+
+
+def test_another_run_is_neither_overwritten_nor_resumed(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.start(Config(), source=None, resume=False)
+    with pytest.raises(UsageError, match="already holds a run"):
+        run.start(Config(), source=None, resume=False)
+    with pytest.raises(UsageError, match="another configuration"):
+        run.start(Config(epochs=4), source=None, resume=True)
+    run.start(Config(), source=None, resume=True)
+
+
+def test_an_epoch_that_is_run_again_replaces_its_line(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.start(Config(), source=None, resume=False)
+    for row in ({"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.4}, {"epoch": 2, "loss": 0.3}):
+        run.log(row)
+    assert run.metrics() == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.3}]
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="Cannot make the run folder"):
+        RunDirectory(tmp_path / "file" / "run").start(Config(), source=None, resume=False)
