@@ -12,9 +12,10 @@ import organscope
 def checked_modules() -> list[str]:
     """The rooms of pure functions, without compiled kernels, which cannot be wrapped."""
     source = Path(organscope.__file__).parent
-    files = [file for room in ("ops", "metrics", "decide") for file in sorted((source / room).glob("*.py"))]
+    rooms = ("ops", "metrics", "decide", "dataset/annotations")
+    files = [file for room in rooms for file in sorted((source / room).glob("*.py"))]
     kept = [file for file in files if file.stem != "__init__" and not file.stem.endswith("_kernels")]
-    return [f"organscope.{file.parent.name}.{file.stem}" for file in kept]
+    return [".".join(("organscope", *file.relative_to(source).with_suffix("").parts)) for file in kept]
 
 
 install_import_hook(checked_modules(), "beartype.beartype")

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from io import TextIOBase
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int32
@@ -85,7 +86,7 @@ def _add_cell(cells: Cells, polygons: list, name: str, height_px: int, width_px:
         cells.masks.append(cell)
 
 
-def write_geojson_cells(stream: TextIO, labels: Int32[np.ndarray, "y x"]) -> int:
+def write_geojson_cells(stream: TextIOBase, labels: Int32[np.ndarray, "y x"]) -> int:
     """Write one feature a cell (a cell in pieces is a MultiPolygon); returns the number of cells."""
     stream.write('{"type": "FeatureCollection", "features": [\n')
     n_cells = 0

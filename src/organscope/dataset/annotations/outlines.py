@@ -20,8 +20,8 @@ class Outline:
         holes: The same for every hole, counter-clockwise.
     """
 
-    exterior: Int64[np.ndarray, "n 2"]
-    holes: list[Int64[np.ndarray, "n 2"]] = field(default_factory=list)
+    exterior: Int64[np.ndarray, "_ 2"]
+    holes: list[Int64[np.ndarray, "_ 2"]] = field(default_factory=list)
 
 
 def cell_regions(
@@ -54,7 +54,7 @@ def trace_cell(mask: Bool[np.ndarray, "h w"], top_px: int = 0, left_px: int = 0)
     return outlines
 
 
-def _trace_piece(mask: Bool[np.ndarray, "h w"]) -> list[Int64[np.ndarray, "n 2"]]:
+def _trace_piece(mask: Bool[np.ndarray, "h w"]) -> list[Int64[np.ndarray, "_ 2"]]:
     """All rings around one 4-connected piece, the piece on the right hand of every step."""
     edges = dict.fromkeys(map(tuple, _directed_edges(mask).tolist()))
     followed = set()
@@ -84,7 +84,7 @@ def _next_edge(edge: tuple[int, int, int], edges: dict[tuple[int, int, int], Non
     return next(following for following in turns if following in edges)
 
 
-def _directed_edges(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "n 3"]:
+def _directed_edges(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "_ 3"]:
     """Start x, y and direction of every pixel edge between inside and outside, inside on the right hand."""
     padded = np.pad(mask, 1)
     inside = padded[1:-1, 1:-1]
@@ -102,7 +102,7 @@ def _directed_edges(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "n 3"]:
     return np.concatenate(edges)
 
 
-def _signed_area(ring: Int64[np.ndarray, "n 2"]) -> float:
+def _signed_area(ring: Int64[np.ndarray, "_ 2"]) -> float:
     """Shoelace formula; positive for clockwise on screen, where y points down."""
     x, y = ring.T
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) / 2

@@ -11,19 +11,20 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64, Num
+from numpy.typing import ArrayLike
 
 from organscope.dataset.annotations.cells import CellMask
 from organscope.errors import AnnotationError
 
-Ring = Float64[np.ndarray, "n 2"]
+Ring = Float64[np.ndarray, "_ 2"]
 N_ELLIPSE_CORNERS = 360
 
 
 def polygon_cell(
-    exterior: Sequence[Ring],
+    exterior: Sequence[ArrayLike],
     height_px: int,
     width_px: int,
-    holes: Sequence[Ring] = (),
+    holes: Sequence[ArrayLike] = (),
     *,
     rule: Literal["nonzero", "even_odd"] = "nonzero",
 ) -> CellMask | None:
@@ -62,7 +63,7 @@ def polygon_cell(
     return CellMask(top, left, mask) if mask.any() else None
 
 
-def check_ring(ring: Ring) -> Ring:
+def check_ring(ring: ArrayLike) -> Ring:
     """Return a ring as float64.
 
     Raises:

@@ -5,16 +5,15 @@ bit 5 says that more follow, bit 4 of the last one is the sign; from the fourth 
 count two before is stored.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Bool, Int64
+from numpy.typing import ArrayLike
 
 from organscope.dataset.annotations.cells import CellMask
 from organscope.errors import AnnotationError
 
 
-def rle_cell(counts: str | Sequence[int], height_px: int, width_px: int) -> CellMask | None:
+def rle_cell(counts: str | ArrayLike, height_px: int, width_px: int) -> CellMask | None:
     """Decode one cell without ever making a mask of the whole image.
 
     Args:
@@ -42,7 +41,7 @@ def rle_cell(counts: str | Sequence[int], height_px: int, width_px: int) -> Cell
     return _fill_runs(*_split_at_columns(starts, ends, height_px))
 
 
-def _as_runs(counts: Sequence[int]) -> Int64[np.ndarray, "n"]:
+def _as_runs(counts: ArrayLike) -> Int64[np.ndarray, "n"]:
     try:
         runs = np.asarray(counts)
     except ValueError as error:
