@@ -1,5 +1,6 @@
 """Which pictures train, which tell when to stop, which are only scored."""
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -28,6 +29,10 @@ class TrainingSplit:
     test: list[Sample]
     indexes: list[Index]
     draw_probability: np.ndarray
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the fingerprints of the indexes: the same pictures, labels and folds, the same value."""
+        return hashlib.sha256("".join(index.fingerprint() for index in self.indexes).encode()).hexdigest()
 
     def table(self) -> pd.DataFrame:
         """One row a picture: id, dataset, organ, fold and the part it plays."""

@@ -1,6 +1,5 @@
 """`organscope train classification`: from pictures of known organs to a measured bundle."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def train_classification(
     data = _training_data(config, split, organs, report)
     fitted = fit(config, network, loss, data, run, report)
     facts = _facts(config, fitted, run, split)
-    writer = BundleWriter(fitted, organs, config, data.training, _fingerprint(split), facts)
+    writer = BundleWriter(fitted, organs, config, data.training, split.fingerprint(), facts)
     return _measure(writer, config, split, run, report)
 
 
@@ -145,10 +144,6 @@ def _scores(bundle: Bundle, config: ClassificationConfig, split: TrainingSplit, 
             )
             report(f"{index.folder.name}, {evaluation.subset}: {figures}")
     return scores
-
-
-def _fingerprint(split: TrainingSplit) -> str:
-    return hashlib.sha256("".join(index.fingerprint() for index in split.indexes).encode()).hexdigest()
 
 
 def _facts(config: ClassificationConfig, network: OrganNetwork, run: RunDirectory, split: TrainingSplit) -> list[str]:

@@ -1,6 +1,5 @@
 """`organscope train segmentation`: from pictures with labels to a measured bundle."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def train_segmentation(
         _pictures(config, split.validation),
         report,
     )
-    writer = BundleWriter(network, config, _fingerprint(split), _facts(config, run, n_parts))
+    writer = BundleWriter(network, config, split.fingerprint(), _facts(config, run, n_parts))
     return _measure(writer, config, split, run, report)
 
 
@@ -92,10 +91,6 @@ def _score(bundle: Bundle, config: SegmentationConfig, split: TrainingSplit, rep
 
 def _pictures(config: SegmentationConfig, samples: list) -> Pictures:
     return Pictures(samples, config.preprocessing, config.network.head, config.fit.cache_mb)
-
-
-def _fingerprint(split: TrainingSplit) -> str:
-    return hashlib.sha256("".join(index.fingerprint() for index in split.indexes).encode()).hexdigest()
 
 
 def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, int, int]) -> list[str]:
