@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from organscope.cli import data_check, data_summary
 from organscope.cli.guard import SOME_FAILED, say
-from organscope.cli.options import Debug, Json, PixelSize
+from organscope.cli.options import Debug, IndexFolder, Json, PixelSize, Workers
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,9 +39,6 @@ Examples:
   organscope data fetch dsb2018 -o data
 """
 
-IndexFolder = Annotated[
-    Path, typer.Argument(metavar="INDEX", help="Folder made by `organscope data import`.", show_default=False)
-]
 Holdout = Annotated[
     float | None, typer.Option(metavar="SHARE", help="Share of fold 1, such as 0.15.", show_default=False)
 ]
@@ -48,7 +46,6 @@ Folds = Annotated[
     int | None, typer.Option("--folds", min=2, help="Number of folds; 4 if left out.", show_default=False)
 ]
 Seed = Annotated[int, typer.Option(help="Another seed gives another draw.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if left out.", show_default=False)]
 Group = Annotated[
     str | None,
     typer.Option(
@@ -158,6 +155,10 @@ def _print_folds(index) -> None:
         counts = [str((rows["fold"] == fold).sum()) for fold in folds]
         out.add_row(shown(organ) or "(unknown)", str(len(rows)), *counts)
     output_console().print(out)
+
+
+app.command("check", epilog=data_check.EXAMPLES)(data_check.check)
+app.command("summary", epilog=data_summary.EXAMPLES)(data_summary.summary)
 
 
 @app.command("split", epilog=SPLIT_EXAMPLES)

@@ -38,6 +38,10 @@ MaxMegapixels = Annotated[
     float,
     typer.Option(min=0.001, help="Refuse larger PNG and JPEG files and others that must be decoded as a whole."),
 ]
+IndexFolder = Annotated[
+    Path, typer.Argument(metavar="INDEX", help="Folder made by `organscope data import`.", show_default=False)
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if left out.", show_default=False)]
 _BUNDLE_METAVAR = "NAME_OR_PATH"
 SegmentBundle = Annotated[
     str, typer.Option(metavar=_BUNDLE_METAVAR, help="Bundle that segments: a name, a folder or a zip file.")

@@ -1,7 +1,6 @@
 """Survey an index: every file is read once, several at a time; an interrupted survey goes on where it stopped."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +101,7 @@ def _survey_labels(sample: Sample, um_per_px: float | None) -> tuple[CellFacts |
 
 def _stamp(path: Path) -> tuple[str, int, int]:
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError:
         return str(path), 0, 0
     return str(path), status.st_size, status.st_mtime_ns
