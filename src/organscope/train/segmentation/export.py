@@ -1,5 +1,6 @@
 """From a trained Keras network to an ONNX graph that needs no framework."""
 
+import logging
 import tempfile
 import warnings
 from pathlib import Path
@@ -23,6 +24,7 @@ def export_graph(network: keras.Model) -> bytes:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # tf2onnx 1.17 still names np.object, which NumPy only warns about.
         warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)
+        logging.getLogger("tf2onnx").setLevel(logging.WARNING)
         file = Path(folder) / "graph.onnx"
         maps.export(file, format="onnx", verbose=False, opset_version=OPSET)
         graph = onnx.load(file)
