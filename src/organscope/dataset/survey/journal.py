@@ -3,8 +3,8 @@
 from pathlib import Path
 from types import TracebackType
 
+from organscope.dataset.names import cannot_write, make_folder
 from organscope.dataset.survey.facts import Facts, facts_from_text, facts_to_text
-from organscope.errors import OutputError
 
 
 class SurveyJournal:
@@ -12,12 +12,12 @@ class SurveyJournal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        make_folder(path.parent)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._finished = self._load()
             self._stream = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise cannot_write(path, error) from error
 
     def find(self, key: str) -> Facts | None:
         """What an earlier run found in unchanged files."""
@@ -35,7 +35,7 @@ class SurveyJournal:
             self._stream.write(f"{key}\t{facts_to_text(facts)}\n")
             self._stream.flush()
         except OSError as error:
-            raise _unwritable(self._path, error) from error
+            raise cannot_write(self._path, error) from error
 
     def __enter__(self) -> "SurveyJournal":
         return self
@@ -48,7 +48,7 @@ class SurveyJournal:
         except OSError as closing_error:
             # What is not yet on a full disk is written again by closing.
             if error is None:
-                raise _unwritable(self._path, closing_error) from closing_error
+                raise cannot_write(self._path, closing_error) from closing_error
 
     def _load(self) -> dict[str, Facts]:
         if not self._path.is_file():
@@ -63,10 +63,3 @@ class SurveyJournal:
                     # The last line of an interrupted survey may be cut off; a line of another version is no use.
                     continue
         return finished
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"Expected to write {path}, found: {error.strerror or error}. "
-        "Free space on the disk, change the permissions or choose another folder with -o."
-    )

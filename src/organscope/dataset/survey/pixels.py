@@ -155,5 +155,5 @@ def _gray_view(small: Num[np.ndarray, "y x 3"]) -> Float32[np.ndarray, "32 32"]:
     gray = small.mean(axis=2, keepdims=True, dtype=np.float64)
     finite = gray[np.isfinite(gray)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    scaled = scale_intensity(gray - low, 0.0, high - low)
+    scaled = scale_intensity(np.where(np.isfinite(gray), gray, low) - low, 0.0, high - low)
     return resize_field(scaled, VIEW_PX, VIEW_PX)[:, :, 0]

@@ -10,10 +10,10 @@ import pandas as pd
 
 from organscope import __version__
 from organscope.dataset.index import Index
+from organscope.dataset.names import make_folder
 from organscope.dataset.summary import Summary, summarise
 from organscope.dataset.survey import Survey, survey_index
 from organscope.dataset.survey.survey import Progress
-from organscope.errors import OutputError
 from organscope.images import atomic_path
 from organscope.report.dataset.figures import Drawing
 from organscope.report.dataset.gallery import draw_figures, notes_of
@@ -71,7 +71,7 @@ def summarise_index(
         InputError: A worker process ended by itself.
     """
     out = Path(out)
-    _make_folder(out / FIGURES_FOLDER)
+    make_folder(out / FIGURES_FOLDER)
     journal = out / JOURNAL_NAME
     survey = survey_index(index, journal, workers=workers, progress=progress)
     failures = _failures(survey)
@@ -120,10 +120,3 @@ def _write_figures(out: Path, drawings: Sequence[Drawing], tiles: Sequence[Tile]
         with atomic_path(path) as temporary:
             temporary.write_bytes(picture)
     return paths
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot write to {folder.parent} ({error.strerror}). Choose another folder.") from error

@@ -1,0 +1,98 @@
+"""Tables of a data set."""
+
+import numpy as np
+import pytest
+
+from organscope.dataset.summary import embedding, summarise
+from organscope.dataset.summary.examples import choose_examples
+from organscope.errors import DatasetError
+from tiny_set import TinySet, two_cells
+
+
+def add_images(tiny: TinySet, n_images: int = 6) -> None:
+    for number in range(n_images):
+        organ = ("liver", "lung")[number % 2]
+        pixels = (tiny.noise() // (1 + number % 2)).astype(np.uint8)
+        tiny.add(f"{organ} {number}", pixels, labels=two_cells(), organ=organ, group=organ, um_per_px=0.5)
+
+
+def test_images_and_organs(tiny: TinySet):
+    add_images(tiny)
+    tiny.add("plain")
+    summary = summarise(tiny.survey(), umap=False)
+    assert (summary.n_images, summary.n_cells, summary.n_organs) == (7, 12, 3)
+    image = summary.images.set_index("id").loc["liver 0"]
+    assert image["cells_per_mpx"] == pytest.approx(2e6 / 1024)
+    assert image["cells_per_mm2"] == pytest.approx(4 * 2e6 / 1024)
+    assert image["median_area_px"] == 88
+    assert 0.4 < image["brightness"] < 0.6
+    organs = summary.organs.set_index("organ")
+    assert organs.loc["lung", ["n_images", "n_groups", "n_labelled", "n_cells"]].tolist() == [3, 1, 3, 6]
+    assert organs.loc["(unknown)", "n_cells"] == 0
+    assert np.isnan(organs.loc["(unknown)", "area_um2_p50"])
+    assert 9 * 0.95 < organs.loc["lung", "area_um2_p5"] < 9 * 1.05
+    assert organs.loc["lung", "brightness"] < organs.loc["liver", "brightness"]
+
+
+def test_unreadable_images_are_left_out(tiny: TinySet):
+    add_images(tiny)
+    tiny.add("gone").unlink()
+    assert summarise(tiny.survey(), umap=False).n_images == 6
+
+
+def test_a_set_without_a_readable_image_is_an_error(tiny: TinySet):
+    tiny.add("gone").unlink()
+    with pytest.raises(DatasetError, match="No image of .* can be read"):
+        summarise(tiny.survey())
+
+
+def test_principal_components_part_dark_from_bright(tiny: TinySet):
+    add_images(tiny)
+    found = summarise(tiny.survey(), umap=False).embedding
+    assert not found.has_umap
+    assert 0.5 < sum(found.explained) <= 1
+    bright = found.table["organ"] == "liver"
+    assert found.table["pca_1"][bright].min() > found.table["pca_1"][~bright].max() or (
+        found.table["pca_1"][bright].max() < found.table["pca_1"][~bright].min()
+    )
+
+
+def test_few_or_equal_images_have_no_map(tiny: TinySet):
+    for name in "ab":
+        tiny.add(name)
+    assert summarise(tiny.survey(), umap=False).embedding is None
+    equal = np.zeros((20, 20), np.uint8)
+    tiny.rows.clear()
+    for name in "cdef":
+        tiny.add(name, equal)
+    assert summarise(tiny.survey(), umap=False).embedding is None
+
+
+def test_large_sets_are_drawn_from(tiny: TinySet, monkeypatch):
+    add_images(tiny)
+    monkeypatch.setattr(embedding, "MAX_POINTS", 4)
+    assert len(summarise(tiny.survey(), umap=False).embedding.table) == 4
+
+
+def test_umap_is_run_where_it_is_installed_and_asked_for(tiny: TinySet, monkeypatch):
+    add_images(tiny)
+    monkeypatch.setattr(embedding, "MIN_POINTS_UMAP", 4)
+    monkeypatch.setattr(embedding, "umap_is_installed", lambda: True)
+    monkeypatch.setattr(embedding, "_run_umap", lambda places: places[:, 1::-1])
+    survey = tiny.survey()
+    assert summarise(survey, umap=True).embedding.table["umap_2"].notna().all()
+    assert not summarise(survey, umap=False).embedding.has_umap
+    monkeypatch.setattr(embedding, "umap_is_installed", lambda: False)
+    assert not summarise(survey, umap=True).embedding.has_umap
+
+
+def test_examples_take_organs_in_turn_and_prefer_cells(tiny: TinySet):
+    add_images(tiny, 30)
+    for number in range(20):
+        tiny.add(f"bare {number}", organ="skin")
+    tiny.add("skin with cells", labels=two_cells(), organ="skin")
+    tiny.add("black", np.zeros((32, 32), np.uint8), organ="black")
+    chosen = choose_examples(tiny.survey())
+    organs = [sample.organ for sample in chosen]
+    assert [organs.count(organ) for organ in ("liver", "lung", "skin", "black")] == [8, 8, 8, 0]
+    assert "skin with cells" in {sample.id for sample in chosen}
