@@ -42,7 +42,7 @@ def test_unreadable_images_are_left_out(tiny: TinySet):
 
 def test_a_set_without_a_readable_image_is_an_error(tiny: TinySet):
     tiny.add("gone").unlink()
-    with pytest.raises(DatasetError, match="No image of .* can be read"):
+    with pytest.raises(DatasetError, match=r"No image of .* can be read"):
         summarise(tiny.survey())
 
 
@@ -87,8 +87,8 @@ def test_umap_is_run_where_it_is_installed_and_asked_for(tiny: TinySet, monkeypa
 
 
 def test_examples_take_organs_in_turn_and_prefer_cells(tiny: TinySet):
-    add_images(tiny, 30)
-    for number in range(20):
+    add_images(tiny, 24)
+    for number in range(10):
         tiny.add(f"bare {number}", organ="skin")
     tiny.add("skin with cells", labels=two_cells(), organ="skin")
     tiny.add("black", np.zeros((32, 32), np.uint8), organ="black")
