@@ -56,7 +56,7 @@ def read_labels(path: str | Path) -> Int32[np.ndarray, "y x"]:
             "Export cell numbers, not colours."
         )
     _require_cell_numbers(path, values)
-    return values.astype(np.int32)
+    return values.astype(np.int32, copy=False)
 
 
 def _read_image(path: Path) -> Num[np.ndarray, "y x c"]:

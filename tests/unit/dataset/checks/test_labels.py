@@ -63,7 +63,9 @@ def test_a_cell_in_two_large_pieces_is_a_warning(tiny: TinySet):
     (finding,) = fragments(tiny.survey())
     assert finding.severity is Severity.WARNING
     # 36 of 176 pixels.
-    assert "1 of 1 cells, 1 with a large second piece; most in cell 1, whose second piece is 20% of it" in finding.message
+    assert (
+        "1 of 1 cells, 1 with a large second piece; most in cell 1, whose second piece is 20% of it" in finding.message
+    )
 
 
 def test_a_stray_pixel_is_a_note(tiny: TinySet):

@@ -97,7 +97,9 @@ def test_picture_size_that_names_the_organ(tiny: TinySet):
         tiny.add(f"liver {number}", tiny.noise((32, 32)), organ="liver")
         tiny.add(f"lung {number}", tiny.noise((32, 40)), organ="lung")
     (finding,) = acquisition_tells_organ(tiny.survey())
-    assert "The picture size alone names the organ of 100% of the images (the most frequent organ: 50%)" in finding.message
+    assert (
+        "The picture size alone names the organ of 100% of the images (the most frequent organ: 50%)" in finding.message
+    )
 
 
 def test_sizes_that_every_image_has_of_its_own_say_nothing(tiny: TinySet):
