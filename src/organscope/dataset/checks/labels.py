@@ -59,19 +59,26 @@ def duplicate_labels(survey: Survey) -> Iterator[Finding]:
 def fragments(survey: Survey) -> Iterator[Finding]:
     """Cells in several pieces under one id: a warning where a second piece is large, a note for stray pixels."""
     for sample, cells in survey.cells():
-        if cells.n_fragmented:
+        if cells.n_divided:
+            severity = Severity.WARNING
             message = (
-                f"Expected one piece a cell, found several for {cells.n_fragmented} of {cells.n_cells} cells, "
-                f"{cells.n_divided} with a large second piece; most in cell {cells.worst_fragmented}, "
-                f"whose second piece is {cells.worst_second_share:.0%} of it."
+                f"Expected one piece a cell, found a second large piece for {cells.n_divided} of {cells.n_cells} "
+                f"cells; the largest is {cells.worst_second_share:.0%} of cell {cells.worst_fragmented}."
             )
-            severity = Severity.WARNING if cells.n_divided else Severity.NOTE
             remedy = (
-                "Look at these cells: two cells may have one id, or a neighbour cuts one. Give each piece its own id."
+                "Look at these cells: one may lie below another, or two have one id. Give two cells two ids; "
+                "a nucleus that another one crosses may stay."
             )
-            if not cells.n_divided:
-                remedy = "Nothing, or remove the stray pixels."
-            yield Finding(severity, "fragments", sample.id, str(sample.labels_path), message, remedy)
+        elif cells.n_fragmented:
+            severity = Severity.NOTE
+            message = (
+                f"Expected one piece a cell, found stray pixels apart from {cells.n_fragmented} of {cells.n_cells} "
+                f"cells, such as cell {cells.worst_fragmented}."
+            )
+            remedy = "Nothing, or remove the stray pixels."
+        else:
+            continue
+        yield Finding(severity, "fragments", sample.id, str(sample.labels_path), message, remedy)
 
 
 def _names(samples: list) -> str:

@@ -5,11 +5,11 @@ import hashlib
 from organscope.dataset.index import Sample
 from organscope.dataset.survey import Survey
 
-MAX_EXAMPLES = 24
+MAX_EXAMPLES = 36
 
 
 def choose_examples(survey: Survey) -> list[Sample]:
-    """Up to 24 readable images that show something: organs in turn, those with cells first, else by chance.
+    """Up to 36 readable images that show something: organs in turn, those with cells first, else by chance.
 
     Chance is the SHA-256 of the id, so that the same images are chosen on every machine.
     """

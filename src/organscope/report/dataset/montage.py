@@ -15,8 +15,9 @@ from organscope.report.overlay import draw_overlay
 #: Part of an image that is shown, from its middle, and the side at which it is.
 FIELD_PX = 512
 SIDE_PX = 256
-MOSAIC_COLUMNS = 6
-MOSAIC_SIDE_PX = 120
+MOSAIC_COLUMNS = 9
+MOSAIC_SIDE_PX = 96
+MOSAIC_GAP_PX = 4
 MAX_COLOURS = 4
 
 
@@ -47,15 +48,16 @@ def draw_tiles(samples: Sequence[Sample]) -> list[Tile]:
 
 
 def draw_mosaic(tiles: Sequence[Tile]) -> bytes:
-    """All tiles as one PNG of 256 colours, row by row."""
+    """The middle of all tiles as one PNG of 256 colours, row by row."""
     columns = min(MOSAIC_COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
-    step = MOSAIC_SIDE_PX + 4
-    sheet = Picture.new("RGB", (columns * step - 4, rows * step - 4), "white")
+    step = MOSAIC_SIDE_PX + MOSAIC_GAP_PX
+    sheet = Picture.new("RGB", (columns * step - MOSAIC_GAP_PX, rows * step - MOSAIC_GAP_PX), "white")
     for place, tile in enumerate(tiles):
-        small = Picture.fromarray(tile.picture)
-        small.thumbnail((MOSAIC_SIDE_PX, MOSAIC_SIDE_PX), Picture.Resampling.LANCZOS)
-        sheet.paste(small, (place % columns * step, place // columns * step))
+        height, width = tile.picture.shape[:2]
+        top, left = max(0, (height - MOSAIC_SIDE_PX) // 2), max(0, (width - MOSAIC_SIDE_PX) // 2)
+        middle = tile.picture[top : top + MOSAIC_SIDE_PX, left : left + MOSAIC_SIDE_PX]
+        sheet.paste(Picture.fromarray(middle), (place % columns * step, place // columns * step))
     stream = io.BytesIO()
     sheet.quantize(256, dither=Picture.Dither.NONE).save(stream, format="PNG", optimize=True)
     return stream.getvalue()
