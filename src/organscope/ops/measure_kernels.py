@@ -59,12 +59,7 @@ def is_edge(labels, y, x, cell):
         return False
     if y == 0 or x == 0 or y == n_rows - 1 or x == n_columns - 1:
         return True
-    return (
-        labels[y - 1, x] != cell
-        or labels[y + 1, x] != cell
-        or labels[y, x - 1] != cell
-        or labels[y, x + 1] != cell
-    )
+    return labels[y - 1, x] != cell or labels[y + 1, x] != cell or labels[y, x - 1] != cell or labels[y, x + 1] != cell
 
 
 @numba.njit(cache=True)
@@ -147,9 +142,9 @@ def hull_side(near, far, sign):
         x = diamond_side(near, far, sign, doubled)
         if x == EMPTY:
             continue
-        while n >= 2 and (hull_x[n - 1] - hull_x[n - 2]) * (doubled - hull_y[n - 2]) >= (
-            x - hull_x[n - 2]
-        ) * (hull_y[n - 1] - hull_y[n - 2]):
+        while n >= 2 and (hull_x[n - 1] - hull_x[n - 2]) * (doubled - hull_y[n - 2]) >= (x - hull_x[n - 2]) * (
+            hull_y[n - 1] - hull_y[n - 2]
+        ):
             n -= 1
         hull_y[n], hull_x[n] = doubled, x
         n += 1

@@ -45,9 +45,7 @@ def to_rgb(pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x 3"]:
         return np.repeat(pixels[:, :, :1], 3, axis=2)
     if n_channels in (3, 4):
         return pixels[:, :, :3]
-    raise ShapeError(
-        f"Expected a gray or an RGB image, found {n_channels} channels. Choose one with --channel."
-    )
+    raise ShapeError(f"Expected a gray or an RGB image, found {n_channels} channels. Choose one with --channel.")
 
 
 def intensity_range(
@@ -72,16 +70,12 @@ def intensity_range(
     if np.issubdtype(values.dtype, np.floating):
         values = values[np.isfinite(values)]
     if values.size == 0:
-        raise ValueRangeError(
-            "Expected an image with finite pixel values, found none. Check how it was exported."
-        )
+        raise ValueRangeError("Expected an image with finite pixel values, found none. Check how it was exported.")
     low, high = np.percentile(values, [spec.low_percentile, spec.high_percentile])
     return float(low), float(high)
 
 
-def scale_intensity(
-    pixels: Num[np.ndarray, "y x c"], low: float, high: float
-) -> Float32[np.ndarray, "y x c"]:
+def scale_intensity(pixels: Num[np.ndarray, "y x c"], low: float, high: float) -> Float32[np.ndarray, "y x c"]:
     """Map `low` to 0 and `high` to 1 and clip; a flat image becomes 0, not-a-number becomes 0."""
     span = high - low
     scaled = (pixels.astype(np.float32) - np.float32(low)) * np.float32(1.0 / span if span > 0 else 0.0)

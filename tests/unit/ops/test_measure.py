@@ -42,9 +42,7 @@ def test_measures_equal_scikit_image(tissue, picture):
     np.testing.assert_allclose(ours["mean_intensity_1"], [cell.intensity_mean[1] for cell in theirs], **exact)
     np.testing.assert_allclose(ours["solidity"], [cell.solidity for cell in theirs], **exact)
     # The square root near 0 takes a rounding error of 1e-16 to 1e-8.
-    np.testing.assert_allclose(
-        ours["eccentricity"], [cell.eccentricity for cell in theirs], rtol=0, atol=1e-7
-    )
+    np.testing.assert_allclose(ours["eccentricity"], [cell.eccentricity for cell in theirs], rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("n_pixels", [1, 2, 3, 5])
@@ -120,11 +118,7 @@ def test_filling_an_outline_gives_the_largest_part_back(tissue):
         # A hole that meets the outside at a corner is open, so it is not filled.
         filled = [ndimage.binary_fill_holes(parts == part, EIGHT) for part in range(1, n_parts + 1)]
         largest = max(mask.sum() for mask in filled)
-        assert any(
-            np.array_equal(rasterised(outline, tissue.shape), mask)
-            for mask in filled
-            if mask.sum() == largest
-        )
+        assert any(np.array_equal(rasterised(outline, tissue.shape), mask) for mask in filled if mask.sum() == largest)
 
 
 def test_outline_of_a_pixel_is_its_square():
