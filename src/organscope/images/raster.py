@@ -116,7 +116,7 @@ def _require_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         raise ImageReadError(
             f"Expected at most {max_pixels / 1e6:.0f} megapixels, found {height} x {width} px "
             f"({height * width / 1e6:.0f} megapixels) in {path}, a format that must be decoded as a whole. "
-            "Convert it to a tiled TIFF, which is read by region, or allow more with --max-pixels."
+            "Convert it to a tiled TIFF, which is read by region, or allow more where a command has --max-megapixels."
         )
 
 

@@ -63,7 +63,7 @@ def require_segments(path: Path, file: tifffile.TiffFile, pages: Sequence[Page |
             raise ImageReadError(
                 f"Expected tiles or strips of at most {max_pixels / 1e6:.0f} megapixels, found "
                 f"{height} x {width} px in {path}, which must be decoded as a whole. "
-                "Convert it to a tiled TIFF, or allow more with --max-pixels."
+                "Convert it to a tiled TIFF, or allow more where a command has --max-megapixels."
             )
 
 

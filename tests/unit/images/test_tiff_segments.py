@@ -66,7 +66,7 @@ def test_cache_keeps_within_its_bytes():
 def test_huge_single_strip_needs_permission(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((100, 100), np.uint8), compression="zlib")
-    with pytest.raises(ImageReadError, match="--max-pixels"):
+    with pytest.raises(ImageReadError, match="--max-megapixels"):
         open_image(path, max_pixels=9_999)
     open_image(path, max_pixels=10_000).close()
 

@@ -1,5 +1,9 @@
 """Tables of a data set."""
 
+import sys
+from importlib import import_module
+from types import ModuleType
+
 import numpy as np
 import pytest
 
@@ -96,3 +100,14 @@ def test_examples_take_organs_in_turn_and_prefer_cells(tiny: TinySet):
     organs = [sample.organ for sample in chosen]
     assert [organs.count(organ) for organ in ("liver", "lung", "skin", "black")] == [12, 12, 11, 0]
     assert "skin with cells" in {sample.id for sample in chosen}
+
+
+def test_tensorflow_is_hidden_while_umap_is_loaded_and_only_then(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    with embedding._tensorflow_hidden(), pytest.raises(ModuleNotFoundError):
+        import_module("tensorflow")
+    assert "tensorflow" not in sys.modules
+    loaded = ModuleType("tensorflow")
+    monkeypatch.setitem(sys.modules, "tensorflow", loaded)
+    with embedding._tensorflow_hidden():
+        assert import_module("tensorflow") is loaded
