@@ -44,7 +44,7 @@ def colour_tells_organ(survey: Survey) -> Iterator[Finding]:
         message += f" {between}"
     remedy = (
         "Judge a network by what it adds to this: organscope evaluate prints the baseline beside each score. "
-        "Augment the stain, and add slides of other stainings and scanners."
+        "Change colour and brightness at random in training, and add slides of other stainings and scanners."
     )
     yield Finding(Severity.WARNING, "colour-tells-organ", "", "", message, remedy)
 
@@ -84,16 +84,18 @@ def _balanced_accuracy(features: np.ndarray, organs: Sequence[str], folds: np.nd
 
 
 def _score_between_groups(samples: Sequence[Sample], features: np.ndarray) -> str | None:
-    """The same with groups kept apart, over the organs that have several; None where there are no two such organs."""
+    """The same with groups kept apart, over the organs that have several; None where none can be told."""
     groups: dict[str, list[str]] = {}
     for sample in samples:
         known = groups.setdefault(sample.organ, [])
         if sample.group not in known:
             known.append(sample.group)
     several = {organ: sorted(known) for organ, known in groups.items() if len(known) > 1}
-    if len(several) < 2:
-        return None
     kept = [place for place, sample in enumerate(samples) if sample.organ in several]
+    n_groups = sum(map(len, several.values()))
+    # Where each image is a group of its own, groups tell nothing.
+    if len(several) < 2 or n_groups == len(kept):
+        return None
     # Every other group of an organ, so that each organ has groups on both sides.
     folds = np.array([several[samples[place].organ].index(samples[place].group) % 2 for place in kept])
     score = _balanced_accuracy(features[kept], [samples[place].organ for place in kept], folds)

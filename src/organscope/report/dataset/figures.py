@@ -21,6 +21,8 @@ ROW_INCHES = 0.21
 FRAME_INCHES = 0.8
 MAX_SWATCHES = 60
 BINS_A_BAR = 5
+#: What Matplotlib calls the 5th, 25th, 50th, 75th and 95th percentile of a box.
+BOX_NAMES = ("whislo", "q1", "med", "q3", "whishi")
 
 
 @dataclass(frozen=True)
@@ -129,14 +131,28 @@ def plot_colours(summary: Summary, theme: Theme) -> "Figure":
     return figure
 
 
+def plot_intensities(summary: Summary, theme: Theme) -> "Figure":
+    """One box an organ over the pixels of gray images: percentiles of each image, of which the median is drawn."""
+    organs = shown_organs(summary)["organ"].tolist()
+    columns = {f"red_p{percentile}": name for percentile, name in zip((5, 25, 50, 75, 95), BOX_NAMES, strict=True)}
+    middle = summary.images.groupby("organ")[list(columns)].median().rename(columns=columns)
+    figure = new_figure(_height(len(organs)))
+    axes = figure.subplots()
+    boxes = [{**middle.loc[organ].to_dict(), "fliers": []} for organ in organs]
+    axes.bxp(boxes, positions=range(len(organs)), showfliers=False, **_box_look(theme))
+    axes.set(xlabel="intensity (black 0, white 1)")
+    axes.grid(axis="x", linewidth=0.5)
+    _name_rows(axes, organs)
+    return figure
+
+
 def _plot_distribution(axes: "Axes", summary: Summary, measure: Measure, theme: Theme) -> None:
     counts = summary.counts[measure.name]
     organs = [organ for organ in shown_organs(summary)["organ"] if organ in counts]
     if len(organs) == 1:
         _histogram(axes, counts[organs[0]], measure, theme)
     else:
-        names = ("whislo", "q1", "med", "q3", "whishi")
-        boxes = [dict(zip(names, quantiles_of(counts[organ], measure), strict=True), fliers=[]) for organ in organs]
+        boxes = [dict(zip(BOX_NAMES, quantiles_of(counts[organ], measure), strict=True), fliers=[]) for organ in organs]
         axes.bxp(boxes, positions=range(len(organs)), showfliers=False, **_box_look(theme))
         _name_rows(axes, organs)
         axes.grid(axis="x", linewidth=0.5)

@@ -10,6 +10,7 @@ from organscope.report.dataset.figures import (
     plot_by_image,
     plot_colours,
     plot_counts,
+    plot_intensities,
     plot_measure,
     plot_shapes,
 )
@@ -22,6 +23,10 @@ IMAGE_BOXES = (
 COLOURS = (
     "The median colour of each image (at most 60 an organ), from dark to bright. Rows that can be told apart by colour "
     "show that the stain, or the slide, gives the organ away."
+)
+INTENSITIES = (
+    "Boxes over the pixels of an image from the 25th to the 75th percentile with the median, whiskers from the 5th to "
+    "the 95th; of each the median over the images of the organ. Rows that differ show that the scan gives the organ away."
 )
 NEAR = "Each point is an image; near ones have like percentiles of colours and like texture."
 SLIDES = "Clusters that follow the group rather than the organ are slides, not tissue."
@@ -42,7 +47,9 @@ def draw_figures(summary: Summary) -> list[Drawing]:
     caption = "Median over pixels and colours, where black is 0 and white is 1."
     plot = partial(plot_by_image, summary, "brightness", "brightness of an image")
     drawings.append(draw("brightness", *_titled("Brightness", caption, IMAGE_BOXES, by_organ), plot))
-    if by_organ:
+    if by_organ and _is_gray(summary):
+        drawings.append(draw("intensities", "Intensities by organ", INTENSITIES, partial(plot_intensities, summary)))
+    elif by_organ:
         drawings.append(draw("colours", "Colours by organ", COLOURS, partial(plot_colours, summary)))
     return drawings + _draw_maps(summary)
 
@@ -57,6 +64,11 @@ def notes_of(summary: Summary, n_failures: int) -> list[str]:
     if summary.embedding is not None and not umap_is_installed():
         notes.append("The UMAP map needs umap-learn, the extra [umap].")
     return notes
+
+
+def _is_gray(summary: Summary) -> bool:
+    medians = summary.images[["red_p50", "green_p50", "blue_p50"]].to_numpy()
+    return bool((medians == medians[:, :1]).all())
 
 
 def _draw_cells(summary: Summary, by_organ: bool) -> list[Drawing]:

@@ -98,6 +98,14 @@ def test_set_without_labels_and_organs_has_the_rest(tiny: TinySet, tmp_path):
     assert page.headings == ["Examples", "Brightness", "Map of the images: principal components", "Organs"]
 
 
+def test_organs_of_gray_images_are_compared_by_intensity(tiny: TinySet, tmp_path):
+    for number in range(4):
+        tiny.add(f"image {number}", tiny.noise(dtype=np.uint16), organ=("liver", "lung")[number % 2])
+    headings = Page(summarise_index(tiny.index(), tmp_path / "out", umap=False).files[0]).headings
+    assert "Intensities by organ" in headings
+    assert "Colours by organ" not in headings
+
+
 def test_one_organ_is_drawn_as_histograms(tiny: TinySet, tmp_path):
     for number in range(4):
         tiny.add(f"image {number}", labels=two_cells())
