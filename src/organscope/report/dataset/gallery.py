@@ -26,7 +26,7 @@ COLOURS = (
 )
 INTENSITIES = (
     "Boxes over the pixels of an image from the 25th to the 75th percentile with the median, whiskers from the 5th to "
-    "the 95th; of each the median over the images of the organ. Rows that differ show that the scan gives the organ away."
+    "the 95th; of each the median over the images of the organ. Where rows differ, the scan gives the organ away."
 )
 NEAR = "Each point is an image; near ones have like percentiles of colours and like texture."
 SLIDES = "Clusters that follow the group rather than the organ are slides, not tissue."
