@@ -6,12 +6,12 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from organscope.images.atomic import atomic_path
 from organscope.report.embed import picture_uri, side_px_for
 from organscope.report.histogram import area_text, histogram_svg
+from organscope.report.rendering import page_environment
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,7 @@ class Page:
 
 def render_page(page: Page) -> str:
     """The page as HTML that needs no other file; every text from outside is escaped."""
-    environment = Environment(
-        loader=PackageLoader("organscope.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters["area"] = area_text
     side_px = side_px_for(len(page.images))
     template = environment.get_template("report.html.j2")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from organscope.dataset.index import Index
 from organscope.dataset.summary import Summary
@@ -13,6 +12,7 @@ from organscope.dataset.summary.distributions import UNKNOWN_ORGAN
 from organscope.report.dataset.figures import Drawing
 from organscope.report.dataset.montage import Tile
 from organscope.report.dataset.style import data_uri
+from organscope.report.rendering import page_environment
 
 MAX_SHOWN_FAILURES = 50
 
@@ -44,13 +44,7 @@ class DatasetPage:
 
 def render_dataset_page(page: DatasetPage) -> str:
     """The page as HTML that needs no other file; every text from outside is escaped."""
-    environment = Environment(
-        loader=PackageLoader("organscope.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters["number"] = _number
     return environment.get_template("dataset.html.j2").render(
         page=page,
