@@ -29,6 +29,7 @@ from organscope.bundle import (
     write_bundle,
 )
 from organscope.decide import Policy, unit_norm
+from organscope.decide.pooling import Pooling
 from organscope.ops.instances import Decoder
 from organscope.ops.preprocess import Preprocessing
 
@@ -93,6 +94,26 @@ def write_tiny_classification(folder: Path, **changes) -> Path:
         }
     )
     return write_bundle(folder, manifest, classification_files(graph))
+
+
+def write_tiny_cell_organs(folder: Path, **changes) -> Path:
+    """A bundle that tells red, green and blue cells apart, each with 8 px around its centroid.
+
+    Args:
+        folder: To write to.
+        changes: Fields of the manifest to replace.
+    """
+    spec = ClassificationSpec(
+        subject="cell",
+        field_px=8,
+        input_px=8,
+        policy=Policy(temperature=0.8, min_confidence=0.6, max_distance=0.35, n_neighbours=2),
+        pooling=Pooling(rule="mean", correlation=0.5, min_confidence=0.7),
+    )
+    summary = "Tells the colours of cells apart; for tests only."
+    return write_tiny_classification(
+        folder, **{"name": "tiny-cell-organs", "summary": summary, "spec": spec, **changes}
+    )
 
 
 def classification_files(graph: bytes) -> dict[str, bytes]:
@@ -169,6 +190,11 @@ def tiny_segmentation(folder: Path) -> Bundle:
 def tiny_classification(folder: Path) -> Bundle:
     """Written and loaded, with one thread."""
     return load_bundle(write_tiny_classification(folder), threads=1)
+
+
+def tiny_cell_organs(folder: Path) -> Bundle:
+    """Written and loaded, with one thread."""
+    return load_bundle(write_tiny_cell_organs(folder), threads=1)
 
 
 def _common(name: str, *, graph_outputs: list[str], framework: str) -> dict:

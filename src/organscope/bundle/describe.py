@@ -58,8 +58,10 @@ def _segmentation_rows(spec: SegmentationSpec) -> list[tuple[str, str]]:
 
 def _classification_rows(spec: ClassificationSpec) -> list[tuple[str, str]]:
     policy = spec.policy
+    of_what = "around each cell" if spec.subject == "cell" else "of the image"
     return [
-        ("Field", f"{spec.field_px} px of the image, resized to {spec.input_px} px"),
+        ("Names", "the organ of each cell" if spec.subject == "cell" else "the organ of an image"),
+        ("Field", f"{spec.field_px} px {of_what}, resized to {spec.input_px} px"),
         (
             "Accepts",
             f"confidence at temperature {policy.temperature:.2f} of at least {policy.min_confidence:.2f}, "

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Val
 from organscope.bundle.migrations import CURRENT_VERSION, migrate
 from organscope.decide.calibration import ProbabilityCurve
 from organscope.decide.policy import Policy
+from organscope.decide.pooling import Pooling
 from organscope.errors import ManifestError
 from organscope.ops.instances import Decoder
 from organscope.ops.preprocess import Preprocessing
@@ -79,15 +80,26 @@ class ClassificationSpec(_Part):
     """How the picture is shown to a classifier, and how its answer is read.
 
     Attributes:
+        subject: What is named: a whole image, seen as a grid of fields, or a single cell, seen as one field
+            around its centroid.
         field_px: Side of the square, in pixels of the image, that the network was trained to see.
         input_px: The field is resized to a square of this side.
-        policy: From logits and features to a decision.
+        policy: From logits and features to a decision, on an image or on a cell.
+        pooling: From the probabilities of an image's cells to one answer; only for the subject `cell`.
     """
 
     task: Literal["classification"] = "classification"
+    subject: Literal["image", "cell"] = "image"
     field_px: int = Field(ge=1)
     input_px: int = Field(ge=1)
     policy: Policy
+    pooling: Pooling | None = None
+
+    @model_validator(mode="after")
+    def _pools_cells_only(self) -> "ClassificationSpec":
+        if (self.subject == "cell") != (self.pooling is not None):
+            raise ValueError("pooling is needed for the subject 'cell', and has no meaning for 'image'")
+        return self
 
 
 class Score(_Part):

@@ -48,7 +48,7 @@ def measure_cells(
         ValueRangeError: A label is negative, or the pixel size is not above 0.
     """
     _require_fitting(labels, pixels, um_per_px)
-    labels, ids = _dense(labels)
+    labels, ids = label_numbers(labels)
     n_cells = ids.size
     first, bottom, sums, touches = sum_pixels(labels, n_cells)
     area = sums[1:, 0]
@@ -80,7 +80,7 @@ def cell_outlines(labels: Int32[np.ndarray, "y x"]) -> list[np.ndarray]:
     Raises:
         ValueRangeError: A label is negative.
     """
-    labels, ids = _dense(labels)
+    labels, ids = label_numbers(labels)
     corners, span = trace_cells(labels, ids.size)
     return [corners[begin:end] for begin, end in span[1:].tolist()]
 
@@ -97,8 +97,12 @@ def _require_fitting(
         raise ValueRangeError(f"Expected a pixel size above 0 um, found {um_per_px}.")
 
 
-def _dense(labels: Int32[np.ndarray, "y x"]) -> tuple[Int32[np.ndarray, "y x"], Int64[np.ndarray, " n"]]:
-    """The labels as 1..n without gaps, and which label each of them was."""
+def label_numbers(labels: Int32[np.ndarray, "y x"]) -> tuple[Int32[np.ndarray, "y x"], Int64[np.ndarray, " n"]]:
+    """The labels as 1..n without gaps, and which label each of them was.
+
+    Raises:
+        ValueRangeError: A label is negative.
+    """
     if labels.size and labels.min() < 0:
         raise ValueRangeError(f"Expected labels of 0 or above, found {labels.min()}. Read them as unsigned.")
     largest = int(labels.max(initial=0))

@@ -162,7 +162,7 @@ def read_tile(
         column: Of the tile.
     """
     height, width = shape
-    if row.stop <= height and column.stop <= width:
+    if row.start >= 0 and column.start >= 0 and row.stop <= height and column.stop <= width:
         return read(row.start, column.start, row.stop - row.start, column.stop - column.start)
     rows = mirror_indices(row.start, row.stop, height)
     columns = mirror_indices(column.start, column.stop, width)

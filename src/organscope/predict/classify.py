@@ -12,7 +12,7 @@ from organscope.images import Image
 from organscope.ops.fields import field_starts
 from organscope.ops.resize import resize_field
 from organscope.ops.tiles import Span, read_tile
-from organscope.predict.prepare import Preparation, require_task
+from organscope.predict.prepare import Preparation, require_subject
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def classify_image(image: Image, bundle: Bundle) -> Classification:
         bundle: For classification.
 
     Raises:
-        UsageError: The bundle is not for classification.
+        UsageError: The bundle is not for classification of whole images.
         InputError: The image is damaged, has no finite pixel, or has channels of which one must be chosen.
     """
-    require_task(bundle, "classification")
+    require_subject(bundle, "image")
     policy = bundle.manifest.spec.policy
     outputs = [bundle.run(field[None]) for field in _fields(image, bundle)]
     logits = np.concatenate([output["logits"] for output in outputs])

@@ -15,6 +15,12 @@ SAMPLE_PX = 1 << 22
 STATISTICS_PX = 1 << 20
 """About how many of them are sorted; images up to this size count in full."""
 
+SUBJECTS = {"image": "the organ of whole images", "cell": "the organ of single cells"}
+HINTS = {
+    "image": "Choose one for cells; `organscope bundle show NAME` says what a bundle names.",
+    "cell": "Use it with `organscope analyze --bundle`, which finds the cells first.",
+}
+
 
 class Preparation:
     """The bundle's preprocessing with the intensities of one image, so that all its tiles are scaled alike."""
@@ -67,4 +73,19 @@ def require_task(bundle: Bundle, task: str) -> None:
         raise UsageError(
             f"Expected a bundle for {task}, found '{bundle.manifest.name}', which is for {found}. "
             "Choose another; `organscope bundle list` shows those inside the package."
+        )
+
+
+def require_subject(bundle: Bundle, subject: str) -> None:
+    """Refuse a bundle that does not name the organ of this: `image` or `cell`.
+
+    Raises:
+        UsageError: Says what it is for.
+    """
+    require_task(bundle, "classification")
+    found = bundle.manifest.spec.subject
+    if found != subject:
+        raise UsageError(
+            f"Expected a bundle that names {SUBJECTS[subject]}, found '{bundle.manifest.name}', which names "
+            f"{SUBJECTS[found]}. {HINTS[found]}"
         )

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from scipy import ndimage
 
-from organscope.ops.instances import Decoder, cell_probability, decode_cells
+from organscope.ops.instances import HEAD_MAPS, Decoder, cell_probability, decode_cells
 from organscope.predict.stitch_kernels import number_in_raster_order
 
 CHUNK_PX = 1 << 21
@@ -26,7 +26,7 @@ def decode_bands(
     """Label the cells of an image whose maps come from top to bottom.
 
     Args:
-        bands: Foreground probability and the head's map, in bands of full width.
+        bands: Foreground probability and the head's maps, in bands of full width.
         shape: Height and width of the image.
         decoder: Thresholds.
 
@@ -35,7 +35,7 @@ def decode_bands(
         of each cell 1..n.
     """
     labels = np.zeros(shape, dtype=np.int32)
-    held = np.zeros((0, shape[1], 2), dtype=np.float32)
+    held = np.zeros((0, shape[1], len(HEAD_MAPS[decoder.head])), dtype=np.float32)
     probability: list[Float32[np.ndarray, " n"]] = []
     n_cells = bottom = 0
     for chunk in _chunks(bands):
@@ -65,7 +65,7 @@ def _hold_back(maps: Maps, decoder: Decoder) -> tuple[Maps, Maps]:
 
     Returns:
         The maps without the foreground of unfinished pieces, and the rows of these without all other
-        foreground.
+        foreground; -1 says where it was, so that no hole is filled over it.
     """
     foreground = maps[:, :, 0] >= decoder.foreground_threshold
     pieces, n_pieces = ndimage.label(foreground, output=np.int32)
@@ -77,7 +77,7 @@ def _hold_back(maps: Maps, decoder: Decoder) -> tuple[Maps, Maps]:
     waits = unfinished[pieces]
     first = int(np.argmax(waits.any(axis=1)))
     held = maps[first:].copy()
-    held[:, :, 0][~waits[first:]] = 0
+    held[:, :, 0][(foreground & ~waits)[first:]] = -1
     complete = maps.copy()
-    complete[:, :, 0][waits] = 0
+    complete[:, :, 0][waits] = -1
     return complete, held

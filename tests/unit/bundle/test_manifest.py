@@ -132,3 +132,12 @@ def test_a_manifest_is_frozen(nuclei):
     manifest = parse_manifest((nuclei / "manifest.json").read_bytes(), "x")
     with pytest.raises(ValidationError):
         manifest.name = "other"
+
+
+def test_pooling_belongs_to_cells_alone(tmp_path):
+    folder = tiny_bundles.write_tiny_cell_organs(tmp_path / "cells")
+    spec = parse_manifest((folder / "manifest.json").read_bytes(), "x").spec
+    assert spec.subject == "cell"
+    for changes in ({"subject": "image"}, {"pooling": None}):
+        with pytest.raises(ValidationError, match="pooling is needed for the subject 'cell'"):
+            type(spec)(**{**spec.model_dump(), **changes})

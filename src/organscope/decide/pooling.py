@@ -1,0 +1,129 @@
+"""One answer from the answers for many cells of one image."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from organscope.decide.calibration import check_labels
+from organscope.decide.policy_fit import fit_min_confidence
+from organscope.errors import ShapeError
+
+FLOOR = 1e-6
+"""The least probability that counts: one cell that is wrongly sure must not silence all others."""
+
+MIN_CORRELATION = 0.005
+"""However many its cells, an image counts at most as 200 independent ones."""
+
+_CHUNK = 1 << 16
+
+
+class Pooling(BaseModel):
+    """How the cells of an image answer together.
+
+    Attributes:
+        rule: `mean` averages the probabilities of the cells, `log_mean` their logarithms.
+        correlation: Of the cells of an image, in (0, 1]: at 1 they all say the same thing and many are worth no
+            more than one, near 0 each is evidence of its own.
+        min_confidence: The pooled answer must be at least this probable to be relied on.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    rule: Literal["mean", "log_mean"] = "mean"
+    correlation: float = Field(1.0, gt=0, le=1)
+    min_confidence: float = Field(0.0, ge=0, le=1)
+
+
+def pool_cells(probabilities: Float[np.ndarray, "n c"], pooling: Pooling) -> Float[np.ndarray, " c"]:
+    """The probability of each class for the image that the cells belong to.
+
+    The mean over the cells, of probabilities or of their logarithms, is raised to the power of the effective
+    number of cells, n / (1 + (n - 1) correlation) (Kish, Survey Sampling, 1965, section 5.4), and brought to a
+    sum of 1. A single cell keeps its own probabilities.
+
+    Args:
+        probabilities: One row a cell, calibrated, in [0, 1], summing to 1.
+        pooling: The rule.
+
+    Raises:
+        ShapeError: There is no cell.
+    """
+    if len(probabilities) == 0:
+        raise ShapeError("Expected at least one cell to pool, found none. Ask only about images with cells.")
+    score = pooled_score(probabilities, pooling.rule)
+    return np.exp(log_softmax(effective_number(len(probabilities), pooling.correlation) * score))
+
+
+def pooled_score(probabilities: Float[np.ndarray, "n c"], rule: Literal["mean", "log_mean"]) -> Float[np.ndarray, " c"]:
+    """Logarithm of the mean probability, or mean logarithm; float64, in memory that does not grow with n."""
+    total = np.zeros(probabilities.shape[1])
+    for first in range(0, len(probabilities), _CHUNK):
+        chunk = np.maximum(probabilities[first : first + _CHUNK].astype(np.float64), FLOOR)
+        total += (np.log(chunk) if rule == "log_mean" else chunk).sum(axis=0)
+    mean = total / len(probabilities)
+    return mean if rule == "log_mean" else np.log(mean)
+
+
+def effective_number(n_cells: int, correlation: float) -> float:
+    """How many independent cells n correlated ones are worth."""
+    return n_cells / (1 + (n_cells - 1) * correlation)
+
+
+def fit_pooling(
+    probabilities: Float[np.ndarray, "n c"],
+    labels: Int[np.ndarray, " n"],
+    images: Shaped[np.ndarray, " n"],
+    *,
+    target_error: float = 0.05,
+    min_coverage: float = 0.5,
+) -> Pooling:
+    """Choose rule, correlation and confidence limit on the cells of held-out images.
+
+    For each rule the correlation that makes the organs of the images most likely; of the rules the better one.
+    Targets are smoothed by one miss in n + 2 images (Platt 1999, section 2.2), because a few images that are
+    all right would otherwise promise certainty.
+
+    Args:
+        probabilities: One row a cell, calibrated.
+        labels: True class of each cell; all cells of an image have the same.
+        images: Which image each cell belongs to.
+        target_error: Largest share of wrong answers among the confident ones, see `fit_min_confidence`.
+        min_coverage: Share of the images that must be answered with confidence all the same.
+
+    Raises:
+        ShapeError: There is no cell, or not one label a cell.
+        ValueRangeError: A label is no class.
+    """
+    check_labels(probabilities, labels)
+    _, first, image_of = np.unique(images, return_index=True, return_inverse=True)
+    counts = np.bincount(image_of)
+    parts = np.split(np.argsort(image_of, kind="stable"), np.cumsum(counts)[:-1])
+    truth = labels[first]
+    best = None
+    for rule in ("mean", "log_mean"):
+        scores = np.stack([pooled_score(probabilities[part], rule) for part in parts])
+        found = _fit_correlation(scores, counts, truth)
+        if best is None or found.fun < best[0]:
+            best = (found.fun, Pooling(rule=rule, correlation=float(np.clip(np.exp(found.x), MIN_CORRELATION, 1))))
+    pooled = np.stack([pool_cells(probabilities[part], best[1]) for part in parts])
+    right = pooled.argmax(axis=1) == truth
+    limit = fit_min_confidence(pooled.max(axis=1), right, target_error, min_coverage)
+    return best[1].model_copy(update={"min_confidence": limit})
+
+
+def _fit_correlation(scores: Float[np.ndarray, "m c"], counts: Int[np.ndarray, " m"], truth: Int[np.ndarray, " m"]):
+    """Minimise the negative log-likelihood of smoothed targets over the logarithm of the correlation."""
+    n_images, n_classes = scores.shape
+    miss = 1.0 / (n_images + 2)
+    targets = np.full(scores.shape, miss / n_classes)
+    targets[np.arange(n_images), truth] += 1.0 - miss
+
+    def loss(log_correlation: float) -> float:
+        power = counts / (1 + (counts - 1) * np.exp(log_correlation))
+        return -float((targets * log_softmax(power[:, None] * scores, axis=1)).sum(axis=1).mean())
+
+    return minimize_scalar(loss, bounds=(np.log(MIN_CORRELATION), 0.0), method="bounded", options={"xatol": 1e-4})
