@@ -62,7 +62,7 @@ def change_geometry(
     cosine, sine = angle.cos() * extent, angle.sin() * extent
     # The centre may move as far as the turned crop stays inside the field; where it cannot, the field is mirrored.
     slack = (1.0 - cosine.abs() - sine.abs()).clamp(min=0.0)
-    x, y = _uniform(n, 1.0, generator) * slack, _uniform(n, 1.0, generator) * slack
+    x, y = (_uniform(n, config.shift, generator) * slack for _ in range(2))
     rows = [torch.stack([cosine * mirror, -sine, x], dim=1), torch.stack([sine * mirror, cosine, y], dim=1)]
     grid = functional.affine_grid(torch.stack(rows, dim=1).to(fields.device), [n, 3, side, side], align_corners=False)
     return functional.grid_sample(fields, grid, mode="bicubic", padding_mode="reflection", align_corners=False)

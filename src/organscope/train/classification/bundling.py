@@ -25,9 +25,11 @@ from organscope.bundle import (
 from organscope.bundle.session import Session
 from organscope.dataset.index import Sample
 from organscope.decide import Policy, fit_policy, softmax, unit_norm
+from organscope.decide.pooling import Pooling
 from organscope.ops.preprocess import standardise
 from organscope.predict import classify_image
 from organscope.train.card import render_card
+from organscope.train.classification.cells_data import CellCrops
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import Pictures
 from organscope.train.classification.export import (
@@ -54,13 +56,15 @@ class Measured:
 
     Attributes:
         policy: Temperature and limits.
-        calibration: One row a validation picture.
+        calibration: One row a validation picture, or a cell of one.
         scores: Of the test pictures.
+        pooling: How the cells of an image answer together; none for a network that sees images.
     """
 
     policy: Policy
     calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
     scores: tuple[Score, ...] = ()
+    pooling: Pooling | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class BundleWriter:
         network: Trained, in evaluation mode.
         organs: Names of the classes.
         config: Of the training.
-        training: The pictures that it learnt from; their embeddings tell what is known.
+        training: Pictures or cells that it learnt from; their embeddings tell what is known.
         fingerprint: Of the data.
         facts: Sentences for the card.
     """
@@ -97,7 +101,7 @@ class BundleWriter:
         network: OrganNetwork,
         organs: list[str],
         config: ClassificationConfig,
-        training: Pictures,
+        training: Pictures | CellCrops,
         fingerprint: str,
         facts: list[str],
     ) -> None:
@@ -145,7 +149,11 @@ class BundleWriter:
             preprocessing=config.preprocessing,
             classes=self._organs,
             spec=ClassificationSpec(
-                field_px=config.field.field_px, input_px=config.field.input_px, policy=measured.policy
+                subject=config.field.subject,
+                field_px=config.field.field_px,
+                input_px=config.field.input_px,
+                policy=measured.policy,
+                pooling=measured.pooling,
             ),
             scores=list(measured.scores),
             data_fingerprint=self._fingerprint,
@@ -154,7 +162,7 @@ class BundleWriter:
             licence=config.bundle.licence,
         )
 
-    def _embeddings(self, training: Pictures) -> Float32[np.ndarray, "m d"]:
+    def _embeddings(self, training: Pictures | CellCrops) -> Float32[np.ndarray, "m d"]:
         """Embeddings of length 1 of the training fields, evenly thinned where there are very many."""
         session = Session(self._graph, INPUT, list(OUTPUTS), threads=None, where="the exported graph")
         prepared = (_standardised(training.fields(number), self._config) for number in range(len(training)))
@@ -208,7 +216,7 @@ def _standardised(fields: UInt8[np.ndarray, "n y x 3"], config: ClassificationCo
     return np.stack([standardise(part, config.preprocessing) for part in scaled])
 
 
-def _first_fields(training: Pictures, config: ClassificationConfig) -> Float32[np.ndarray, "n y x 3"]:
+def _first_fields(training: Pictures | CellCrops, config: ClassificationConfig) -> Float32[np.ndarray, "n y x 3"]:
     """One field of each of the first pictures, for the test vectors."""
     fields = [training.fields(number)[:1] for number in range(min(N_TEST_FIELDS, len(training)))]
     return _standardised(np.concatenate(fields), config)

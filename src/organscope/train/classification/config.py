@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from organscope.ops.preprocess import Preprocessing
+from organscope.train.classification.cells_config import CellsConfig
 from organscope.train.settings import BundleSettings, DataSettings, Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -20,6 +21,9 @@ class NetworkConfig(Settings):
         drop_path_rate: Stochastic depth.
         arguments: Further arguments of the timm model, for instance `channels = [32, 64, 128, 256]`, which makes
             a ResNet half as wide.
+        stages: How many of the last stages the head reads. With more than one it sees texture as early layers
+            do, which is learnt from few pictures.
+        texture: The head also reads log energies of the earlier stages and how all that varies over the field.
     """
 
     backbone: str = "resnet18"
@@ -27,16 +31,21 @@ class NetworkConfig(Settings):
     drop_rate: float = Field(0.0, ge=0, lt=1)
     drop_path_rate: float = Field(0.0, ge=0, lt=1)
     arguments: dict[str, Any] = Field(default_factory=dict)
+    stages: int = Field(1, ge=1, le=8)
+    texture: bool = False
 
 
 class FieldConfig(Settings):
     """What the network sees of an image.
 
     Attributes:
+        subject: What is named: an `image`, from squares anywhere in it, or each labelled `cell`, from the square
+            around its centroid.
         field_px: Side of the square that is cut from the image, in pixels of the image.
         input_px: Side that the square is resized to for the network.
     """
 
+    subject: Literal["image", "cell"] = "image"
     field_px: int = Field(512, ge=32)
     input_px: int = Field(256, ge=32)
 
@@ -48,6 +57,7 @@ class AugmentationConfig(Settings):
         crop: Side of the random crop as a share of the field; rounded to a multiple of 32 px.
         flip: Mirror and turn by multiples of 90 degrees.
         rotation_deg: Largest further turn.
+        shift: How far the crop may lie from the middle of the field, as a share of the room it has there.
         scale: Magnification is drawn between 1 / (1 + scale) and 1 + scale.
         stain: Strength in haematoxylin-eosin-DAB space (Tellez et al. 2019).
         brightness: Largest shift, of a range of 1.
@@ -64,6 +74,7 @@ class AugmentationConfig(Settings):
     crop: float = Field(0.75, gt=0, le=1)
     flip: bool = True
     rotation_deg: float = Field(20.0, ge=0, le=180)
+    shift: Share = 1.0
     scale: float = Field(0.2, ge=0, le=2)
     stain: Share = 0.1
     brightness: Share = 0.05
@@ -149,4 +160,5 @@ class ClassificationConfig(Settings):
     preprocessing: Preprocessing = Preprocessing(intensity="full_range")
     augmentation: AugmentationConfig = AugmentationConfig()
     loss: LossConfig = LossConfig()
+    cells: CellsConfig = CellsConfig()
     fit: FitConfig = FitConfig()

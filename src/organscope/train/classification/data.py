@@ -57,6 +57,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.samples)
 
+    @property
+    def draws_per_epoch(self) -> int:
+        """Fields that are drawn in one epoch: about one a picture."""
+        return len(self.samples)
+
     def random_field(self, number: int, random: np.random.Generator) -> UInt8[np.ndarray, "input input 3"]:
         """One field of a picture, anywhere in it."""
         picture = self._pictures[number]
@@ -125,7 +130,7 @@ class TrainingBatches:
         self._order = draw_pictures(probability, len(self) * batch, self._random)
 
     def __len__(self) -> int:
-        return steps_per_epoch(len(self._pictures), self._batch)
+        return steps_per_epoch(self._pictures.draws_per_epoch, self._batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for numbers in self._order.reshape(-1, self._batch):
@@ -155,9 +160,9 @@ class ValidationBatches:
             yield channels_first(np.concatenate(fields)), torch.from_numpy(owners)
 
 
-def steps_per_epoch(n_pictures: int, batch: int) -> int:
-    """Steps in which about as many fields are drawn as there are pictures."""
-    return max(1, round(n_pictures / batch))
+def steps_per_epoch(n_draws: int, batch: int) -> int:
+    """Steps in which about so many fields are drawn."""
+    return max(1, round(n_draws / batch))
 
 
 def draw_pictures(

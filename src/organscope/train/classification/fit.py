@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from organscope.metrics.classification import classification_scores
 from organscope.ops.preprocess import Preprocessing
 from organscope.train.classification.augment import augment, mix_pairs
+from organscope.train.classification.cells_data import CellCrops
 from organscope.train.classification.config import ClassificationConfig, FitConfig
 from organscope.train.classification.data import Pictures, TrainingBatches, ValidationBatches, steps_per_epoch
 from organscope.train.classification.keeper import Keeper
@@ -35,15 +36,15 @@ class TrainingData:
     """What is learnt from and what tells when to stop.
 
     Attributes:
-        training, validation: Pictures.
-        training_organs, validation_organs: Number of each picture's organ.
-        probability: How often each training picture is drawn; sums to 1.
+        training, validation: Pictures, or single cells.
+        training_organs, validation_organs: Number of the organ of each of them.
+        probability: How often each of the training is drawn; sums to 1.
     """
 
-    training: Pictures
+    training: Pictures | CellCrops
     training_organs: np.ndarray
     probability: np.ndarray
-    validation: Pictures
+    validation: Pictures | CellCrops
     validation_organs: np.ndarray
 
 
@@ -110,7 +111,7 @@ class OrganFit(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict:
         fit = self.config.fit
-        steps = steps_per_epoch(len(self.data.training), fit.batch)
+        steps = steps_per_epoch(self.data.training.draws_per_epoch, fit.batch)
         last_step = fit.epochs * steps
         optimizer = torch.optim.AdamW(_groups(self.network, fit.weight_decay), lr=fit.learning_rate)
 

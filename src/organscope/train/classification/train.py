@@ -1,6 +1,7 @@
 """`organscope train classification`: from pictures of known organs to a measured bundle."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,13 @@ from organscope.decide import Policy
 from organscope.errors import DatasetError
 from organscope.evaluate import evaluate_bundle, manifest_scores
 from organscope.train.classification.bundling import BundleWriter, Measured, measure, run_validation
+from organscope.train.classification.cells_data import with_labels
+from organscope.train.classification.cells_train import (
+    cell_facts,
+    cell_training_data,
+    measure_draft,
+    reference_cells,
+)
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import Pictures
 from organscope.train.classification.fit import TrainingData, fit
@@ -50,17 +58,19 @@ def train_classification(
         KeyboardInterrupt: The person stopped the training; says how to go on.
     """
     config = read_settings(ClassificationConfig, config_file, overrides)
-    split = split_samples(config.data)
+    is_cell = config.field.subject == "cell"
+    split = with_labels(split_samples(config.data)) if is_cell else split_samples(config.data)
     organs = organs_of(split)
     network, loss = _untrained(config, split, organs)
     run = RunDirectory(run_dir)
     run.start(config, source=config_file, resume=resume)
     run.write_split(split.table())
     report(f"{len(split.training)} pictures train, {len(split.validation)} validate, {len(split.test)} are only scored")
-    data = _training_data(config, split, organs, report)
+    data = (cell_training_data if is_cell else _training_data)(config, split, organs, report)
     fitted = fit(config, network, loss, data, run, report)
-    facts = _facts(config, fitted, run, split)
-    writer = BundleWriter(fitted, organs, config, data.training, split.fingerprint(), facts)
+    facts = _facts(config, fitted, run, cell_facts(config, data, split) if is_cell else _picture_facts(config, split))
+    known = reference_cells(data, config.data.seed) if is_cell else data.training
+    writer = BundleWriter(fitted, organs, config, known, split.fingerprint(), facts)
     return _measure(writer, config, split, run, report)
 
 
@@ -124,12 +134,14 @@ def _measure(
 ) -> Bundle:
     """Find the policy, then the scores; each through the use side."""
     draft = run.state / "draft"
-    bundle = writer.write(draft, Measured(Policy(n_neighbours=1)))
-    outputs = run_validation(bundle, split.validation)
-    measured = measure(outputs, bundle.manifest.classes, writer.reference)
-    bundle = writer.write(draft, measured)
-    scores = tuple(_scores(bundle, config, split, report))
-    return writer.write(run.bundle, Measured(measured.policy, measured.calibration, scores))
+    if config.field.subject == "cell":
+        measured = measure_draft(writer, split, run)
+    else:
+        bundle = writer.write(draft, Measured(Policy(n_neighbours=1)))
+        outputs = run_validation(bundle, split.validation)
+        measured = measure(outputs, bundle.manifest.classes, writer.reference)
+    scores = tuple(_scores(writer.write(draft, measured), config, split, report))
+    return writer.write(run.bundle, replace(measured, scores=scores))
 
 
 def _scores(bundle: Bundle, config: ClassificationConfig, split: TrainingSplit, report: Report) -> list[Score]:
@@ -146,7 +158,7 @@ def _scores(bundle: Bundle, config: ClassificationConfig, split: TrainingSplit, 
     return scores
 
 
-def _facts(config: ClassificationConfig, network: OrganNetwork, run: RunDirectory, split: TrainingSplit) -> list[str]:
+def _facts(config: ClassificationConfig, network: OrganNetwork, run: RunDirectory, of_data: list[str]) -> list[str]:
     epochs = run.metrics()
     best = [row for row in epochs if row["best"]][-1]
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -155,11 +167,17 @@ def _facts(config: ClassificationConfig, network: OrganNetwork, run: RunDirector
     return [
         f"{config.network.backbone} of timm{options}, {parameters / 1e6:.1f} million "
         f"parameters, trained from {start}; weights averaged over steps, stored in float16.",
+        *of_data,
+        f"Epoch {best['epoch']} of {len(epochs)}; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all. "
+        f"Loss {config.loss.kind}, label smoothing {config.loss.label_smoothing:g}.",
+    ]
+
+
+def _picture_facts(config: ClassificationConfig, split: TrainingSplit) -> list[str]:
+    return [
         f"It sees fields of {config.field.field_px} px of the image, resized to {config.field.input_px} px; the "
         "probabilities of the fields of a picture are averaged.",
         f"{len(split.training)} pictures trained it; {len(split.validation)} (the inner validation) chose epoch, "
         f"temperature, confidence and novelty limits, so figures on these are optimistic; {len(split.test)} were "
         "only scored.",
-        f"Epoch {best['epoch']} of {len(epochs)}; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all. "
-        f"Loss {config.loss.kind}, label smoothing {config.loss.label_smoothing:g}.",
     ]
