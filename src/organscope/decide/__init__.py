@@ -1,25 +1,47 @@
 """From scores to an answer: calibrated probability, distance to what is known, accept or abstain."""
 
+from organscope.decide.answers import Answers, Decision, Rules, decide, decide_all
 from organscope.decide.calibration import ProbabilityCurve, fit_probability_curve, fit_temperature, softmax
+from organscope.decide.conformal import ConformalSets, fit_conformal, in_sets
+from organscope.decide.contract import OrganContract, Promise, RecallContract, fit_contract, positives_needed, promise
+from organscope.decide.costs import Costs, CostTable, costs_of, read_costs
 from organscope.decide.expected_cost import expected_costs, least_cost_answers
-from organscope.decide.policy import Decision, Policy, decide
+from organscope.decide.names import organ_number
+from organscope.decide.policy import Policy
 from organscope.decide.policy_fit import PolicyFigures, fit_policy, measure_policy
 from organscope.decide.unknown import fit_distance_limit, nearest_distance, unit_norm
 
 __all__ = [
+    "Answers",
+    "ConformalSets",
+    "CostTable",
+    "Costs",
     "Decision",
+    "OrganContract",
     "Policy",
     "PolicyFigures",
     "ProbabilityCurve",
+    "Promise",
+    "RecallContract",
+    "Rules",
+    "costs_of",
     "decide",
+    "decide_all",
     "expected_costs",
+    "fit_conformal",
+    "fit_contract",
     "fit_distance_limit",
     "fit_policy",
     "fit_probability_curve",
     "fit_temperature",
+    "in_sets",
     "least_cost_answers",
     "measure_policy",
     "nearest_distance",
+    "organ_number",
+    "positives_needed",
+    "promise",
+    "read_costs",
     "softmax",
     "unit_norm",
 ]

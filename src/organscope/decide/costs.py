@@ -1,0 +1,131 @@
+"""What each mistake costs, from a file that a person writes."""
+
+import csv
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from jaxtyping import Float64
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from organscope.decide.names import organ_number
+from organscope.errors import ConfigError
+
+ABSTAIN = "abstain"
+Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Prices of answers.
+
+    Attributes:
+        matrix: `matrix[i, j]` is the price of answer i where organ j is true. The last row is abstaining where
+            `can_abstain`; the others are the organs.
+        can_abstain: Abstaining has a price.
+    """
+
+    matrix: Float64[np.ndarray, "a c"]
+    can_abstain: bool
+
+
+class CostTable(BaseModel):
+    """What a TOML file of costs may say.
+
+    Attributes:
+        mistake: Price of naming a wrong organ where nothing else is said.
+        abstain: Price of no answer; none where the bundle's own limits say when to abstain.
+        miss: By organ: how many times worse it is to miss this organ than any other mistake.
+        pair: By true organ, then by the organ that was named: the price of just this mistake.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mistake: Cost = 1.0
+    abstain: Cost | None = None
+    miss: dict[str, Cost] = Field(default_factory=dict)
+    pair: dict[str, dict[str, Cost]] = Field(default_factory=dict)
+
+
+def read_costs(path: Path, organs: Sequence[str]) -> Costs:
+    """Read a cost matrix: TOML as in `CostTable`, or CSV with a row an answer and a column a true organ.
+
+    In a CSV file the first column names the answer, an organ or `abstain`. What it leaves out costs 0 where the answer
+    is right and 1 where it is wrong; abstaining has no price where there is no such row.
+
+    Raises:
+        ConfigError: The file cannot be read, has an unknown key, or a price that is no number from 0.
+        UnknownNameError: An organ is unknown; names those that are near.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Expected a file of costs, found that {path} cannot be read ({error}).") from None
+    return _from_csv(text, organs, path) if path.suffix.lower() == ".csv" else _from_toml(text, organs, path)
+
+
+def costs_of(table: CostTable, organs: Sequence[str]) -> Costs:
+    """The matrix that a table of costs describes.
+
+    Raises:
+        UnknownNameError: An organ is unknown; names those that are near.
+    """
+    matrix = table.mistake * (1 - np.eye(len(organs)))
+    for name, times in table.miss.items():
+        matrix[:, organ_number(organs, name)] *= times
+    for truth, answers in table.pair.items():
+        for answer, price in answers.items():
+            matrix[organ_number(organs, answer), organ_number(organs, truth)] = price
+    if table.abstain is None:
+        return Costs(matrix, can_abstain=False)
+    return Costs(np.vstack([matrix, np.full(len(organs), table.abstain)]), can_abstain=True)
+
+
+def _from_toml(text: str, organs: Sequence[str], path: Path) -> Costs:
+    try:
+        table = CostTable.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"Expected {path} to be TOML, found: {error}. A matrix of CSV must end in .csv.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"Expected costs in {path}, found '{key}': {first['msg']}. "
+            f"Known keys are {', '.join(CostTable.model_fields)}."
+        ) from None
+    return costs_of(table, organs)
+
+
+def _from_csv(text: str, organs: Sequence[str], path: Path) -> Costs:
+    rows = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
+    if len(rows) < 2 or len(rows[0]) < 2:
+        raise ConfigError(f"Expected a row of true organs and a row an answer in {path}, found {len(rows)} rows.")
+    truths = [organ_number(organs, cell.strip()) for cell in rows[0][1:]]
+    matrix = 1 - np.eye(len(organs))
+    abstaining = None
+    for row in rows[1:]:
+        prices = [_price(cell, path) for cell in row[1:]]
+        if len(prices) != len(truths):
+            raise ConfigError(f"Expected {len(truths)} prices for '{row[0]}' in {path}, found {len(prices)}.")
+        if row[0].strip().lower() == ABSTAIN:
+            # An organ that the file does not speak of costs the dearest price to abstain from.
+            abstaining = np.full(len(organs), max(prices))
+            abstaining[truths] = prices
+        else:
+            matrix[organ_number(organs, row[0].strip()), truths] = prices
+    if abstaining is None:
+        return Costs(matrix, can_abstain=False)
+    return Costs(np.vstack([matrix, abstaining]), can_abstain=True)
+
+
+def _price(cell: str, path: Path) -> float:
+    try:
+        price = float(cell)
+    except ValueError:
+        price = np.nan
+    if not (np.isfinite(price) and price >= 0):
+        raise ConfigError(f"Expected prices from 0 in {path}, found '{cell.strip()}'.")
+    return price
