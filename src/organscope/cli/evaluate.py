@@ -11,6 +11,7 @@ EXAMPLES = """\b
 Examples:
   organscope evaluate nuclei index/ --fold 1
   organscope evaluate runs/a/bundle index/ --fold 1 --fold 2 -o scores --json
+  organscope evaluate cell-organs index/ --fold 1 --cells 50
 """
 
 BundleArgument = Annotated[
@@ -24,6 +25,13 @@ FoldOption = Annotated[
     typer.Option(metavar="K", help="Score this fold only; may be given again.", show_default=False),
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the tables.")]
+CellsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--cells", min=1, metavar="N", help="Score at most N cells of a picture (bundles for single cells).",
+        show_default=False,
+    ),
+]  # fmt: skip
 BaselineOption = Annotated[bool, typer.Option(help="Also score organs named by colour alone (classification).")]
 
 
@@ -33,6 +41,7 @@ def evaluate(
     fold: FoldOption = None,
     output: OutputOption = Path("evaluation"),
     baseline: BaselineOption = True,
+    cells: CellsOption = None,
     threads: Threads = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -55,7 +64,9 @@ def evaluate(
     prepare_output(output)
     loaded, known = load_bundle(bundle, threads=threads), read_index(index)
     with counting("scoring") as progress:
-        evaluation = evaluate_bundle(loaded, known, fold=fold, baseline=baseline, progress=progress)
+        evaluation = evaluate_bundle(
+            loaded, known, fold=fold, baseline=baseline, cells_per_picture=cells, progress=progress
+        )
     files = write_evaluation(evaluation, output)
     if as_json:
         print_json(scores_document(evaluation) | {"files": [str(path) for path in files]})

@@ -12,7 +12,8 @@ BUNDLE = "bundle"
 #: First in a manifest; the other figures follow in the order in which they were computed.
 MOST_TELLING = (
     *("pq", "dice", "aji", "ap_50", "mean_ap", "pooled_ap_50", "pooled_mean_ap", "missed_rate", "false_rate"),
-    *("accuracy", "colour_forest_accuracy", "gray_forest_accuracy", "macro_f1", "macro_auc", "ece"),
+    *("accuracy", "colour_forest_accuracy", "gray_forest_accuracy", "gray_accuracy", "image_accuracy"),
+    *("macro_f1", "macro_auc", "ece"),
 )
 
 

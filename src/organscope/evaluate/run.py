@@ -10,6 +10,7 @@ from organscope.dataset.index import Index, Sample
 from organscope.errors import DatasetError, UsageError
 from organscope.evaluate import classification, segmentation
 from organscope.evaluate.baseline import colour_forest_baseline
+from organscope.evaluate.cells import evaluate_cells
 from organscope.evaluate.evaluation import BUNDLE, SCORE_COLUMNS, Evaluation
 
 Progress = Callable[[int, int], None]
@@ -21,6 +22,7 @@ def evaluate_bundle(
     *,
     fold: int | Collection[int] | None = None,
     baseline: bool = True,
+    cells_per_picture: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a bundle on the pictures of an index, one picture in memory at a time.
@@ -30,6 +32,8 @@ def evaluate_bundle(
         index: Segmentation scores the pictures that have labels; classification needs an organ for each.
         fold: Score only these folds; all pictures without.
         baseline: Also score the colour forests (classification only).
+        cells_per_picture: Most cells of a picture that are scored, drawn by a fixed seed; all without (only for
+            bundles that name the organ of single cells).
         progress: Called with the pictures done and the pictures to do.
 
     Raises:
@@ -43,6 +47,11 @@ def evaluate_bundle(
     if bundle.manifest.spec.task == "segmentation":
         return _evaluate_segmentation(bundle, index, samples, subset, report)
     classification.check_organs(samples, bundle.manifest.classes, bundle.manifest.name)
+    if bundle.manifest.spec.subject == "cell":
+        return evaluate_cells(
+            bundle, index, samples, subset,
+            fold=fold, cells_per_picture=cells_per_picture, baseline=baseline, progress=report,
+        )  # fmt: skip
     evaluation = _evaluate_classification(bundle, index, samples, subset, report)
     return _with_baselines(evaluation, index, fold, bundle.manifest.classes) if baseline else evaluation
 

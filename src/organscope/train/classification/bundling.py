@@ -219,4 +219,5 @@ def _standardised(fields: UInt8[np.ndarray, "n y x 3"], config: ClassificationCo
 def _first_fields(training: Pictures | CellCrops, config: ClassificationConfig) -> Float32[np.ndarray, "n y x 3"]:
     """One field of each of the first pictures, for the test vectors."""
     fields = [training.fields(number)[:1] for number in range(min(N_TEST_FIELDS, len(training)))]
-    return _standardised(np.concatenate(fields), config)
+    # Contiguous, because safetensors writes the bytes as they lie.
+    return np.ascontiguousarray(_standardised(np.concatenate(fields), config))

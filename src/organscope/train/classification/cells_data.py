@@ -76,7 +76,7 @@ class MarginPictures:
         rows, columns = (
             mirror_indices(-self._margin_px, length + self._margin_px, length) for length in pixels.shape[:2]
         )
-        return _Picture(cell_centres(labels), pixels[rows][:, columns], preparation)
+        return _Picture(cell_centres(labels), np.ascontiguousarray(pixels[rows][:, columns]), preparation)
 
     def _keep(self, picture: _Picture) -> _Picture:
         if picture.pixels.nbytes > self._free_bytes:
