@@ -38,6 +38,11 @@ summary = "Tells three made-up textures apart; for tests only."
 backbone = "resnet10t"
 arguments = { channels = [8, 8, 16, 16] }
 drop_rate = 0.1
+stages = 3
+texture = true
+
+[loss]
+per_stage = 0.5
 
 [field]
 field_px = 80
@@ -137,10 +142,10 @@ def test_the_stored_weights_are_those_of_the_graph(trained):
     bundle, _ = trained
     architecture = bundle.manifest.weights.architecture
     network = build_network(
-        NetworkConfig(backbone=architecture["backbone"], arguments=architecture["arguments"]),
+        NetworkConfig(**{key: architecture[key] for key in ("backbone", "arguments", "stages", "texture")}),
         architecture["n_organs"],
     ).eval()
-    network.backbone.load_state_dict(safetensors.torch.load(bundle.read("weights.safetensors")))
+    network.load_state_dict(safetensors.torch.load(bundle.read("weights.safetensors")))
     test = bundle.tensors("test.safetensors")
     with torch.inference_mode():
         logits, features = network(torch.from_numpy(test["input"]).permute(0, 3, 1, 2))
@@ -153,15 +158,30 @@ def test_the_graph_is_plain_and_tells_nothing_of_the_machine(trained):
     bundle, _ = trained
     graph = bundle.read("graph.onnx")
     kinds = {node.op_type for node in onnx.load_model_from_string(graph).graph.node}
-    assert kinds <= {"Transpose", "Conv", "Relu", "MaxPool", "AveragePool", "Add", "ReduceMean", "Gemm"}
+    body = {"Conv", "Relu", "MaxPool", "AveragePool", "Add"}
+    head = {"BatchNormalization", "Transpose", "Mul", "Sub", "Div", "Concat", "Log", "MatMul", "ReduceMean", "Pow"}
+    assert kinds <= body | head
     assert b"site-packages" not in graph
     outputs = bundle.run(np.zeros((3, 96, 64, 3), np.float32))
     assert outputs["logits"].shape == (3, 3)
 
 
+def test_logits_are_the_mean_of_the_evidence_and_a_constant(trained):
+    bundle, _ = trained
+    random = np.random.default_rng(1)
+    biases = []
+    for shape in ((2, 96, 64, 3), (1, 75, 101, 3)):  # the second is no multiple of the network's stride
+        outputs = bundle.run(random.standard_normal(shape, dtype=np.float32))
+        assert outputs["evidence"].shape == (shape[0], -(-shape[1] // 32), -(-shape[2] // 32), 3)
+        biases.append(outputs["logits"] - outputs["evidence"].mean(axis=(1, 2)))
+    # Sums of a few hundred float32 products in another order.
+    np.testing.assert_allclose(np.concatenate(biases), np.tile(biases[0][:1], (3, 1)), atol=1e-4)
+
+
 def test_a_graph_of_another_network_is_refused(trained):
     bundle, _ = trained
-    other = build_network(NetworkConfig(backbone="resnet10t", arguments={"channels": [8, 8, 16, 16]}), 3)
+    config = NetworkConfig(backbone="resnet10t", arguments={"channels": [8, 8, 16, 16]}, stages=3, texture=True)
+    other = build_network(config, 3)
     with pytest.raises(VerificationError, match="Expected the exported graph within"):
         check_graph(bundle.read("graph.onnx"), other, bundle.tensors("test.safetensors")["input"])
 

@@ -97,6 +97,7 @@ class LossConfig(Settings):
         label_smoothing: Share of the target that is spread over all organs.
         focus: Exponent of the focal loss.
         adjustment: Strength of the logit adjustment.
+        per_stage: Weight of the mean loss of the stages by themselves, when the head reads several.
         positive_class: Organ whose misses weigh more.
         positive_weight: How much more.
     """
@@ -105,6 +106,7 @@ class LossConfig(Settings):
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     focus: float = Field(2.0, ge=0)
     adjustment: float = Field(1.0, ge=0)
+    per_stage: float = Field(0.0, ge=0)
     positive_class: str | None = None
     positive_weight: float = Field(1.0, gt=0)
 
@@ -123,7 +125,9 @@ class FitConfig(Settings):
         max_minutes: Stop after the epoch in which this time is reached, with the learning rate at 0 by then;
             not limited when absent. Only without it does a resumed run equal an uninterrupted one exactly.
         patience: Stop after so many epochs without a better `monitor`.
-        monitor: What "better" means on the inner validation pictures: `nll` or `balanced_accuracy`.
+        monitor: What "better" means on the inner validation pictures: `nll` or `balanced_accuracy`; with `none`
+            nothing is: every epoch is gone through and the last weights are kept, for a split that holds back too
+            few pictures to choose by.
         batch: Pictures in one step.
         learning_rate: Highest, of AdamW.
         weight_decay: Of AdamW, on weights of two or more dimensions.
@@ -138,7 +142,7 @@ class FitConfig(Settings):
     epochs: int = Field(200, ge=1)
     max_minutes: float | None = Field(None, gt=0)
     patience: int = Field(60, ge=1)
-    monitor: Literal["nll", "balanced_accuracy"] = "nll"
+    monitor: Literal["nll", "balanced_accuracy", "none"] = "nll"
     batch: int = Field(32, ge=2)
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.05, ge=0)

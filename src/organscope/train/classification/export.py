@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import torch
 from jaxtyping import Float, Float32
-from timm.layers import SelectAdaptivePool2d
 from torch import Tensor, nn
 
 from organscope.bundle.session import Session
@@ -17,16 +16,9 @@ from organscope.train.classification.network import OrganNetwork
 
 OPSET = 20
 INPUT = "image"
-OUTPUTS = ("logits", "features")
+OUTPUTS = ("logits", "features", "evidence")
 TOLERANCE = 1e-3
-"""Of logits and features, whose size is about 10: other orders of adding cost about 1e-5, other processors more."""
-
-
-class _Pool(nn.Module):
-    """The mean over the pixels, in the form that exports as one operator."""
-
-    def forward(self, maps: Float[Tensor, "n d y x"]) -> Float[Tensor, "n d"]:
-        return maps.mean(dim=(2, 3))
+"""Of outputs whose size is about 10: other orders of adding cost about 1e-5, other processors more."""
 
 
 class _ChannelsLast(nn.Module):
@@ -36,28 +28,36 @@ class _ChannelsLast(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: Float[Tensor, "n y x 3"]) -> tuple[Tensor, Tensor]:
-        return self.network(image.permute(0, 3, 1, 2))
+    def forward(self, image: Float[Tensor, "n y x 3"]) -> tuple[Tensor, Tensor, Tensor]:
+        return self.network.head.explain(self.network.stage_maps(image.permute(0, 3, 1, 2)))
 
 
 def round_to_half(network: OrganNetwork) -> OrganNetwork:
     """A copy whose weights are representable in float16, as they are stored; its arithmetic stays float32."""
     rounded = copy.deepcopy(network)
-    rounded.load_state_dict({name: _half(tensor) for name, tensor in network.state_dict().items()})
+    rounded.load_state_dict(half_weights(network))
     return rounded
 
 
 def half_weights(network: OrganNetwork) -> dict[str, Tensor]:
-    """The weights of the backbone under timm's names, in float16; whole numbers as they are."""
-    return {name: _half(tensor).contiguous() for name, tensor in network.backbone.state_dict().items()}
+    """All weights, those of the backbone below `backbone.` under timm's names and in float16.
+
+    Whole numbers stay what they are, and so does the small head, whose statistics span many magnitudes.
+    """
+    return {
+        name: (_half(tensor) if name.startswith("backbone.") else tensor).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
 
 
 def export_graph(network: OrganNetwork, input_px: int) -> bytes:
-    """Export in evaluation mode: input `image` (n, y, x, 3), outputs `logits` (n, organ) and `features` (n, d).
+    """Export in evaluation mode: input `image` (n, y, x, 3), three outputs.
 
-    The exporter folds a batch normalisation into the convolution before it; n, y and x may be any size.
+    `logits` (n, organ), `features` (n, d), and `evidence` (n, y', x', organ), whose mean over y' and x' differs
+    from the logits by one constant an organ. n, y and x may be any size. The exporter folds a batch normalisation
+    into the convolution before it.
     """
-    plain = _ChannelsLast(_with_plain_pool(copy.deepcopy(network))).float().cpu().eval()
+    plain = _ChannelsLast(copy.deepcopy(network)).float().cpu().eval()
     example = torch.zeros(2, input_px, input_px + 32, 3)
     sink = io.BytesIO()
     with warnings.catch_warnings():
@@ -105,21 +105,8 @@ def check_graph(
 
 def _network_outputs(network: OrganNetwork, batch: np.ndarray) -> dict[str, np.ndarray]:
     with torch.inference_mode():
-        outputs = network.eval()(torch.from_numpy(batch).permute(0, 3, 1, 2))
+        outputs = _ChannelsLast(network.eval())(torch.from_numpy(batch))
     return {name: output.numpy() for name, output in zip(OUTPUTS, outputs, strict=True)}
-
-
-def _with_plain_pool(network: OrganNetwork) -> OrganNetwork:
-    """timm's adaptive pooling exports as a dozen operators that compute shapes."""
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, SelectAdaptivePool2d) and child.pool_type == "avg" and _flattens(child):
-                setattr(module, name, _Pool())
-    return network
-
-
-def _flattens(pool: SelectAdaptivePool2d) -> bool:
-    return isinstance(pool.flatten, nn.Flatten)
 
 
 def _cleaned(model: onnx.ModelProto) -> bytes:

@@ -85,9 +85,19 @@ class OrganFit(lightning.LightningModule):
             images = standardise_batch(augment(fields, config.augmentation, generator), config.preprocessing)
             targets = smooth_targets(organs, len(self.loss.weights), config.loss.label_smoothing)
             images, targets = mix_pairs(images, targets, config.augmentation, generator)
-        logits, _ = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = self.loss(logits.float(), targets)
+        maps = self.network.stage_maps(images.contiguous(memory_format=torch.channels_last))
+        # Means of many numbers and their squares: too coarse in bfloat16.
+        with torch.autocast(self.device.type, enabled=False):
+            loss = self._loss_of([part.float() for part in maps], targets)
         self.epoch_losses.append(loss.detach())
+        return loss
+
+    def _loss_of(self, maps: list[Tensor], targets: Tensor) -> Tensor:
+        head, weight = self.network.head, self.config.loss.per_stage
+        by_stage = head.stage_logits(head.features(maps))
+        loss = self.loss(torch.stack(by_stage).mean(dim=0), targets)
+        if weight > 0:
+            loss = loss + weight * torch.stack([self.loss(logits, targets) for logits in by_stage]).mean()
         return loss
 
     def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
@@ -101,7 +111,9 @@ class OrganFit(lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         fields, owners = batch
         images = standardise_batch(fields.float() / 255.0, self.config.preprocessing)
-        logits, _ = self.average(images.contiguous(memory_format=torch.channels_last))
+        maps = self.average.stage_maps(images.contiguous(memory_format=torch.channels_last))
+        with torch.autocast(self.device.type, enabled=False):
+            logits, _ = self.average.head([part.float() for part in maps])
         self._outputs.append((logits.double().softmax(dim=1).cpu(), owners.cpu()))
 
     def on_validation_epoch_end(self) -> None:

@@ -96,8 +96,7 @@ class Keeper(lightning.Callback):
             self._run.write_text("state/finished.json", json.dumps({"reason": reason, "epochs": self._epochs_done}))
 
     def _note_score(self, module: lightning.LightningModule) -> bool:
-        name = self._config.monitor
-        score = -module.scores[name] if name == "nll" else module.scores[name]
+        score = _score(module.scores, self._config.monitor, self._epochs_done)
         # A network that diverged has no score; the first epoch is kept whatever it scores.
         better = score > self._best or self._epochs_done == 1
         self._epochs_without_gain = 0 if better else self._epochs_without_gain + 1
@@ -127,3 +126,10 @@ class Keeper(lightning.Callback):
             f"balanced accuracy {row['balanced_accuracy']:.3f}  {seconds:.1f} s, at most {left / 60:.0f} min left"
             f"{'  best so far' if better else ''}"
         )
+
+
+def _score(scores: dict[str, float], monitor: str, epoch: int) -> float:
+    """Higher is better; by `none` the later epoch is."""
+    if monitor == "none":
+        return float(epoch)
+    return -scores[monitor] if monitor == "nll" else scores[monitor]

@@ -1,4 +1,4 @@
-"""The network: any timm backbone, made to give its pooled features along with its logits."""
+"""The network: any timm backbone under a head whose logits are the mean of a map."""
 
 import difflib
 
@@ -6,27 +6,28 @@ import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from organscope.errors import ConfigError, UnknownNameError
 from organscope.train.classification.config import NetworkConfig
+from organscope.train.classification.head import OrganHead, Stage
 
 
 class OrganNetwork(nn.Module):
-    """A timm model whose forward gives the logits and the pooled features that they are read from."""
+    """A timm backbone without its own classifier, and the head that reads the maps of its last stages."""
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, stages: list[Stage], n_organs: int, config: NetworkConfig) -> None:
         super().__init__()
         self.backbone = backbone
+        self.n_stages = len(stages)
+        self.head = OrganHead(stages, n_organs, texture=config.texture, drop_rate=config.drop_rate)
 
     def forward(self, images: Float[Tensor, "n 3 y x"]) -> tuple[Float[Tensor, "n organ"], Float[Tensor, "n d"]]:
-        maps = self.backbone.forward_features(images)
-        features = self.backbone.forward_head(maps, pre_logits=True)
-        classifier = self.backbone.get_classifier()
-        if isinstance(classifier, nn.Conv2d):
-            # Some backbones classify by a 1 x 1 convolution of the pooled map, which is the same matrix.
-            return functional.linear(features, classifier.weight.flatten(1), classifier.bias), features
-        return classifier(features), features
+        """Logits, and the standardised means that they are read from."""
+        return self.head(self.stage_maps(images))
+
+    def stage_maps(self, images: Float[Tensor, "n 3 y x"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """Maps of the last stages, the last one as the backbone itself hands it to a classifier."""
+        return _stage_maps(self.backbone, images, self.n_stages)
 
 
 def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
@@ -34,16 +35,34 @@ def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
 
     Raises:
         UnknownNameError: timm has no backbone of that name; close ones are named.
-        ConfigError: The backbone does not take `arguments` or pictures of any size, or its pretrained weights
-            cannot be had.
+        ConfigError: The backbone does not take `arguments` or pictures of any size, gives no maps or fewer
+            stages than asked for, or its pretrained weights cannot be had.
     """
     _require_known(config.backbone)
     if config.pretrained:
         _require_published(config.backbone)
-    rates = {"drop_rate": config.drop_rate, "drop_path_rate": config.drop_path_rate}
-    options = {name: rate for name, rate in rates.items() if rate > 0} | config.arguments
+    backbone = _backbone(config)
+    return OrganNetwork(backbone, _probe_stages(backbone, config), n_organs, config)
+
+
+def describe_network(config: NetworkConfig, n_organs: int) -> dict:
+    """What `build_network` needs to build this network again, as plain data for the manifest."""
+    return {
+        "backbone": config.backbone,
+        "n_organs": n_organs,
+        "timm_version": timm.__version__,
+        "arguments": dict(config.arguments),
+        "stages": config.stages,
+        "texture": config.texture,
+    }
+
+
+def _backbone(config: NetworkConfig) -> nn.Module:
+    options = {"drop_path_rate": config.drop_path_rate} if config.drop_path_rate > 0 else {}
     try:
-        backbone = timm.create_model(config.backbone, pretrained=config.pretrained, num_classes=n_organs, **options)
+        return timm.create_model(
+            config.backbone, pretrained=config.pretrained, num_classes=0, **(options | config.arguments)
+        )
     except (TypeError, AssertionError) as error:
         raise ConfigError(
             f"The backbone {config.backbone!r} does not take network.arguments = {config.arguments} ({error}). "
@@ -56,19 +75,13 @@ def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
             f"The pretrained weights of {config.backbone!r} could not be downloaded ({type(error).__name__}). "
             "Connect to the internet, or set network.pretrained = false to train from scratch."
         ) from error
-    network = OrganNetwork(backbone)
-    _require_any_size(network, config.backbone)
-    return network
 
 
-def describe_network(config: NetworkConfig, n_organs: int) -> dict:
-    """What `timm.create_model` needs to build this network again, as plain data for the manifest."""
-    return {
-        "backbone": config.backbone,
-        "n_organs": n_organs,
-        "timm_version": timm.__version__,
-        "arguments": dict(config.arguments),
-    }
+def _stage_maps(backbone: nn.Module, images: Tensor, n_stages: int) -> list[Tensor]:
+    final, maps = backbone.forward_intermediates(images, indices=n_stages)
+    # What follows the last stage (a normalisation, a widening) is part of the backbone; the tokens of a
+    # transformer are no map.
+    return [*maps[:-1], final] if final.ndim == 4 and final.shape[1] == backbone.num_features else maps
 
 
 def _require_known(name: str) -> None:
@@ -89,20 +102,27 @@ def _require_published(name: str) -> None:
     )
 
 
-def _require_any_size(network: OrganNetwork, name: str) -> None:
-    """Crops, validation fields and the exported graph differ in size: find out before the training, not after."""
-    training = network.training
+def _probe_stages(backbone: nn.Module, config: NetworkConfig) -> list[Stage]:
+    """Channels and scale of each stage, found with a picture that is no square: fields and crops differ in size."""
+    name, n_known = config.backbone, len(getattr(backbone, "feature_info", []))
+    if not hasattr(backbone, "forward_intermediates") or n_known == 0:
+        raise ConfigError(f"The backbone {name!r} gives no maps of its stages. Choose another, for instance resnet18.")
+    if config.stages > n_known:
+        raise ConfigError(f"Expected network.stages of at most {n_known} for {name!r}, found {config.stages}.")
+    training = backbone.training
     try:
         with torch.inference_mode():
-            features = network.eval()(torch.zeros(1, 3, 96, 128))[1]
+            maps = _stage_maps(backbone.eval(), torch.zeros(1, 3, 96, 128), config.stages)
+            uneven = _stage_maps(backbone, torch.zeros(1, 3, 76, 108), config.stages)
     except (AssertionError, RuntimeError) as error:
         raise ConfigError(
             f"The backbone {name!r} does not take pictures of any size ({error}). Choose a convolutional one, or "
             "set network.arguments (dynamic_img_size = true for many transformers)."
         ) from error
     finally:
-        network.train(training)
-    if features.ndim != 2:
-        raise ConfigError(
-            f"The backbone {name!r} gives no pooled features, found shape {tuple(features.shape)}. Choose another."
-        )
+        backbone.train(training)
+    factors = [values.shape[-1] // maps[-1].shape[-1] for values in maps]
+    return [
+        Stage(values.shape[1], factor, rounds_up=-(-values.shape[-1] // factor) == uneven[-1].shape[-1])
+        for values, factor in zip(uneven, factors, strict=True)
+    ]

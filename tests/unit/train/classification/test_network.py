@@ -13,18 +13,41 @@ NARROW = {"channels": [8, 8, 16, 16]}
 
 @pytest.mark.parametrize(
     ("backbone", "arguments", "n_features"),
-    [("resnet10t", NARROW, 16), ("resnetv2_18", {"channels": [8, 8, 16, 16]}, 16), ("mobilenetv3_small_050", {}, 1024)],
+    [("resnet10t", NARROW, 16), ("resnetv2_18", NARROW, 16), ("mobilenetv3_small_050", {}, 288)],
 )
-def test_logits_are_those_of_the_backbone_itself(backbone, arguments, n_features):
+def test_features_are_what_the_backbone_pools(backbone, arguments, n_features):
     torch.manual_seed(0)
     network = build_network(NetworkConfig(backbone=backbone, arguments=arguments), n_organs=5).eval()
     images = torch.randn(2, 3, 64, 96)
     with torch.inference_mode():
         logits, features = network(images)
-        # The same operations, in another order at most.
-        torch.testing.assert_close(logits, network.backbone(images), atol=1e-5, rtol=1e-4)
+        pooled = network.backbone.forward_features(images).mean(dim=(2, 3))
+    # Both normalisations of a fresh network divide by sqrt(1 + 1e-5) each.
+    torch.testing.assert_close(features, pooled, atol=1e-5, rtol=1e-4)
     assert logits.shape == (2, 5)
     assert features.shape == (2, n_features)
+
+
+@pytest.mark.parametrize(("backbone", "stages"), [("resnet10t", 5), ("convnext_atto", 3), ("efficientnet_b0", 2)])
+def test_logits_are_the_mean_of_the_evidence_plus_a_constant(backbone, stages):
+    torch.manual_seed(0)
+    network = build_network(NetworkConfig(backbone=backbone, stages=stages, texture=True), n_organs=3).eval()
+    images = torch.randn(2, 3, 76, 108)  # no multiples of the stride
+    with torch.inference_mode():
+        maps = network.stage_maps(images)
+        logits, features, evidence = network.head.explain(maps)
+        plain, pooled = network.head(maps)
+    assert evidence.shape == (2, *maps[-1].shape[2:], 3)
+    # Other orders of adding numbers of size 1.
+    torch.testing.assert_close(logits, plain, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(features, pooled)
+    bias = logits - evidence.mean(dim=(1, 2))
+    torch.testing.assert_close(bias[0], bias[1], atol=1e-4, rtol=0)
+
+
+def test_too_many_stages_are_refused():
+    with pytest.raises(ConfigError, match=r"network\.stages of at most 5"):
+        build_network(NetworkConfig(backbone="resnet10t", stages=6), 3)
 
 
 def test_an_unknown_backbone_is_named_with_close_ones():
