@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from organscope.bundle.manifest import MANIFEST_NAME, Manifest
 from organscope.bundle.safety import parse_safe_graph
 from organscope.bundle.session import Session
 from organscope.bundle.shipped import find_bundle
+from organscope.decide.completion import complete_policy
+from organscope.decide.policy import Policy
 from organscope.errors import IntegrityError, ManifestError, UnknownNameError
 
 _MAX_TABLE_CELLS = 50_000_000
@@ -97,6 +99,16 @@ class Bundle:
             return safetensors.numpy.load(self.read(file))
         except (SafetensorError, KeyError, ValueError) as error:
             raise _unreadable(self.source, file, "safetensors", error) from None
+
+    @cached_property
+    def policy(self) -> Policy:
+        """How a classifier's outputs are decided on; older bundles get contract and sets from their calibration.
+
+        Raises:
+            IntegrityError: The calibration table is no Parquet file.
+        """
+        manifest = self.manifest
+        return complete_policy(manifest.spec.policy, self.calibration(), manifest.classes)
 
     def calibration(self) -> pd.DataFrame:
         """The out-of-fold probabilities and labels.

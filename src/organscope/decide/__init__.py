@@ -1,7 +1,9 @@
 """From scores to an answer: calibrated probability, distance to what is known, accept or abstain."""
 
 from organscope.decide.answers import Answers, Decision, Rules, decide, decide_all
+from organscope.decide.asking import rules_for
 from organscope.decide.calibration import ProbabilityCurve, fit_probability_curve, fit_temperature, softmax
+from organscope.decide.completion import complete_policy
 from organscope.decide.conformal import ConformalSets, fit_conformal, in_sets
 from organscope.decide.contract import OrganContract, Promise, RecallContract, fit_contract, positives_needed, promise
 from organscope.decide.costs import Costs, CostTable, costs_of, read_costs
@@ -9,7 +11,10 @@ from organscope.decide.expected_cost import expected_costs, least_cost_answers
 from organscope.decide.names import organ_number
 from organscope.decide.policy import Policy
 from organscope.decide.policy_fit import PolicyFigures, fit_policy, measure_policy
+from organscope.decide.quality import QualityLimits, look_fault
+from organscope.decide.quality_fit import fit_quality
 from organscope.decide.unknown import fit_distance_limit, nearest_distance, unit_norm
+from organscope.decide.wording import promise_in_words
 
 __all__ = [
     "Answers",
@@ -22,8 +27,10 @@ __all__ = [
     "PolicyFigures",
     "ProbabilityCurve",
     "Promise",
+    "QualityLimits",
     "RecallContract",
     "Rules",
+    "complete_policy",
     "costs_of",
     "decide",
     "decide_all",
@@ -33,15 +40,19 @@ __all__ = [
     "fit_distance_limit",
     "fit_policy",
     "fit_probability_curve",
+    "fit_quality",
     "fit_temperature",
     "in_sets",
     "least_cost_answers",
+    "look_fault",
     "measure_policy",
     "nearest_distance",
     "organ_number",
     "positives_needed",
     "promise",
+    "promise_in_words",
     "read_costs",
+    "rules_for",
     "softmax",
     "unit_norm",
 ]

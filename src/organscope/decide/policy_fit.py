@@ -1,12 +1,16 @@
 """Choose a policy's numbers on held-out pictures, and measure what it then does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from organscope.decide.calibration import check_labels, fit_temperature, softmax
+from organscope.decide.conformal import fit_conformal
+from organscope.decide.contract import fit_contract
 from organscope.decide.policy import Policy
+from organscope.decide.quality import QualityLimits
 from organscope.decide.unknown import fit_distance_limit, nearest_distance
 from organscope.errors import ValueRangeError
 
@@ -34,37 +38,61 @@ def fit_policy(
     *,
     target_error: float = 0.05,
     min_coverage: float = 0.5,
-    in_domain_pass: float = 0.95,
+    in_domain_pass: float = 0.975,
     n_neighbours: int = 5,
     reference: str = "reference.safetensors",
+    organs: Sequence[str] | None = None,
+    pictures: Shaped[np.ndarray, " n"] | None = None,
+    quality: QualityLimits | None = None,
 ) -> Policy:
-    """Fit temperature, confidence limit and novelty limit, all three on the same held-out pictures.
+    """Fit temperature, limits, recall contract and prediction sets, all on the same held-out pictures.
 
     They must be in neither the training nor the reference set. Score the policy on others again.
 
     Args:
-        logits: Of the held-out pictures; with `labels`, their true classes, and `features`, their embeddings.
+        logits: Of the fields of held-out pictures; with `labels`, their true classes, and `features`, their embeddings.
         reference_features: Embeddings of the training pictures; the bundle stores `unit_norm` of them.
         target_error: Largest share of wrong answers among the accepted, see `fit_min_confidence`.
         min_coverage: Share that must be accepted all the same.
         in_domain_pass: Share of held-out pictures that are not called unknown.
         n_neighbours: k of the novelty distance, at most m; `reference` is the name of its file in the bundle.
+        organs: Names of the classes; without them there are no contract and no sets.
+        pictures: Which picture each field belongs to; every field is a picture without.
+        quality: Limits on the look of a picture (`fit_quality`), which are passed on.
 
     Raises:
         ShapeError: Arrays do not belong together, or there are too few.
         ValueRangeError: A share leaves [0, 1], or a number is not finite.
     """
     temperature = fit_temperature(logits, labels)
-    probabilities = softmax(logits, temperature)
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     distances = nearest_distance(features, reference_features, n_neighbours)
+    probabilities, truth, medians = _by_picture(softmax(logits, temperature), labels, distances, pictures)
+    right = probabilities.argmax(axis=1) == truth
     return Policy(
         temperature=temperature,
-        min_confidence=fit_min_confidence(confidence, right, target_error, min_coverage),
-        max_distance=fit_distance_limit(distances, in_domain_pass),
+        min_confidence=fit_min_confidence(probabilities.max(axis=1), right, target_error, min_coverage),
+        max_distance=fit_distance_limit(medians, in_domain_pass),
         n_neighbours=n_neighbours,
         reference=reference,
+        contract=None if organs is None else fit_contract(probabilities, truth, organs),
+        conformal=None if organs is None else fit_conformal(probabilities, truth),
+        quality=quality,
     )
+
+
+def _by_picture(
+    probabilities: Float[np.ndarray, "n c"],
+    labels: Int[np.ndarray, " n"],
+    distances: Float[np.ndarray, " n"],
+    pictures: Shaped[np.ndarray, " n"] | None,
+) -> tuple[Float[np.ndarray, "p c"], Int[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """Mean probability and median distance over the fields of each picture, as an image is classified."""
+    if pictures is None:
+        return probabilities, labels, distances
+    _, first, picture_of = np.unique(pictures, return_index=True, return_inverse=True)
+    fields = [np.flatnonzero(picture_of == number) for number in range(len(first))]
+    means = np.stack([probabilities[part].mean(axis=0) for part in fields])
+    return means, labels[first], np.array([np.median(distances[part]) for part in fields])
 
 
 def fit_min_confidence(

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 
 from organscope.bundle import Bundle
-from organscope.decide import Decision, decide, nearest_distance, softmax
+from organscope.decide import Decision, Rules, decide, nearest_distance, softmax
 from organscope.images import Image
 from organscope.ops.fields import field_starts
 from organscope.ops.resize import resize_field
 from organscope.ops.tiles import Span, read_tile
+from organscope.predict.look import LookJudge
 from organscope.predict.prepare import Preparation, require_subject
 
 
@@ -34,26 +35,31 @@ class Classification:
     decision: Decision
 
 
-def classify_image(image: Image, bundle: Bundle) -> Classification:
+def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) -> Classification:
     """Name the organ, or abstain.
 
     The network sees square fields of the size that it was trained on: the fewest that cover the image, evenly
     spread. A smaller image is mirrored up to one field. Calibrated probabilities are averaged over the fields,
     so that a field of glass or fat, of which the network is unsure, counts little and one field that errs
     cannot outvote the rest, as it could if logits were averaged. How unknown the image is, is the median of
-    its fields' distances to the training pictures.
+    its fields' distances to the training pictures. Where the policy says what training pictures look like, the fields
+    are measured against that too.
 
     Args:
         image: Any size from 1 x 1 px; gray, RGB, or one chosen channel.
         bundle: For classification.
+        rules: What mistakes cost, and the organ that must not be missed.
 
     Raises:
         UsageError: The bundle is not for classification of whole images.
         InputError: The image is damaged, has no finite pixel, or has channels of which one must be chosen.
     """
     require_subject(bundle, "image")
-    policy = bundle.manifest.spec.policy
-    outputs = [bundle.run(field[None]) for field in _fields(image, bundle)]
+    policy = bundle.policy
+    preparation = Preparation(image, bundle.manifest.preprocessing)
+    judge = LookJudge(policy.quality)
+    fields = judge.watch(_fields(image, bundle, preparation))
+    outputs = [bundle.run(preparation.standardised(field)[None]) for field in fields]
     logits = np.concatenate([output["logits"] for output in outputs])
     features = np.concatenate([output["features"] for output in outputs])
     probabilities = softmax(logits, policy.temperature).mean(axis=0)
@@ -64,21 +70,21 @@ def classify_image(image: Image, bundle: Bundle) -> Classification:
         probabilities=probabilities,
         logits=logits,
         features=features,
-        decision=decide(probabilities, distance, policy),
+        decision=decide(probabilities, distance, policy, quality=judge.fault(), rules=rules),
     )
 
 
-def _fields(image: Image, bundle: Bundle) -> Iterator[Float32[np.ndarray, "input input 3"]]:
-    """Every field, prepared as in training: scaled to 8 bits, resized, standardised."""
+def _fields(
+    image: Image, bundle: Bundle, preparation: Preparation
+) -> Iterator[UInt8[np.ndarray, "input input 3"]]:
+    """Every field, scaled to 8 bits and resized as in training."""
     spec = bundle.manifest.spec
     shape = (image.height_px, image.width_px)
-    preparation = Preparation(image, bundle.manifest.preprocessing)
     rows, columns = (_field_spans(length, spec.field_px) for length in shape)
     for row in rows:
         for column in columns:
             field = preparation.as_bytes(read_tile(image.read, shape, row, column))
-            resized = resize_field(field, spec.input_px, spec.input_px)
-            yield preparation.standardised(resized)
+            yield resize_field(field, spec.input_px, spec.input_px)
 
 
 def _field_spans(length_px: int, field_px: int) -> list[Span]:

@@ -24,7 +24,7 @@ from organscope.bundle import (
 )
 from organscope.bundle.session import Session
 from organscope.dataset.index import Sample
-from organscope.decide import Policy, fit_policy, softmax, unit_norm
+from organscope.decide import Policy, QualityLimits, fit_policy, softmax, unit_norm
 from organscope.decide.pooling import Pooling
 from organscope.ops.preprocess import standardise
 from organscope.predict import classify_image
@@ -184,8 +184,16 @@ def run_validation(bundle: Bundle, samples: list[Sample]) -> ValidationOutputs:
     return ValidationOutputs(pictures, np.array(organs), np.concatenate(logits), np.concatenate(features))
 
 
-def measure(outputs: ValidationOutputs, organs: list[str], reference: Float[np.ndarray, "m d"]) -> Measured:
-    """Fit the policy on the validation pictures, and tabulate what it is calibrated on."""
+def measure(
+    outputs: ValidationOutputs,
+    organs: list[str],
+    reference: Float[np.ndarray, "m d"],
+    quality: QualityLimits | None = None,
+) -> Measured:
+    """Fit the policy on the validation pictures, and tabulate what it is calibrated on.
+
+    `quality` are the limits on the look of a picture (`looks.fit_looks`), which become part of the policy.
+    """
     policy = fit_policy(
         outputs.logits,
         outputs.organs,
@@ -193,6 +201,9 @@ def measure(outputs: ValidationOutputs, organs: list[str], reference: Float[np.n
         reference,
         n_neighbours=min(Policy().n_neighbours, len(reference)),
         reference=REFERENCE_FILE,
+        organs=organs,
+        pictures=np.array(outputs.pictures),
+        quality=quality,
     )
     return Measured(policy, calibration_table(outputs, organs, policy.temperature))
 

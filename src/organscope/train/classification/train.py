@@ -23,6 +23,7 @@ from organscope.train.classification.cells_train import (
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import Pictures
 from organscope.train.classification.fit import TrainingData, fit
+from organscope.train.classification.looks import fit_looks
 from organscope.train.classification.losses import OrganLoss
 from organscope.train.classification.network import OrganNetwork, build_network
 from organscope.train.run import RunDirectory
@@ -139,7 +140,8 @@ def _measure(
     else:
         bundle = writer.write(draft, Measured(Policy(n_neighbours=1)))
         outputs = run_validation(bundle, split.validation)
-        measured = measure(outputs, bundle.manifest.classes, writer.reference)
+        looks = fit_looks([*split.training, *split.validation], config.field, config.preprocessing)
+        measured = measure(outputs, bundle.manifest.classes, writer.reference, looks)
     scores = tuple(_scores(writer.write(draft, measured), config, split, report))
     return writer.write(run.bundle, replace(measured, scores=scores))
 
