@@ -12,7 +12,8 @@ CELLS_CSV = "cells.csv"
 CELLS_PARQUET = "cells.parquet"
 CELLS_GEOJSON = "cells.geojson"
 OVERLAY = "overlay.png"
-IMAGE_FILES = (LABELS, CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY)
+CELL_MAP = "cell_organs.png"
+IMAGE_FILES = (LABELS, CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY, CELL_MAP)
 
 PREDICTIONS = "predictions.csv"
 SUMMARY = "summary.csv"
@@ -22,7 +23,7 @@ RUN_FILES = (PREDICTIONS, SUMMARY, REPORT)
 
 def is_result_file(path: Path) -> bool:
     """Whether a picture is the result of an earlier run, so that a folder can be its own output folder."""
-    return path.name in (LABELS, OVERLAY) and (path.parent / CELLS_PARQUET).is_file()
+    return path.name in (LABELS, OVERLAY, CELL_MAP) and (path.parent / CELLS_PARQUET).is_file()
 
 
 @contextmanager

@@ -4,27 +4,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from organscope.bundle import Bundle, load_bundle
+from organscope.bundle.shipped import shipped_names
 from organscope.errors import UsageError
 
 SEGMENTATION = "segmentation"
 CLASSIFICATION = "classification"
+CELL_CLASSIFICATION = "classification of cells"
 DEFAULT_BUNDLES = {SEGMENTATION: "nuclei", CLASSIFICATION: "organs"}
+CELL_ORGANS = "cell-organs"
 
 
 @dataclass(frozen=True)
 class Models:
-    """Loaded bundles: `cells` segments, `organs` classifies; None where the run does not need it."""
+    """Loaded bundles; None where the run does not need it, or has none.
+
+    Attributes:
+        cells: Finds the cells.
+        organs: Names the organ of an image.
+        cell_organs: Names the organ of each cell; only beside both others.
+    """
 
     cells: Bundle | None = None
     organs: Bundle | None = None
+    cell_organs: Bundle | None = None
 
     def loaded(self) -> list[Bundle]:
         """The bundles that take part."""
-        return [bundle for bundle in (self.cells, self.organs) if bundle is not None]
+        return [bundle for bundle in (self.cells, self.organs, self.cell_organs) if bundle is not None]
 
 
 def load_models(tasks: Sequence[str], names: Sequence[str] = (), *, threads: int | None = None) -> Models:
     """Load one bundle for each task; a task that no given bundle is for takes the one inside the package.
+
+    Where cells are found and organs are named, the organ of each cell is named too: with a given bundle for cells,
+    or with `cell-organs` of the package if there is one and it knows the same organs as the bundle for images.
 
     Args:
         tasks: `segmentation`, `classification` or both.
@@ -39,16 +52,42 @@ def load_models(tasks: Sequence[str], names: Sequence[str] = (), *, threads: int
     chosen: dict[str, Bundle] = {}
     for name in names:
         bundle = load_bundle(name, threads=threads)
-        task = bundle.manifest.spec.task
-        if task not in tasks:
-            raise UsageError(
-                f"Expected a bundle for {' or '.join(tasks)}, found '{name}', which is for {task}. "
-                "Choose another with --bundle; `organscope bundle list` shows those inside the package."
-            )
+        task = _task_of(bundle)
+        _require_wanted(name, task, tasks)
         if task in chosen:
             raise UsageError(f"Expected one bundle for {task}, found two: give --bundle once for each task.")
         chosen[task] = bundle
     for task in tasks:
         if task not in chosen:
             chosen[task] = load_bundle(DEFAULT_BUNDLES[task], threads=threads)
-    return Models(cells=chosen.get(SEGMENTATION), organs=chosen.get(CLASSIFICATION))
+    cell_organs = chosen.get(CELL_CLASSIFICATION)
+    if cell_organs is None and _can_name_cells(tasks):
+        cell_organs = _shipped_for_cells(chosen[CLASSIFICATION], threads)
+    return Models(chosen.get(SEGMENTATION), chosen.get(CLASSIFICATION), cell_organs)
+
+
+def _task_of(bundle: Bundle) -> str:
+    spec = bundle.manifest.spec
+    is_for_cells = spec.task == CLASSIFICATION and spec.subject == "cell"
+    return CELL_CLASSIFICATION if is_for_cells else spec.task
+
+
+def _can_name_cells(tasks: Sequence[str]) -> bool:
+    return SEGMENTATION in tasks and CLASSIFICATION in tasks
+
+
+def _require_wanted(name: str, task: str, tasks: Sequence[str]) -> None:
+    if task in tasks or (task == CELL_CLASSIFICATION and _can_name_cells(tasks)):
+        return
+    remedy = "Choose another with --bundle; `organscope bundle list` shows those inside the package."
+    if task == CELL_CLASSIFICATION:
+        remedy = "The organ of each cell is named by `organscope analyze --bundle`, which finds the cells first."
+    raise UsageError(f"Expected a bundle for {' or '.join(tasks)}, found '{name}', which is for {task}. {remedy}")
+
+
+def _shipped_for_cells(organs: Bundle, threads: int | None) -> Bundle | None:
+    """The package's bundle for cells, unless its organs are others: then all that it said would be a contradiction."""
+    if CELL_ORGANS not in shipped_names():
+        return None
+    bundle = load_bundle(CELL_ORGANS, threads=threads)
+    return bundle if set(bundle.manifest.classes) == set(organs.manifest.classes) else None

@@ -7,20 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Num
+from jaxtyping import Int32, Num
 
 from organscope.images import Image, open_image, write_labels
 from organscope.images.cells import write_cells
 from organscope.images.geojson import write_geojson
 from organscope.images.source import DEFAULT_MAX_PIXELS
-from organscope.jobs.files import CELLS_GEOJSON, LABELS, OVERLAY, result_folder
+from organscope.jobs.cell_answer import answer_of_cells, with_cells_heard
+from organscope.jobs.files import CELL_MAP, CELLS_GEOJSON, LABELS, OVERLAY, result_folder
 from organscope.jobs.held import hold_image
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Target
 from organscope.jobs.result import ImageResult
 from organscope.ops.measure import cell_outlines, measure_cells
-from organscope.predict import Segmentation, classify_image, segment_image
+from organscope.predict import CellOrgans, Segmentation, classify_centres, classify_image, segment_image
+from organscope.report.cell_map import cell_colours, draw_cell_map
 from organscope.report.overlay import draw_overlay, write_overlay
+
+SEGMENTATION_SHARE = 0.8
+"""Part of the work on an image that finding its cells is, where the organ of each is named too."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,21 @@ class Reading:
     um_per_px: float | None = None
     channel: int | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class FoundCells:
+    """The cells of one image.
+
+    Attributes:
+        labels: 0 for background, then 1..n.
+        table: One row a cell, as it is written.
+        organs: The organ of each; None where it was not named.
+    """
+
+    labels: Int32[np.ndarray, "y x"]
+    table: pd.DataFrame
+    organs: CellOrgans | None = None
 
 
 def work_on_image(
@@ -53,15 +73,19 @@ def work_on_image(
         OutputError: The results cannot be written; nothing of them is there.
     """
     started = time.perf_counter()
-    areas_px = classification = None
+    areas_px = classification = cell_answer = None
     options = {"um_per_px": reading.um_per_px, "channel": reading.channel, "max_pixels": reading.max_pixels}
     with open_image(target.source, **options) as opened:
         image = opened if models.cells is None else hold_image(opened)
         if models.organs is not None:
             classification = classify_image(image, models.organs)
         if models.cells is not None:
-            segmentation = segment_image(image, models.cells, progress=advance)
-            areas_px = write_cell_results(out / target.stem, image, segmentation)
+            found = find_cells(image, models, advance)
+            write_cell_results(out / target.stem, image, found)
+            areas_px = found.table["area_px"].to_numpy()
+            if found.organs is not None:
+                cell_answer = answer_of_cells(found.organs, classification)
+                classification = with_cells_heard(classification, cell_answer)
     return ImageResult(
         target=target,
         height_px=image.height_px,
@@ -70,26 +94,46 @@ def work_on_image(
         seconds=time.perf_counter() - started,
         areas_px=areas_px,
         classification=classification,
+        cell_answer=cell_answer,
     )
 
 
-def write_cell_results(folder: Path, image: Image, segmentation: Segmentation) -> np.ndarray:
-    """Write labels, tables, outlines and the overlay of one image together; the areas of its cells in px.
+def find_cells(image: Image, models: Models, advance: Callable[[float], None] | None = None) -> FoundCells:
+    """Segment an image, measure its cells and, where there is a bundle for it, name the organ of each.
+
+    Raises:
+        InputError: The image is damaged, or of a kind that cannot be prepared.
+    """
+    end = 1.0 if models.cell_organs is None else SEGMENTATION_SHARE
+    segmentation = segment_image(image, models.cells, progress=_between(advance, 0.0, end))
+    table = cell_table(image.read_whole(), segmentation, image.um_per_px)
+    if models.cell_organs is None:
+        return FoundCells(segmentation.labels, table)
+    centres = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
+    organs = classify_centres(image, centres, models.cell_organs, progress=_between(advance, end, 1.0))
+    place = table.columns.get_loc("touches_border")
+    table.insert(place, "organ", np.array(organs.organs, object)[organs.organ_index])
+    table.insert(place + 1, "organ_probability", organs.confidence)
+    return FoundCells(segmentation.labels, table, organs)
+
+
+def write_cell_results(folder: Path, image: Image, found: FoundCells) -> None:
+    """Write labels, tables, outlines and pictures of one image together.
 
     Raises:
         OutputError: They cannot be written; nothing of them is there.
     """
     pixels = image.read_whole()
-    labels = segmentation.labels
-    table = cell_table(pixels, segmentation, image.um_per_px)
-    outlines = cell_outlines(labels)
-    picture = draw_overlay(pixels, labels, image.value_range)
+    outlines = cell_outlines(found.labels)
+    picture = draw_overlay(pixels, found.labels, image.value_range)
     with result_folder(folder) as partial:
-        write_labels(partial / LABELS, labels, image.um_per_px)
-        write_cells(partial, table)
-        write_geojson(partial / CELLS_GEOJSON, outlines, table)
+        write_labels(partial / LABELS, found.labels, image.um_per_px)
+        write_cells(partial, found.table)
+        write_geojson(partial / CELLS_GEOJSON, outlines, found.table)
         write_overlay(partial / OVERLAY, picture)
-    return table["area_px"].to_numpy()
+        if found.organs is not None:
+            colours = cell_colours(found.organs.organ_index, len(found.organs.organs))
+            write_overlay(partial / CELL_MAP, draw_cell_map(pixels, found.labels, colours, image.value_range))
 
 
 def cell_table(pixels: Num[np.ndarray, "y x c"], segmentation: Segmentation, um_per_px: float | None) -> pd.DataFrame:
@@ -97,3 +141,8 @@ def cell_table(pixels: Num[np.ndarray, "y x c"], segmentation: Segmentation, um_
     table = pd.DataFrame(measure_cells(segmentation.labels, pixels, um_per_px))
     table.insert(table.columns.get_loc("touches_border"), "probability", segmentation.probability)
     return table
+
+
+def _between(advance: Callable[[float], None] | None, start: float, stop: float) -> Callable[[float], None] | None:
+    """A listener for one part of the work, which is told of the part alone."""
+    return None if advance is None else lambda fraction: advance(start + fraction * (stop - start))

@@ -8,12 +8,24 @@ import numpy as np
 
 from organscope import __version__
 from organscope.bundle import Bundle
-from organscope.jobs.files import OVERLAY
+from organscope.decide import Policy, promise, promise_in_words
+from organscope.jobs.cell_answer import CellAnswer
+from organscope.jobs.files import CELL_MAP, OVERLAY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
 from organscope.jobs.result import Failure, ImageResult
 from organscope.predict import Classification
-from organscope.report.page import BundleEntry, FailureEntry, ImageEntry, OrganEntry, Page, write_page
+from organscope.report.cell_map import COLOURS, OTHER, rank_organs
+from organscope.report.page import (
+    BundleEntry,
+    CellsEntry,
+    CellShare,
+    FailureEntry,
+    ImageEntry,
+    OrganEntry,
+    Page,
+    write_page,
+)
 
 TOP_ORGANS = 5
 
@@ -29,36 +41,61 @@ def write_report(
     page = Page(
         created=datetime.now(UTC),
         organscope_version=__version__,
-        images=[_image_entry(plan.out, image) for image in images],
+        images=[_image_entry(plan.out, image, models) for image in images],
         failures=[FailureEntry(failure.name, failure.message) for failure in failures],
         bundles=[_bundle_entry(bundle) for bundle in models.loaded()],
     )
     write_page(path, page)
 
 
-def _image_entry(out: Path, image: ImageResult) -> ImageEntry:
+def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
     known = image.um_per_px is not None
+    folder = out / image.target.stem
     return ImageEntry(
         name=str(image.target.source),
-        overlay=out / image.target.stem / OVERLAY,
+        overlay=folder / OVERLAY,
         height_px=image.height_px,
         width_px=image.width_px,
         um_per_px=image.um_per_px,
         areas=image.areas_px * (image.um_per_px**2 if known else 1.0),
         area_unit="µm²" if known else "px",
-        organ=_organ_entry(image.classification),
+        organ=_organ_entry(image.classification, models.organs.policy),
+        cells=None if image.cell_answer is None else _cells_entry(folder / CELL_MAP, image.cell_answer),
     )
 
 
-def _organ_entry(classified: Classification) -> OrganEntry:
+def _organ_entry(classified: Classification, policy: Policy) -> OrganEntry:
     decision = classified.decision
     order = np.argsort(-classified.probabilities, kind="stable")[:TOP_ORGANS]
+    organ = classified.organs[decision.organ_index]
     return OrganEntry(
-        organ=classified.organs[decision.organ_index],
+        organ=organ,
         confidence=float(decision.confidence),
         accepted=decision.decision == "accept",
         reason=decision.reason,
         probabilities=tuple((classified.organs[i], float(classified.probabilities[i])) for i in order),
+        prediction_set=tuple(classified.organs[i] for i in decision.prediction_set),
+        coverage=0.0 if policy.conformal is None else policy.conformal.coverage,
+        promise=() if policy.contract is None else promise_in_words(promise(policy.contract, organ)),
+    )
+
+
+def _cells_entry(picture: Path, cells: CellAnswer) -> CellsEntry:
+    ranked = rank_organs(cells.counts)
+    shares = [
+        CellShare(cells.organs[organ], int(cells.counts[organ]), colour)
+        for organ, colour in zip(ranked, COLOURS, strict=False)
+    ]
+    others = np.setdiff1d(np.flatnonzero(cells.counts), ranked)
+    if others.size:
+        shares.append(CellShare(f"{others.size} others", int(cells.counts[others].sum()), OTHER))
+    return CellsEntry(
+        picture=picture,
+        organ=cells.organ,
+        confidence=0.0 if cells.decision is None else float(cells.decision.confidence),
+        accepted=cells.decision is not None and cells.decision.decision == "accept",
+        agreement=cells.agreement,
+        shares=tuple(shares),
     )
 
 

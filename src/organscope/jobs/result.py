@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from organscope.jobs.cell_answer import CellAnswer
 from organscope.jobs.plan import Target
 from organscope.predict import Classification
 
@@ -21,6 +22,7 @@ class ImageResult:
         seconds: From opening the file to the last result on disk.
         areas_px: Area of every cell in pixels; None where cells were not asked for.
         classification: The organ; None where it was not asked for.
+        cell_answer: What the cells say together; None where the organ of each cell was not named.
     """
 
     target: Target
@@ -30,6 +32,7 @@ class ImageResult:
     seconds: float
     areas_px: np.ndarray | None = None
     classification: Classification | None = None
+    cell_answer: CellAnswer | None = None
 
     @property
     def megapixels(self) -> float:

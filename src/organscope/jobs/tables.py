@@ -14,8 +14,11 @@ from organscope.jobs.result import Failure, ImageResult
 
 SUMMARY_COLUMNS = (
     "image", "status", "message", "results", "height_px", "width_px", "um_per_px", "n_cells", "median_area_px",
-    "median_area_um2", "organ", "confidence", "decision", "reason", "seconds",
+    "median_area_um2", "organ", "confidence", "decision", "reason", "cells_organ", "cells_confidence", "agreement",
+    "seconds",
 )  # fmt: skip
+
+CELL_COLUMNS = ("cells_organ", "cells_confidence", "agreement")
 
 
 def write_run_files(
@@ -54,10 +57,14 @@ def predictions_table(images: Sequence[ImageResult], organs: Sequence[str]) -> p
 
 
 def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) -> pd.DataFrame:
-    """One row an image, first those that were finished, then those that failed with the reason."""
+    """One row an image, first those that were finished, then those that failed with the reason.
+
+    The columns of the cells' answer are left out where no bundle named their organs.
+    """
     rows = [
         {
             **_answer(image),
+            **_cells_answer(image),
             "status": "done",
             "results": image.target.stem.as_posix(),
             "height_px": image.height_px,
@@ -71,9 +78,21 @@ def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) ->
         for image in images
     ]
     rows += [{"image": failure.name, "status": "failed", "message": failure.message} for failure in failures]
-    table = pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+    named = any(image.cell_answer is not None for image in images)
+    table = pd.DataFrame(rows, columns=[name for name in SUMMARY_COLUMNS if named or name not in CELL_COLUMNS])
     whole = {"height_px": "Int64", "width_px": "Int64", "n_cells": "Int64"}
     return table.astype(whole)
+
+
+def _cells_answer(image: ImageResult) -> dict[str, object]:
+    """What the cells say together; nothing where the organ of each was not named."""
+    cells = image.cell_answer
+    if cells is None:
+        return {}
+    if cells.decision is None:
+        return {"agreement": cells.agreement}
+    confidence = float(cells.decision.confidence)
+    return {"cells_organ": cells.organ, "cells_confidence": confidence, "agreement": cells.agreement}
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

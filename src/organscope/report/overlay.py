@@ -39,15 +39,28 @@ def draw_overlay(
     Raises:
         ShapeError: The image has more than 4 channels.
     """
-    factor = max(1.0, max(labels.shape) / max_side_px)
-    height, width = (max(1, round(side / factor)) for side in labels.shape)
-    picture = _eight_bit(pixels, value_range, height, width)
-    if factor > 1.0:
-        labels = _nearest(labels, height, width)
+    picture, labels = shrunk_to_bytes(pixels, labels, value_range, max_side_px)
     line, halo = outline_pixels(labels)
     picture[halo] = HALO
     picture[line] = LINE
     return picture
+
+
+def shrunk_to_bytes(
+    pixels: Num[np.ndarray, "y x c"],
+    labels: Int32[np.ndarray, "y x"],
+    value_range: tuple[float, float],
+    max_side_px: int,
+) -> tuple[UInt8[np.ndarray, "v u 3"], Int32[np.ndarray, "v u"]]:
+    """An image in its display range, and its labels, at most `max_side_px` on the longer side.
+
+    Raises:
+        ShapeError: The image has more than 4 channels.
+    """
+    factor = max(1.0, max(labels.shape) / max_side_px)
+    height, width = (max(1, round(side / factor)) for side in labels.shape)
+    picture = _eight_bit(pixels, value_range, height, width)
+    return picture, _nearest(labels, height, width) if factor > 1.0 else labels
 
 
 def outline_pixels(

@@ -13,6 +13,9 @@ from organscope.report.embed import picture_uri, side_px_for
 from organscope.report.histogram import area_text, histogram_svg
 from organscope.report.rendering import page_environment
 
+SMALL_SIDE_PX = 640
+"""Longest side of a picture that stands beside the first one of an image."""
+
 
 @dataclass(frozen=True)
 class OrganEntry:
@@ -24,6 +27,9 @@ class OrganEntry:
         accepted: False where the answer is "I don't know".
         reason: Why it was not accepted, in plain words; empty where it was.
         probabilities: The most probable organs with their probabilities, falling.
+        prediction_set: Organs that cannot be ruled out, the most probable first; empty where no set was made.
+        coverage: Share of the pictures whose organ is in their set, in (0, 1).
+        promise: Sentences of the recall contract for this organ; empty where there is none.
     """
 
     organ: str
@@ -31,11 +37,52 @@ class OrganEntry:
     accepted: bool
     reason: str
     probabilities: tuple[tuple[str, float], ...]
+    prediction_set: tuple[str, ...] = ()
+    coverage: float = 0.0
+    promise: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CellShare:
+    """One bar of the organs of the cells: a name, how many cells, and their colour in the picture."""
+
+    organ: str
+    n_cells: int
+    colour: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class CellsEntry:
+    """The organs of the cells of one image.
+
+    Attributes:
+        picture: Every cell in the colour of its organ.
+        organ: What the cells say together; empty where the image has none.
+        confidence: Its probability, in [0, 1].
+        accepted: False where it is not to be relied on.
+        agreement: With the image as a whole: "agree", "disagree", "unsure" or "no cells".
+        shares: The most frequent organs first; the last bar may stand for all others.
+    """
+
+    picture: Path
+    organ: str
+    confidence: float
+    accepted: bool
+    agreement: str
+    shares: tuple[CellShare, ...]
+
+    @property
+    def n_cells(self) -> int:
+        return sum(share.n_cells for share in self.shares)
 
 
 @dataclass(frozen=True)
 class ImageEntry:
-    """What the page says about one image; `areas` are in `area_unit`, one number a cell."""
+    """What the page says about one image; `areas` are in `area_unit`, one number a cell.
+
+    `cells` is None where the organ of each cell was not named, `evidence` where the network cannot show what its
+    answer rests on.
+    """
 
     name: str
     overlay: Path
@@ -45,6 +92,12 @@ class ImageEntry:
     areas: np.ndarray
     area_unit: str
     organ: OrganEntry
+    cells: CellsEntry | None = None
+    evidence: Path | None = None
+
+    @property
+    def n_pictures(self) -> int:
+        return 1 + (self.cells is not None) + (self.evidence is not None)
 
     @property
     def n_cells(self) -> int:
@@ -88,14 +141,23 @@ class Page:
     failures: Sequence[FailureEntry]
     bundles: Sequence[BundleEntry]
 
+    @property
+    def names_cells(self) -> bool:
+        return any(entry.cells is not None for entry in self.images)
+
 
 def render_page(page: Page) -> str:
     """The page as HTML that needs no other file; every text from outside is escaped."""
     environment = page_environment()
     environment.filters["area"] = area_text
-    side_px = side_px_for(len(page.images))
+    environment.filters["css"] = lambda colour: f"rgb({', '.join(map(str, colour))})"
+    side_px = side_px_for(sum(entry.n_pictures for entry in page.images))
     template = environment.get_template("report.html.j2")
-    return template.render(page=page, picture=lambda entry: picture_uri(entry.overlay, side_px))
+    return template.render(
+        page=page,
+        large=lambda path: picture_uri(path, side_px),
+        small=lambda path: picture_uri(path, min(side_px, SMALL_SIDE_PX)),
+    )
 
 
 def write_page(path: Path, page: Page) -> None:

@@ -11,7 +11,17 @@ from PIL import Image as Picture
 
 from organscope.errors import OutputError
 from organscope.report.embed import picture_uri, side_px_for
-from organscope.report.page import BundleEntry, FailureEntry, ImageEntry, OrganEntry, Page, render_page, write_page
+from organscope.report.page import (
+    BundleEntry,
+    CellsEntry,
+    CellShare,
+    FailureEntry,
+    ImageEntry,
+    OrganEntry,
+    Page,
+    render_page,
+    write_page,
+)
 
 NASTY = '<script>alert("x")</script>&.tif'
 
@@ -109,3 +119,53 @@ def test_pictures_shrink_as_their_number_grows(overlay):
     sides = [side_px_for(n) for n in (1, 13, 61, 5000)]
     assert sides == sorted(sides, reverse=True)
     assert len(picture_uri(overlay, 128)) < len(picture_uri(overlay, 512)) / 4
+
+
+def cells_entry(picture: Path, **changes) -> CellsEntry:
+    shares = (CellShare("kidney", 30, (0, 114, 178)), CellShare("2 others", 10, (128, 128, 128)))
+    fields = {"organ": "kidney", "confidence": 0.93, "accepted": True, "agreement": "agree", "shares": shares}
+    return CellsEntry(picture=picture, **{**fields, **changes})
+
+
+def test_organs_of_cells_are_bars_in_the_colours_of_the_picture(overlay):
+    text = render_page(page_of(entry(overlay, cells=cells_entry(overlay))))
+    assert re.search(r"width: 75.0%; background: rgb\(0, 114, 178\)", text)
+    assert "2 others" in text
+    assert "Each cell in the colour of its most probable organ" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "All cells together say the same, probability 0.93."),
+        ({"accepted": False}, "0.93, which alone would not be relied on."),
+        ({"agreement": "disagree"}, "Contradiction:</span> all cells together say kidney, probability 0.93."),
+        ({"agreement": "unsure"}, "say kidney, probability 0.93; the answer for the image as a whole is not"),
+        ({"agreement": "unsure", "accepted": False}, "say kidney, probability 0.93, which is not to be relied on."),
+        ({"agreement": "no cells", "organ": "", "shares": ()}, "so the cells say nothing about the organ."),
+    ],
+)
+def test_what_the_cells_say_stands_under_the_verdict(overlay, changes, expected):
+    assert expected in render_page(page_of(entry(overlay, cells=cells_entry(overlay, **changes))))
+
+
+def test_overview_has_a_column_for_the_cells_where_they_were_asked(overlay):
+    plain, named = entry(overlay), entry(overlay, cells=cells_entry(overlay, agreement="disagree"))
+    assert "Its cells say" not in render_page(page_of(plain, plain))
+    text = render_page(page_of(plain, named))
+    assert "Its cells say" in text
+    assert "contradiction" in text
+
+
+def test_prediction_set_and_promise_are_said(overlay):
+    organ = OrganEntry("liver", 0.97, True, "", (("liver", 0.97),), ("liver", "kidney"), 0.9, ("At least 90 %.",))
+    text = render_page(page_of(entry(overlay, organ=organ)))
+    assert "Not ruled out: liver, kidney" in text
+    assert "90 % of the pictures" in text
+    assert "What can be promised about missing liver" in text
+    assert "<p>At least 90 %.</p>" in text
+
+
+def test_evidence_is_shown_where_there_is_some(overlay):
+    assert "What speaks for" not in render_page(page_of(entry(overlay)))
+    assert "What speaks for kidney" in render_page(page_of(entry(overlay, evidence=overlay)))

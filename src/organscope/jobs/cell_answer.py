@@ -1,0 +1,65 @@
+"""What the cells of an image say together, and whether the whole image says the same."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from organscope.decide import Decision
+from organscope.predict import CellOrgans, Classification
+
+Agreement = Literal["agree", "disagree", "unsure", "no cells"]
+"""Of the image as a whole and its cells together: `unsure` where they name different organs, but at least one of both
+answers is not to be relied on anyway; `disagree` where both are."""
+
+
+@dataclass(frozen=True)
+class CellAnswer:
+    """The organs of the cells of one image, without the cells.
+
+    Attributes:
+        organs: The classes of the bundle for cells.
+        counts: How many cells each organ is the most probable one of.
+        pooled: Probability of each organ from all cells together; None without cells.
+        decision: The organ that the cells name together, and whether to rely on it; None without cells.
+        agreement: With the answer for the image as a whole, before the cells were heard.
+    """
+
+    organs: tuple[str, ...]
+    counts: Int64[np.ndarray, " organ"]
+    pooled: Float64[np.ndarray, " organ"] | None
+    decision: Decision | None
+    agreement: Agreement
+
+    @property
+    def organ(self) -> str:
+        """The organ that the cells name together; empty without cells."""
+        return "" if self.decision is None else self.organs[self.decision.organ_index]
+
+
+def answer_of_cells(found: CellOrgans, whole: Classification) -> CellAnswer:
+    """Keep of the cells of an image what its page and its row in a table say."""
+    counts = np.bincount(found.organ_index, minlength=len(found.organs)).astype(np.int64)
+    return CellAnswer(found.organs, counts, found.pooled, found.decision, _agreement(found, whole))
+
+
+def with_cells_heard(whole: Classification, cells: CellAnswer) -> Classification:
+    """The same answer, or abstained from where the cells contradict it with confidence."""
+    if cells.agreement != "disagree":
+        return whole
+    decision = whole.decision
+    reason = (
+        f"the whole image says {whole.organs[decision.organ_index]} (probability {decision.confidence:.2f}), its cells "
+        f"together say {cells.organ} ({cells.decision.confidence:.2f})"
+    )
+    return replace(whole, decision=replace(decision, decision="abstain", reason=reason))
+
+
+def _agreement(found: CellOrgans, whole: Classification) -> Agreement:
+    if found.decision is None:
+        return "no cells"
+    if whole.organs[whole.decision.organ_index] == found.organs[found.decision.organ_index]:
+        return "agree"
+    both = whole.decision.decision == found.decision.decision == "accept"
+    return "disagree" if both else "unsure"
