@@ -18,6 +18,9 @@ def analyze(
     channel: options.Channel = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
+    positive: options.Positive = None,
+    min_recall: options.MinRecall = None,
+    costs: options.CostsFile = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -34,4 +37,5 @@ def analyze(
         ("segmentation", "classification"), inputs, output, bundle or [],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
         threads=threads, as_json=as_json, debug=debug,
+        positive=positive, min_recall=min_recall, costs=costs,
     )  # fmt: skip

@@ -6,6 +6,7 @@ EXAMPLES = """\b
 Examples:
   organscope classify slide.tif -o results
   organscope classify images/ -o results --bundle runs/my-organs/bundle
+  organscope classify images/ -o results --positive melanoma --min-recall 0.9
 """
 
 
@@ -17,13 +18,16 @@ def classify(
     channel: options.Channel = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
+    positive: options.Positive = None,
+    min_recall: options.MinRecall = None,
+    costs: options.CostsFile = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Name the organ, or say "I don't know".
 
-    Writes OUT/predictions.csv: image, organ, confidence, decision (accept or abstain), reason, and p_<organ> for
-    every organ.
+    Writes OUT/predictions.csv: image, organ, confidence, decision (accept or abstain), reason, the set of organs that
+    cannot be ruled out, and p_<organ> for every organ. `organscope decide OUT` decides again on these.
 
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """
@@ -33,4 +37,5 @@ def classify(
         ("classification",), inputs, output, [bundle],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
         threads=threads, as_json=as_json, debug=debug,
+        positive=positive, min_recall=min_recall, costs=costs,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from organscope import __version__
-from organscope.cli import analyze, bundle, classify, data, evaluate, segment, train
+from organscope.cli import analyze, bundle, classify, data, decide, evaluate, segment, train
 from organscope.cli.guard import GuardedGroup, remember_debug
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def top(
 app.command(epilog=segment.EXAMPLES)(segment.segment)
 app.command(epilog=classify.EXAMPLES)(classify.classify)
 app.command(epilog=analyze.EXAMPLES)(analyze.analyze)
+app.command(epilog=decide.EXAMPLES)(decide.decide)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.add_typer(train.app, name="train")
 app.add_typer(bundle.app, name="bundle")

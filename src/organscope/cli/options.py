@@ -57,3 +57,17 @@ AnyBundles = Annotated[
         show_default=False,
     ),
 ]
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ORGAN", help="Organ that must not be missed: flag it at a promised recall.", show_default=False
+    ),
+]
+MinRecall = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=1.0, help="Recall to promise for it; 0.95 if left out.", show_default=False),
+]
+CostsFile = Annotated[
+    Path | None,
+    typer.Option("--costs", metavar="FILE", help="What mistakes cost, as TOML or as a CSV matrix.", show_default=False),
+]

@@ -45,6 +45,8 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
             "confidence": float(decision.confidence),
             "decision": decision.decision,
             "reason": decision.reason,
+            "prediction_set": [classified.organs[number] for number in decision.prediction_set],
+            "flagged": decision.flagged,
             "probabilities": {organ: float(probability) for organ, probability in pairs},
         }
     return data

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import typer
 
+from organscope.cli.decisions import print_promise, promise_as_data
 from organscope.cli.guard import SOME_FAILED, say
 from organscope.cli.printing import print_json
 from organscope.cli.progress import progress_of
 from organscope.cli.results import as_data, print_results
-from organscope.jobs import Reading, RunResult, load_models, plan_run, prepare_output, run_plan, warm_up
+from organscope.jobs import Reading, RunResult, load_models, plan_run, prepare_output, run_plan, warm_up, with_rules
 
 
 def run_and_report(
@@ -25,11 +26,15 @@ def run_and_report(
     threads: int | None,
     as_json: bool,
     debug: bool,
+    positive: str | None = None,
+    min_recall: float | None = None,
+    costs: Path | None = None,
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
     plan = plan_run(inputs, output)
     models = load_models(tasks, bundles, threads=threads)
+    models = with_rules(models, positive=positive, min_recall=min_recall, costs=costs)
     prepare_output(output)
     warm_up(models)
     seconds_to_start = time.perf_counter() - started
@@ -37,9 +42,11 @@ def run_and_report(
     with progress_of(len(plan.targets)) as listener:
         result = run_plan(plan, models, reading, listener)
     if as_json:
-        print_json(as_data(result) | {"seconds_to_start": round(seconds_to_start, 3)})
+        promised = promise_as_data(models.rules.promise)
+        print_json(as_data(result) | promised | {"seconds_to_start": round(seconds_to_start, 3)})
     else:
         print_results(result, seconds_to_start)
+        print_promise(models.rules.promise)
     _explain_failures(result, debug)
     if result.failures:
         raise typer.Exit(SOME_FAILED)

@@ -40,7 +40,8 @@ class Decision:
         decision: Whether that class is to be relied on.
         reason: Why not, in words; empty when accepted.
         distance: To the training pictures, from 0 to 2.
-        quality: What is wrong with the look of the picture, in words; empty where nothing is.
+        doubt: What stands against relying on any answer for this picture, whatever is asked of it, in words: its look,
+            or what its cells say. Empty where nothing does.
         prediction_set: Classes that cannot be ruled out, the most probable first; empty where the policy has no sets.
         flagged: Whether it may be the organ that must not be missed; None where no such organ was named.
     """
@@ -50,7 +51,7 @@ class Decision:
     decision: Literal["accept", "abstain"]
     reason: str
     distance: float
-    quality: str = ""
+    doubt: str = ""
     prediction_set: tuple[int, ...] = ()
     flagged: bool | None = None
 
@@ -81,7 +82,7 @@ def decide(
     distance: float,
     policy: Policy,
     *,
-    quality: str = "",
+    doubt: str = "",
     rules: Rules | None = None,
 ) -> Decision:
     """Answer for one picture, or abstain and say why.
@@ -90,13 +91,13 @@ def decide(
         probabilities: Calibrated (`softmax` at the policy's temperature), summing to 1.
         distance: Of the picture to the training pictures (`nearest_distance`).
         policy: The limits. A value that equals its limit is accepted.
-        quality: What is wrong with the look of the picture (`look_faults`).
+        doubt: What is wrong with the look of the picture (`look_fault`).
         rules: Costs and the organ that must not be missed.
 
     Raises:
         ValueRangeError: The probabilities do not sum to 1, or the distance is not finite.
     """
-    answers = decide_all(probabilities[None], np.array([distance], np.float64), policy, quality=[quality], rules=rules)
+    answers = decide_all(probabilities[None], np.array([distance], np.float64), policy, doubts=[doubt], rules=rules)
     order = np.argsort(-probabilities, kind="stable")
     return Decision(
         organ_index=int(answers.organ_index[0]),
@@ -104,7 +105,7 @@ def decide(
         decision="accept" if answers.accepted[0] else "abstain",
         reason=answers.reasons[0],
         distance=float(distance),
-        quality=quality,
+        doubt=doubt,
         prediction_set=() if answers.in_set is None else tuple(int(k) for k in order if answers.in_set[0, k]),
         flagged=None if answers.flagged is None else bool(answers.flagged[0]),
     )
@@ -115,7 +116,7 @@ def decide_all(
     distances: Float[np.ndarray, " m"],
     policy: Policy,
     *,
-    quality: Sequence[str] | None = None,
+    doubts: Sequence[str] | None = None,
     rules: Rules | None = None,
 ) -> Answers:
     """Answer for many pictures at once; see `decide`.
@@ -125,10 +126,10 @@ def decide_all(
     be ruled out.
 
     Raises:
-        ShapeError: Not one distance and one quality a picture.
+        ShapeError: Not one distance and one doubt a picture.
         ValueRangeError: Probabilities do not sum to 1, or a distance is not finite.
     """
-    _check(probabilities, distances, quality)
+    _check(probabilities, distances, doubts)
     rules = rules or Rules()
     n = len(probabilities)
     choice = _choose(probabilities, policy, rules.costs)
@@ -137,7 +138,7 @@ def decide_all(
     strange = distances > policy.max_distance
     flagged = None if rules.positive is None else probabilities[:, rules.positive] >= rules.promise.threshold
     contradicted = np.zeros(n, bool) if flagged is None else flagged & (answer != rules.positive)
-    faults = list(quality) if quality is not None else [""] * n
+    faults = list(doubts) if doubts is not None else [""] * n
     accepted = ~(strange | choice.unsure | contradicted) & np.array([not fault for fault in faults], bool)
     reasons = [""] * n
     for i in np.flatnonzero(~accepted).tolist():
@@ -183,11 +184,11 @@ def _choose(probabilities: Float[np.ndarray, "n c"], policy: Policy, costs: Cost
 
 
 def _check(
-    probabilities: Float[np.ndarray, "n c"], distances: Float[np.ndarray, " m"], quality: Sequence[str] | None
+    probabilities: Float[np.ndarray, "n c"], distances: Float[np.ndarray, " m"], doubts: Sequence[str] | None
 ) -> None:
-    if len(distances) != len(probabilities) or (quality is not None and len(quality) != len(probabilities)):
+    if len(distances) != len(probabilities) or (doubts is not None and len(doubts) != len(probabilities)):
         raise ShapeError(
-            f"Expected one distance and one quality for each of {len(probabilities)} pictures, found "
+            f"Expected one distance and one doubt for each of {len(probabilities)} pictures, found "
             f"{len(distances)} distances. Pass one entry a row of probabilities."
         )
     sums = probabilities.sum(axis=1, dtype=np.float64)

@@ -3,8 +3,8 @@
 from organscope.decide.contract import Promise
 
 CONDITION = (
-    "The promise is for pictures exchangeable with the calibration pictures: the same kinds of tissue, slide, stain and "
-    "scanner. It says nothing about others."
+    "The promise is for pictures exchangeable with the calibration pictures: the same kinds of tissue, slide, stain "
+    "and scanner. It says nothing about others."
 )
 
 

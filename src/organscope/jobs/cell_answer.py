@@ -53,7 +53,7 @@ def with_cells_heard(whole: Classification, cells: CellAnswer) -> Classification
         f"the whole image says {whole.organs[decision.organ_index]} (probability {decision.confidence:.2f}), its cells "
         f"together say {cells.organ} ({cells.decision.confidence:.2f})"
     )
-    return replace(whole, decision=replace(decision, decision="abstain", reason=reason))
+    return replace(whole, decision=replace(decision, decision="abstain", reason=reason, doubt=reason))
 
 
 def _agreement(found: CellOrgans, whole: Classification) -> Agreement:

@@ -18,7 +18,9 @@ IMAGE_FILES = (LABELS, CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY, CELL_MA
 PREDICTIONS = "predictions.csv"
 SUMMARY = "summary.csv"
 REPORT = "report.html"
-RUN_FILES = (PREDICTIONS, SUMMARY, REPORT)
+POLICY = "policy.json"
+DECISIONS = "decisions.csv"
+RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS)
 
 
 def is_result_file(path: Path) -> bool:

@@ -1,10 +1,12 @@
 """The bundles that a run applies, one a task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from organscope.bundle import Bundle, load_bundle
 from organscope.bundle.shipped import shipped_names
+from organscope.decide import Rules, rules_for
 from organscope.errors import UsageError
 
 SEGMENTATION = "segmentation"
@@ -22,15 +24,32 @@ class Models:
         cells: Finds the cells.
         organs: Names the organ of an image.
         cell_organs: Names the organ of each cell; only beside both others.
+        rules: What mistakes cost and which organ of an image must not be missed.
     """
 
     cells: Bundle | None = None
     organs: Bundle | None = None
     cell_organs: Bundle | None = None
+    rules: Rules = field(default_factory=Rules)
 
     def loaded(self) -> list[Bundle]:
         """The bundles that take part."""
         return [bundle for bundle in (self.cells, self.organs, self.cell_organs) if bundle is not None]
+
+
+def with_rules(
+    models: Models, *, positive: str | None = None, min_recall: float | None = None, costs: Path | None = None
+) -> Models:
+    """The same models, which decide by what a person asks for; see `organscope.decide.rules_for`.
+
+    Raises:
+        UsageError: The organ is unknown, the file of costs has a fault, or nothing can be promised.
+    """
+    if models.organs is None:
+        return models
+    organs = models.organs.manifest.classes
+    rules = rules_for(models.organs.policy, organs, positive=positive, min_recall=min_recall, costs=costs)
+    return replace(models, rules=rules)
 
 
 def load_models(tasks: Sequence[str], names: Sequence[str] = (), *, threads: int | None = None) -> Models:

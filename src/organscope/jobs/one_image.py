@@ -22,7 +22,7 @@ from organscope.jobs.result import ImageResult
 from organscope.ops.measure import cell_outlines, measure_cells
 from organscope.predict import CellOrgans, Segmentation, classify_centres, classify_image, segment_image
 from organscope.report.cell_map import cell_colours, draw_cell_map
-from organscope.report.overlay import draw_overlay, write_overlay
+from organscope.report.overlay import draw_outlines, shrunk_to_bytes, write_overlay
 
 SEGMENTATION_SHARE = 0.8
 """Part of the work on an image that finding its cells is, where the organ of each is named too."""
@@ -78,7 +78,7 @@ def work_on_image(
     with open_image(target.source, **options) as opened:
         image = opened if models.cells is None else hold_image(opened)
         if models.organs is not None:
-            classification = classify_image(image, models.organs)
+            classification = classify_image(image, models.organs, rules=models.rules)
         if models.cells is not None:
             found = find_cells(image, models, advance)
             write_cell_results(out / target.stem, image, found)
@@ -123,17 +123,16 @@ def write_cell_results(folder: Path, image: Image, found: FoundCells) -> None:
     Raises:
         OutputError: They cannot be written; nothing of them is there.
     """
-    pixels = image.read_whole()
     outlines = cell_outlines(found.labels)
-    picture = draw_overlay(pixels, found.labels, image.value_range)
+    picture, labels = shrunk_to_bytes(image.read_whole(), found.labels, image.value_range)
     with result_folder(folder) as partial:
         write_labels(partial / LABELS, found.labels, image.um_per_px)
         write_cells(partial, found.table)
         write_geojson(partial / CELLS_GEOJSON, outlines, found.table)
-        write_overlay(partial / OVERLAY, picture)
+        write_overlay(partial / OVERLAY, draw_outlines(picture, labels))
         if found.organs is not None:
             colours = cell_colours(found.organs.organ_index, len(found.organs.organs))
-            write_overlay(partial / CELL_MAP, draw_cell_map(pixels, found.labels, colours, image.value_range))
+            write_overlay(partial / CELL_MAP, draw_cell_map(picture, labels, colours))
 
 
 def cell_table(pixels: Num[np.ndarray, "y x c"], segmentation: Segmentation, um_per_px: float | None) -> pd.DataFrame:

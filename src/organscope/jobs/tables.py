@@ -7,15 +7,16 @@ import pandas as pd
 
 from organscope.errors import OutputError
 from organscope.images.atomic import atomic_path
-from organscope.jobs.files import PREDICTIONS, REPORT, SUMMARY
+from organscope.jobs.files import POLICY, PREDICTIONS, REPORT, SUMMARY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
 from organscope.jobs.result import Failure, ImageResult
+from organscope.jobs.stored_policy import write_policy
 
 SUMMARY_COLUMNS = (
     "image", "status", "message", "results", "height_px", "width_px", "um_per_px", "n_cells", "median_area_px",
-    "median_area_um2", "organ", "confidence", "decision", "reason", "cells_organ", "cells_confidence", "agreement",
-    "seconds",
+    "median_area_um2", "organ", "confidence", "decision", "reason", "prediction_set", "cells_organ",
+    "cells_confidence", "agreement", "seconds",
 )  # fmt: skip
 
 CELL_COLUMNS = ("cells_organ", "cells_confidence", "agreement")
@@ -29,6 +30,7 @@ def write_run_files(
     if models.organs is not None:
         organs = models.organs.manifest.classes
         writers[PREDICTIONS] = lambda path: write_table(path, predictions_table(images, organs))
+        writers[POLICY] = lambda path: write_policy(path, models.organs)
     if models.organs is not None and models.cells is not None:
         # Imported here because only `analyze` makes a page.
         from organscope.jobs.page import write_report
@@ -46,13 +48,20 @@ def write_run_files(
 
 
 def predictions_table(images: Sequence[ImageResult], organs: Sequence[str]) -> pd.DataFrame:
-    """One row an image: organ, confidence, decision, reason, then `p_<organ>` for every organ of the bundle."""
+    """One row an image: the answer, what `organscope decide` needs, then `p_<organ>` for every organ of the bundle.
+
+    `flagged` is only there where an organ was named that must not be missed.
+    """
     rows = []
     for image in images:
         classified = image.classification
         probabilities = zip(classified.organs, classified.probabilities, strict=True)
-        rows.append(_answer(image) | {f"p_{organ}": float(p) for organ, p in probabilities})
-    columns = ["image", "organ", "confidence", "decision", "reason", *(f"p_{organ}" for organ in organs)]
+        decision = classified.decision
+        stored = {"distance": decision.distance, "doubt": decision.doubt, "flagged": decision.flagged}
+        rows.append(_answer(image) | stored | {f"p_{organ}": float(p) for organ, p in probabilities})
+    flagged = ["flagged"] if any(row["flagged"] is not None for row in rows) else []
+    columns = ["image", "organ", "confidence", "decision", "reason", "prediction_set", *flagged, "distance", "doubt"]
+    columns += [f"p_{organ}" for organ in organs]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -114,4 +123,5 @@ def _answer(image: ImageResult) -> dict[str, object]:
         "confidence": float(decision.confidence),
         "decision": decision.decision,
         "reason": decision.reason,
+        "prediction_set": "; ".join(classified.organs[number] for number in decision.prediction_set),
     }

@@ -70,13 +70,11 @@ def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) 
         probabilities=probabilities,
         logits=logits,
         features=features,
-        decision=decide(probabilities, distance, policy, quality=judge.fault(), rules=rules),
+        decision=decide(probabilities, distance, policy, doubt=judge.fault(), rules=rules),
     )
 
 
-def _fields(
-    image: Image, bundle: Bundle, preparation: Preparation
-) -> Iterator[UInt8[np.ndarray, "input input 3"]]:
+def _fields(image: Image, bundle: Bundle, preparation: Preparation) -> Iterator[UInt8[np.ndarray, "input input 3"]]:
     """Every field, scaled to 8 bits and resized as in training."""
     spec = bundle.manifest.spec
     shape = (image.height_px, image.width_px)

@@ -10,9 +10,7 @@ LIMITS = QualityLimits(
     training=LookCloud(centre=(0.0, 0.0), whitening=((1.0, 0.0), (0.0, 1.0))),
     max_surprise=9.0,
     faults=(
-        LookFault(
-            words="blurred", cloud=LookCloud(centre=(-3.0, 0.0), whitening=((1.0, 0.0), (0.0, 1.0))), limit=0.0
-        ),
+        LookFault(words="blurred", cloud=LookCloud(centre=(-3.0, 0.0), whitening=((1.0, 0.0), (0.0, 1.0))), limit=0.0),
     ),
 )
 
@@ -50,7 +48,7 @@ def test_without_limits_nothing_is_judged():
 
 
 def _drawn(rng, n=300):
-    known, soft = rng.normal(size=(n, 4)) * [1, 2, 3, 4] + 5, rng.normal(size=(n, 4)) + [-20, 0, 0, 0]
+    known, soft = rng.normal(size=(n, 4)) * [1, 2, 3, 4] + 5, rng.normal(size=(n, 4)) + np.array([-20, 0, 0, 0])
     return np.full(n, 80.0), known, known + 0.1 * rng.normal(size=(n, 4)), {"blurred": soft}
 
 

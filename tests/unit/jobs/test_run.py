@@ -111,7 +111,7 @@ def test_run_file_that_cannot_be_written_is_a_failure_of_its_own(tmp_path, pictu
     (tmp_path / "out" / "summary.csv").mkdir(parents=True)
     result = run_plan(plan_run([picture], tmp_path / "out"), models)
     assert [failure.name for failure in result.failures] == [str(tmp_path / "out" / "summary.csv")]
-    assert [path.name for path in result.files] == ["predictions.csv", "report.html"]
+    assert [path.name for path in result.files] == ["predictions.csv", "policy.json", "report.html"]
 
 
 def test_output_folder_is_tried_first(tmp_path, picture, models):
