@@ -21,7 +21,7 @@ from organscope.jobs.plan import Target
 from organscope.jobs.result import ImageResult
 from organscope.ops.measure import cell_outlines, measure_cells
 from organscope.predict import CellOrgans, Segmentation, classify_centres, classify_image, segment_image
-from organscope.report.cell_map import cell_colours, draw_cell_map
+from organscope.report.cell_map import cell_colours, draw_cell_map, write_cell_map
 from organscope.report.overlay import draw_outlines, shrunk_to_bytes, write_overlay
 
 SEGMENTATION_SHARE = 0.8
@@ -132,7 +132,7 @@ def write_cell_results(folder: Path, image: Image, found: FoundCells) -> None:
         write_overlay(partial / OVERLAY, draw_outlines(picture, labels))
         if found.organs is not None:
             colours = cell_colours(found.organs.organ_index, len(found.organs.organs))
-            write_overlay(partial / CELL_MAP, draw_cell_map(picture, labels, colours))
+            write_cell_map(partial / CELL_MAP, draw_cell_map(picture, labels, colours))
 
 
 def cell_table(pixels: Num[np.ndarray, "y x c"], segmentation: Segmentation, um_per_px: float | None) -> pd.DataFrame:

@@ -1,16 +1,22 @@
 """A picture of an image on which every cell has the colour of its organ."""
 
+from pathlib import Path
+
 import numpy as np
-from jaxtyping import Int32, Int64, Num, UInt8
+from jaxtyping import Int32, Int64, UInt8
+from PIL import Image as Picture
 
-from organscope.report.overlay import MAX_SIDE_PX, outline_pixels, shrunk_to_bytes
+from organscope.report.overlay import outline_pixels
 
+MAX_SIDE_PX = 2048
 #: Told apart with any colour vision (Okabe and Ito 2008), the most frequent organ first; then one for all others.
 COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (213, 94, 0))
 OTHER = (128, 128, 128)
-BACKGROUND = (255, 255, 255)
+EDGE = (255, 255, 255)
 #: How strongly the tissue is faded to white, and how much of it shows through a cell.
 FADED, SHOWN_THROUGH = 0.55, 0.25
+#: Levels of gray that tissue and cells have in the picture: few, so that it is written fast and small.
+TISSUE_LEVELS, CELL_LEVELS = 32, 8
 
 
 def rank_organs(counts: Int64[np.ndarray, " organ"]) -> Int64[np.ndarray, " m"]:
@@ -19,38 +25,56 @@ def rank_organs(counts: Int64[np.ndarray, " organ"]) -> Int64[np.ndarray, " m"]:
     return order[counts[order] > 0]
 
 
-def cell_colours(organ_index: Int64[np.ndarray, " n"], n_organs: int) -> UInt8[np.ndarray, "n+1 3"]:
-    """Colour of each label: row 0 for the background, then one row a cell."""
-    of_organ = np.full((n_organs, 3), OTHER, np.uint8)
+def cell_colours(organ_index: Int64[np.ndarray, " n"], n_organs: int) -> UInt8[np.ndarray, " n"]:
+    """Which of `COLOURS` each cell has; `len(COLOURS)` is `OTHER`."""
+    of_organ = np.full(n_organs, len(COLOURS), np.uint8)
     ranked = rank_organs(np.bincount(organ_index, minlength=n_organs).astype(np.int64))
-    of_organ[ranked] = np.array(COLOURS, np.uint8)[: len(ranked)]
-    return np.concatenate([np.array([BACKGROUND], np.uint8), of_organ[organ_index]])
+    of_organ[ranked] = np.arange(len(ranked))
+    return of_organ[organ_index]
 
 
 def draw_cell_map(
-    pixels: Num[np.ndarray, "y x c"],
+    picture: UInt8[np.ndarray, "y x 3"],
     labels: Int32[np.ndarray, "y x"],
-    colours: UInt8[np.ndarray, "m 3"],
-    value_range: tuple[float, float],
+    colours: UInt8[np.ndarray, " n"],
     *,
-    max_side_px: int = MAX_SIDE_PX // 2,
-) -> UInt8[np.ndarray, "v u 3"]:
+    max_side_px: int = MAX_SIDE_PX,
+) -> Picture.Image:
     """The tissue in faded gray, every cell filled with its colour and edged in white.
 
     Args:
-        pixels: Raw intensities with 1 to 4 channels.
-        labels: 0 for background, then 1..n without gaps.
-        colours: From `cell_colours`.
-        value_range: What black and white mean in this image.
-        max_side_px: Longest side of the picture.
+        picture: In its display range, see `overlay.shrunk_to_bytes`.
+        labels: 0 for background, then 1..n.
+        colours: Of the cells 1..n, from `cell_colours`.
+        max_side_px: About the longest side of the result; a larger picture is thinned by a whole number.
 
-    Raises:
-        ShapeError: The image has more than 4 channels.
+    Returns:
+        A picture with a palette.
     """
-    picture, labels = shrunk_to_bytes(pixels, labels, value_range, max_side_px)
-    gray = picture.mean(axis=2, keepdims=True, dtype=np.float32)
-    faded = gray * (1 - FADED) + 255 * FADED
-    mixed = np.where(labels[:, :, None] > 0, SHOWN_THROUGH * gray + (1 - SHOWN_THROUGH) * colours[labels], faded)
+    step = -(-max(labels.shape) // max_side_px)
+    picture, labels = np.ascontiguousarray(picture[::step, ::step]), labels[::step, ::step]
+    gray = np.asarray(Picture.fromarray(picture).convert("L"))
+    first_entry = TISSUE_LEVELS + CELL_LEVELS * np.concatenate([[0], colours]).astype(np.int64)
+    entries = gray // (256 // TISSUE_LEVELS)
+    cell = labels > 0
+    entries[cell] = first_entry[labels[cell]] + gray[cell] // (256 // CELL_LEVELS)
+    palette = _palette()
     line, _ = outline_pixels(labels)
-    mixed[line] = BACKGROUND
-    return np.rint(mixed).astype(np.uint8)
+    entries[line] = len(palette) - 1
+    drawn = Picture.fromarray(entries)
+    drawn.putpalette(palette.tobytes())
+    return drawn
+
+
+def write_cell_map(path: Path, drawn: Picture.Image) -> None:
+    """Write the picture as PNG, lightly compressed."""
+    drawn.save(path, format="PNG", compress_level=3)
+
+
+def _palette() -> UInt8[np.ndarray, "entry 3"]:
+    """Shades of the tissue, shades of every colour, the edge."""
+    tissue = (np.arange(TISSUE_LEVELS) + 0.5) * 256 / TISSUE_LEVELS
+    within = (np.arange(CELL_LEVELS) + 0.5) * 256 / CELL_LEVELS
+    filled = [(1 - SHOWN_THROUGH) * np.array(colour) + SHOWN_THROUGH * within[:, None] for colour in (*COLOURS, OTHER)]
+    faded = np.repeat((1 - FADED) * tissue[:, None] + FADED * 255, 3, axis=1)
+    return np.rint(np.concatenate([faded, *filled, [EDGE]])).astype(np.uint8)

@@ -39,18 +39,24 @@ def draw_overlay(
     Raises:
         ShapeError: The image has more than 4 channels.
     """
-    picture, labels = shrunk_to_bytes(pixels, labels, value_range, max_side_px)
+    return draw_outlines(*shrunk_to_bytes(pixels, labels, value_range, max_side_px=max_side_px))
+
+
+def draw_outlines(picture: UInt8[np.ndarray, "y x 3"], labels: Int32[np.ndarray, "y x"]) -> UInt8[np.ndarray, "y x 3"]:
+    """A copy of a picture with the outlines of cells."""
     line, halo = outline_pixels(labels)
-    picture[halo] = HALO
-    picture[line] = LINE
-    return picture
+    drawn = picture.copy()
+    drawn[halo] = HALO
+    drawn[line] = LINE
+    return drawn
 
 
 def shrunk_to_bytes(
     pixels: Num[np.ndarray, "y x c"],
     labels: Int32[np.ndarray, "y x"],
     value_range: tuple[float, float],
-    max_side_px: int,
+    *,
+    max_side_px: int = MAX_SIDE_PX,
 ) -> tuple[UInt8[np.ndarray, "v u 3"], Int32[np.ndarray, "v u"]]:
     """An image in its display range, and its labels, at most `max_side_px` on the longer side.
 

@@ -7,7 +7,7 @@ import numpy as np
 from organscope.bundle import Bundle
 from organscope.decide import Policy
 from organscope.decide.pooling import Pooling
-from organscope.train.classification.bundling import MAX_REFERENCES, BundleWriter, Measured
+from organscope.train.classification.bundling import BundleWriter, Measured
 from organscope.train.classification.cells_bundling import measure_on_cells
 from organscope.train.classification.cells_data import (
     CellCrops,
@@ -21,6 +21,9 @@ from organscope.train.run import RunDirectory
 from organscope.train.split import TrainingSplit
 
 Report = Callable[[str], None]
+
+N_REFERENCES = 500
+"""Cells whose embeddings tell what is known: every cell that is ever asked about is compared with all of them."""
 
 
 def cell_training_data(
@@ -54,7 +57,7 @@ def cell_training_data(
 
 def reference_cells(data: TrainingData, seed: int) -> CellCrops:
     """Training cells of all organs whose embeddings tell what is known."""
-    return data.training.chosen(spread_over_organs(data.training_organs, MAX_REFERENCES, seed))
+    return data.training.chosen(spread_over_organs(data.training_organs, N_REFERENCES, seed))
 
 
 def measure_draft(writer: BundleWriter, split: TrainingSplit, run: RunDirectory) -> Measured:
