@@ -31,6 +31,8 @@ DEFAULT_RECALL = 0.95
 LEVELS = (0.5, 0.6, 0.7, 0.75, *(round(0.01 * percent, 2) for percent in range(80, 100)))
 """Recall levels that a contract is computed for; what is asked for is rounded up to one of them."""
 
+_FINE_FROM = 0.99
+
 
 class OrganContract(BaseModel):
     """What can be promised for one organ; the tuples run over the promised levels.
@@ -145,9 +147,14 @@ def positives_needed(level: float, confidence: float = CONFIDENCE) -> int:
 def highest_level(n_positive: int, confidence: float = CONFIDENCE) -> float:
     """The highest recall that so many positives allow to promise; 0 without any.
 
-    Rounded down in the 12th decimal, so that the test with this level passes.
+    Rounded down, to whole percents, from 99 % on to tenths.
     """
-    return math.floor((1 - confidence) ** (1 / n_positive) * 1e12) / 1e12 if n_positive else 0.0
+    if n_positive == 0:
+        return 0.0
+    highest = (1 - confidence) ** (1 / n_positive)
+    steps = 1000 if highest >= _FINE_FROM else 100
+    # A level that is a whole percent must not be lost to the last binary place.
+    return math.floor(highest * steps + 1e-9) / steps
 
 
 def level_of_misses(n_missed: int, n_positive: int, confidence: float = CONFIDENCE) -> float:
