@@ -37,6 +37,9 @@ class Preparation:
         sample = to_rgb(sample[:: max(1, len(sample) // STATISTICS_PX)])
         self._low, self._high = intensity_range(sample, spec, image.value_range)
         self._table = self._lookup(image.dtype)
+        self._byte_of_value: UInt8[np.ndarray, " value"] | None = None
+        bytes_ = to_rgb(_all_values(np.dtype(np.uint8)))
+        self._standard_of_byte = standardise(bytes_.astype(np.float32) / np.float32(255), spec)[:, 0]
 
     def network_input(self, pixels: Num[np.ndarray, "y x c"]) -> Float32[np.ndarray, "y x 3"]:
         """Pixels as the network takes them."""
@@ -48,18 +51,30 @@ class Preparation:
 
     def as_bytes(self, pixels: Num[np.ndarray, "y x c"]) -> UInt8[np.ndarray, "y x 3"]:
         """Pixels scaled to [0, 255] and rounded, as the fields of a classifier are before they are resized."""
-        return np.rint(scale_intensity(to_rgb(pixels), self._low, self._high) * 255).astype(np.uint8)
+        rgb = to_rgb(pixels)
+        if rgb.dtype not in (np.uint8, np.uint16):
+            return self._rounded(rgb)
+        if self._byte_of_value is None:
+            self._byte_of_value = self._rounded(_all_values(rgb.dtype)).ravel()
+        return self._byte_of_value[rgb]
 
     def standardised(self, field: UInt8[np.ndarray, "y x 3"]) -> Float32[np.ndarray, "y x 3"]:
         """What `as_bytes` gave, resized or not, as the network takes it."""
-        return standardise(field.astype(np.float32) / np.float32(255), self._spec)
+        return look_up(np.ascontiguousarray(field), self._standard_of_byte)
+
+    def _rounded(self, rgb: Num[np.ndarray, "y x c"]) -> UInt8[np.ndarray, "y x c"]:
+        return np.rint(scale_intensity(rgb, self._low, self._high) * 255).astype(np.uint8)
 
     def _lookup(self, dtype: np.dtype) -> Float32[np.ndarray, "value 3"] | None:
         """The result for every value that 8 or 16 bits can have: one look-up instead of ten passes."""
         if dtype not in (np.uint8, np.uint16):
             return None
-        values = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 1, 1)
-        return standardise(scale_intensity(to_rgb(values), self._low, self._high), self._spec)[:, 0]
+        values = to_rgb(_all_values(dtype))
+        return standardise(scale_intensity(values, self._low, self._high), self._spec)[:, 0]
+
+
+def _all_values(dtype: np.dtype) -> Num[np.ndarray, "value 1 1"]:
+    return np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 1, 1)
 
 
 def require_task(bundle: Bundle, task: str) -> None:

@@ -26,6 +26,18 @@ def test_bytes_are_the_scaled_intensities_rounded(colon, opened):
     assert np.allclose(preparation.standardised(colon), colon / np.float32(255))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_looked_up_bytes_equal_the_formula(colon, opened, dtype):
+    pixels = colon.astype(dtype) * dtype(1 if dtype == np.uint8 else 17)
+    preparation = Preparation(opened(pixels), SPEC)
+    low, high = intensity_range(pixels, SPEC, (0.0, 1.0))
+    found = preparation.as_bytes(pixels)
+    assert np.array_equal(found, np.rint(scale_intensity(pixels, low, high) * 255).astype(np.uint8))
+    scaled = found.astype(np.float32) / np.float32(255)
+    assert np.array_equal(preparation.standardised(found), standardise(scaled, SPEC))
+    assert np.array_equal(preparation.standardised(found[::2, ::3]), standardise(scaled[::2, ::3], SPEC))
+
+
 def test_a_large_image_is_judged_by_a_sample(colon, opened, monkeypatch):
     large = np.tile(colon, (2, 3, 1))
     whole = Preparation(opened(large), SPEC).as_bytes(colon)
