@@ -27,7 +27,8 @@ def analyze(
     """Find every cell, name the organ, make a report.
 
     Each image is read once. Writes what segment and classify write, OUT/summary.csv, and OUT/report.html, which
-    opens from disk.
+    opens from disk. With a bundle for single cells (cell-organs, or one given with --bundle) every row of cells.*
+    gets its organ, and where all cells together contradict the image as a whole, the answer is to abstain.
 
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """

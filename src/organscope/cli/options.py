@@ -53,7 +53,8 @@ AnyBundles = Annotated[
     list[str] | None,
     typer.Option(
         metavar=_BUNDLE_METAVAR,
-        help="Bundle to use instead of nuclei or organs; its manifest says for which task. Give it once for each.",
+        help="Bundle to use instead of nuclei, organs or cell-organs; its manifest says for which task. Give it once "
+        "for each.",
         show_default=False,
     ),
 ]

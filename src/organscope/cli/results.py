@@ -49,6 +49,14 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
             "flagged": decision.flagged,
             "probabilities": {organ: float(probability) for organ, probability in pairs},
         }
+    if image.cell_answer is not None:
+        cells = image.cell_answer
+        data |= {
+            "cells_organ": cells.organ or None,
+            "cells_confidence": None if cells.decision is None else float(cells.decision.confidence),
+            "agreement": cells.agreement,
+            "organs_of_cells": {organ: int(n) for organ, n in zip(cells.organs, cells.counts, strict=True) if n},
+        }
     return data
 
 

@@ -13,7 +13,8 @@ CELLS_PARQUET = "cells.parquet"
 CELLS_GEOJSON = "cells.geojson"
 OVERLAY = "overlay.png"
 CELL_MAP = "cell_organs.png"
-IMAGE_FILES = (LABELS, CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY, CELL_MAP)
+EVIDENCE = "evidence.png"
+IMAGE_FILES = (LABELS, CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY, CELL_MAP, EVIDENCE)
 
 PREDICTIONS = "predictions.csv"
 SUMMARY = "summary.csv"
@@ -25,7 +26,7 @@ RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS)
 
 def is_result_file(path: Path) -> bool:
     """Whether a picture is the result of an earlier run, so that a folder can be its own output folder."""
-    return path.name in (LABELS, OVERLAY, CELL_MAP) and (path.parent / CELLS_PARQUET).is_file()
+    return path.name in (LABELS, OVERLAY, CELL_MAP, EVIDENCE) and (path.parent / CELLS_PARQUET).is_file()
 
 
 @contextmanager

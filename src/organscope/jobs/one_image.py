@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,16 @@ from organscope.images.cells import write_cells
 from organscope.images.geojson import write_geojson
 from organscope.images.source import DEFAULT_MAX_PIXELS
 from organscope.jobs.cell_answer import answer_of_cells, with_cells_heard
-from organscope.jobs.files import CELL_MAP, CELLS_GEOJSON, LABELS, OVERLAY, result_folder
+from organscope.jobs.files import CELL_MAP, CELLS_GEOJSON, EVIDENCE, LABELS, OVERLAY, result_folder
 from organscope.jobs.held import hold_image
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Target
 from organscope.jobs.result import ImageResult
 from organscope.ops.measure import cell_outlines, measure_cells
-from organscope.predict import CellOrgans, Segmentation, classify_centres, classify_image, segment_image
+from organscope.predict import CellOrgans, Classification, Segmentation, classify_centres, classify_image, segment_image
 from organscope.report.cell_map import cell_colours, draw_cell_map, write_cell_map
+from organscope.report.evidence import MAX_SIDE_PX as EVIDENCE_SIDE_PX
+from organscope.report.evidence import draw_evidence, write_evidence
 from organscope.report.overlay import draw_outlines, shrunk_to_bytes, write_overlay
 
 SEGMENTATION_SHARE = 0.8
@@ -81,11 +83,14 @@ def work_on_image(
             classification = classify_image(image, models.organs, rules=models.rules)
         if models.cells is not None:
             found = find_cells(image, models, advance)
-            write_cell_results(out / target.stem, image, found)
+            write_cell_results(out / target.stem, image, found, classification)
             areas_px = found.table["area_px"].to_numpy()
             if found.organs is not None:
                 cell_answer = answer_of_cells(found.organs, classification)
                 classification = with_cells_heard(classification, cell_answer)
+    if classification is not None:
+        # Drawn by now, and too much to keep for every image of a run.
+        classification = replace(classification, evidence=None)
     return ImageResult(
         target=target,
         height_px=image.height_px,
@@ -117,7 +122,7 @@ def find_cells(image: Image, models: Models, advance: Callable[[float], None] | 
     return FoundCells(segmentation.labels, table, organs)
 
 
-def write_cell_results(folder: Path, image: Image, found: FoundCells) -> None:
+def write_cell_results(folder: Path, image: Image, found: FoundCells, whole: Classification | None = None) -> None:
     """Write labels, tables, outlines and pictures of one image together.
 
     Raises:
@@ -133,6 +138,10 @@ def write_cell_results(folder: Path, image: Image, found: FoundCells) -> None:
         if found.organs is not None:
             colours = cell_colours(found.organs.organ_index, len(found.organs.organs))
             write_cell_map(partial / CELL_MAP, draw_cell_map(picture, labels, colours))
+        if whole is not None and whole.evidence is not None:
+            shape = (image.height_px, image.width_px)
+            speaks = whole.evidence.speaks_for(whole.decision.organ_index, shape, max_side_px=EVIDENCE_SIDE_PX)
+            write_evidence(partial / EVIDENCE, draw_evidence(picture, speaks))
 
 
 def cell_table(pixels: Num[np.ndarray, "y x c"], segmentation: Segmentation, um_per_px: float | None) -> pd.DataFrame:

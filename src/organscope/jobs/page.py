@@ -8,13 +8,14 @@ import numpy as np
 
 from organscope import __version__
 from organscope.bundle import Bundle
-from organscope.decide import Policy, promise, promise_in_words
+from organscope.decide import promise, promise_in_words
 from organscope.jobs.cell_answer import CellAnswer
-from organscope.jobs.files import CELL_MAP, OVERLAY
+from organscope.jobs.files import CELL_MAP, EVIDENCE, OVERLAY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
 from organscope.jobs.result import Failure, ImageResult
 from organscope.predict import Classification
+from organscope.predict.classify import EVIDENCE as EVIDENCE_OUTPUT
 from organscope.report.cell_map import COLOURS, OTHER, rank_organs
 from organscope.report.page import (
     BundleEntry,
@@ -44,6 +45,7 @@ def write_report(
         images=[_image_entry(plan.out, image, models) for image in images],
         failures=[FailureEntry(failure.name, failure.message) for failure in failures],
         bundles=[_bundle_entry(bundle) for bundle in models.loaded()],
+        promise=() if models.rules.promise is None else promise_in_words(models.rules.promise),
     )
     write_page(path, page)
 
@@ -51,6 +53,7 @@ def write_report(
 def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
     known = image.um_per_px is not None
     folder = out / image.target.stem
+    shows_evidence = EVIDENCE_OUTPUT in models.organs.manifest.graph.outputs
     return ImageEntry(
         name=str(image.target.source),
         overlay=folder / OVERLAY,
@@ -59,13 +62,14 @@ def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
         um_per_px=image.um_per_px,
         areas=image.areas_px * (image.um_per_px**2 if known else 1.0),
         area_unit="µm²" if known else "px",
-        organ=_organ_entry(image.classification, models.organs.policy),
+        organ=_organ_entry(image.classification, models),
         cells=None if image.cell_answer is None else _cells_entry(folder / CELL_MAP, image.cell_answer),
+        evidence=folder / EVIDENCE if shows_evidence else None,
     )
 
 
-def _organ_entry(classified: Classification, policy: Policy) -> OrganEntry:
-    decision = classified.decision
+def _organ_entry(classified: Classification, models: Models) -> OrganEntry:
+    policy, asked, decision = models.organs.policy, models.rules.promise, classified.decision
     order = np.argsort(-classified.probabilities, kind="stable")[:TOP_ORGANS]
     organ = classified.organs[decision.organ_index]
     return OrganEntry(
@@ -76,7 +80,11 @@ def _organ_entry(classified: Classification, policy: Policy) -> OrganEntry:
         probabilities=tuple((classified.organs[i], float(classified.probabilities[i])) for i in order),
         prediction_set=tuple(classified.organs[i] for i in decision.prediction_set),
         coverage=0.0 if policy.conformal is None else policy.conformal.coverage,
-        promise=() if policy.contract is None else promise_in_words(promise(policy.contract, organ)),
+        promise=()
+        if policy.contract is None or asked is not None
+        else promise_in_words(promise(policy.contract, organ)),
+        must_find="" if asked is None else asked.organ,
+        flagged=bool(decision.flagged),
     )
 
 

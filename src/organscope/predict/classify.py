@@ -12,8 +12,12 @@ from organscope.images import Image
 from organscope.ops.fields import field_starts
 from organscope.ops.resize import resize_field
 from organscope.ops.tiles import Span, read_tile
+from organscope.predict.evidence import Evidence
 from organscope.predict.look import LookJudge
 from organscope.predict.prepare import Preparation, require_subject
+
+EVIDENCE = "evidence"
+"""Output of a graph that says what each place adds to the logits."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Classification:
         logits: float32 (fields, organs), as the network gave them.
         features: float32 (fields, d), the network's embedding of each field.
         decision: The first organ, and whether to rely on it.
+        evidence: What each place adds to each organ; None where the bundle cannot say.
     """
 
     organs: tuple[str, ...]
@@ -33,6 +38,7 @@ class Classification:
     logits: Float32[np.ndarray, "field organ"]
     features: Float32[np.ndarray, "field d"]
     decision: Decision
+    evidence: Evidence | None = None
 
 
 def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) -> Classification:
@@ -71,7 +77,16 @@ def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) 
         logits=logits,
         features=features,
         decision=decide(probabilities, distance, policy, doubt=judge.fault(), rules=rules),
+        evidence=_evidence(image, bundle, outputs),
     )
+
+
+def _evidence(image: Image, bundle: Bundle, outputs: list[dict[str, np.ndarray]]) -> Evidence | None:
+    if EVIDENCE not in bundle.manifest.graph.outputs:
+        return None
+    field_px = bundle.manifest.spec.field_px
+    rows, columns = (field_starts(length, field_px) for length in (image.height_px, image.width_px))
+    return Evidence(np.concatenate([output[EVIDENCE] for output in outputs]), rows, columns, field_px)
 
 
 def _fields(image: Image, bundle: Bundle, preparation: Preparation) -> Iterator[UInt8[np.ndarray, "input input 3"]]:

@@ -30,6 +30,8 @@ class OrganEntry:
         prediction_set: Organs that cannot be ruled out, the most probable first; empty where no set was made.
         coverage: Share of the pictures whose organ is in their set, in (0, 1).
         promise: Sentences of the recall contract for this organ; empty where there is none.
+        must_find: Organ that a person asked not to miss; empty where none was named.
+        flagged: Whether the image may show that organ.
     """
 
     organ: str
@@ -40,6 +42,8 @@ class OrganEntry:
     prediction_set: tuple[str, ...] = ()
     coverage: float = 0.0
     promise: tuple[str, ...] = ()
+    must_find: str = ""
+    flagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,13 +137,14 @@ class BundleEntry:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything the page shows."""
+    """Everything the page shows; `promise` are sentences about the organ that must not be missed, if one was named."""
 
     created: datetime
     organscope_version: str
     images: Sequence[ImageEntry]
     failures: Sequence[FailureEntry]
     bundles: Sequence[BundleEntry]
+    promise: tuple[str, ...] = ()
 
     @property
     def names_cells(self) -> bool:

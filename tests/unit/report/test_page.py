@@ -1,6 +1,7 @@
 """The HTML page."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -166,6 +167,21 @@ def test_prediction_set_and_promise_are_said(overlay):
     assert "<p>At least 90 %.</p>" in text
 
 
+def test_a_long_set_is_cut(overlay):
+    many = tuple(f"organ {n}" for n in range(20))
+    text = render_page(page_of(entry(overlay, organ=OrganEntry("liver", 0.1, True, "", (("liver", 0.1),), many, 0.9))))
+    assert re.search(r"organ 7 and 12 others", text)
+
+
 def test_evidence_is_shown_where_there_is_some(overlay):
-    assert "What speaks for" not in render_page(page_of(entry(overlay)))
-    assert "What speaks for kidney" in render_page(page_of(entry(overlay, evidence=overlay)))
+    assert "speaks for" not in render_page(page_of(entry(overlay)))
+    assert "orange speaks for kidney, blue against" in render_page(page_of(entry(overlay, evidence=overlay)))
+
+
+def test_the_organ_that_must_not_be_missed_is_told_of(overlay):
+    organ = OrganEntry("liver", 0.97, False, "?", (("liver", 0.97),), must_find="melanoma", flagged=True)
+    page = replace(page_of(entry(overlay, organ=organ)), promise=("At least 90 %.",))
+    assert "Flagged:</span> it may show melanoma." in render_page(page)
+    assert "<p>At least 90 %.</p>" in render_page(page)
+    calm = replace(organ, flagged=False)
+    assert "Not flagged as melanoma." in render_page(page_of(entry(overlay, organ=calm)))
