@@ -8,10 +8,9 @@ import onnx
 import pandas as pd
 import pytest
 import safetensors.torch
-from PIL import Image as PillowImage
 
 from organscope.bundle import Bundle, verify_bundle
-from organscope.dataset.index import COLUMNS, read_index, write_index
+from organscope.dataset.index import read_index, write_index
 from organscope.errors import DatasetError, UsageError, VerificationError
 from organscope.predict import classify_image
 from organscope.train.classification import fit as fit_module
@@ -20,80 +19,12 @@ from organscope.train.classification.config import NetworkConfig
 from organscope.train.classification.export import check_graph
 from organscope.train.classification.network import build_network
 from organscope.train.classification.train import train_classification
-
-ORGANS = ("bark", "dots", "mesh")
-SIDE_PX = 96
-
-CONFIG = """
-[data]
-sources = [{ index = "index" }]
-test_folds = [1]
-validation_fraction = 0.25
-
-[bundle]
-name = "tiny-organs"
-summary = "Tells three made-up textures apart; for tests only."
-
-[network]
-backbone = "resnet10t"
-arguments = { channels = [8, 8, 16, 16] }
-drop_rate = 0.1
-stages = 3
-texture = true
-
-[loss]
-per_stage = 0.5
-
-[field]
-field_px = 80
-input_px = 64
-
-[augmentation]
-rotation_deg = 0.0
-scale = 0.0
-mix = 0.25
-
-[fit]
-epochs = 30
-patience = 30
-batch = 8
-learning_rate = 0.01
-warm_up_epochs = 1
-ema_decay = 0.8
-precision = "fp32"
-"""
-
-
-def texture(organ: str, random: np.random.Generator) -> np.ndarray:
-    """Stripes, dots or a mesh at a random phase, in pink on white: uint8 96 x 96 x 3."""
-    y, x = np.mgrid[:SIDE_PX, :SIDE_PX] + random.uniform(0, 20, (2, 1, 1))
-    stripes, dots = np.sin(x / 2.0), np.sin(x / 2.0) * np.sin(y / 2.0)
-    pattern = {"bark": stripes, "dots": dots, "mesh": np.maximum(np.sin(x / 5), np.sin(y / 5))}[organ]
-    amount = 0.4 + 0.3 * pattern + random.normal(0, 0.03, pattern.shape)
-    return (255 * (1 - np.clip(amount, 0, 1)[..., None] * [0.3, 0.8, 0.4])).astype(np.uint8)
+from texture_set import CONFIG, ORGANS, write_texture_set
 
 
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory) -> Path:
-    """An index of 8 pictures an organ, two of them in fold 1, and a configuration beside it."""
-    folder = tmp_path_factory.mktemp("textures")
-    random = np.random.default_rng(0)
-    rows = []
-    for organ in ORGANS:
-        for number in range(8):
-            path = folder / f"{organ}_{number}.png"
-            PillowImage.fromarray(texture(organ, random)).save(path)
-            rows.append(index_row(path, organ, fold=1 if number < 2 else 2))
-    write_index(folder / "index", pd.DataFrame(rows)[list(COLUMNS)])
-    (folder / "tiny.toml").write_text(CONFIG)
-    return folder / "tiny.toml"
-
-
-def index_row(path: Path, organ: str, fold: int) -> dict:
-    facts = {"height_px": SIDE_PX, "width_px": SIDE_PX, "n_channels": 3, "dtype": "uint8", "um_per_px": np.nan}
-    texts = dict.fromkeys(("species", "labels", "split", "labels_sha256"), "")
-    names = {"id": path.stem, "image": str(path), "organ": organ, "group": path.stem, "dataset": "textures"}
-    return {**names, **facts, **texts, "fold": fold, "n_cells": pd.NA, "sha256": path.stem}
+    return write_texture_set(tmp_path_factory.mktemp("textures"))
 
 
 @pytest.fixture(scope="module")

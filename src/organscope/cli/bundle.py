@@ -1,5 +1,7 @@
 """organscope bundle: what models there are, what they say about themselves, and whether they are sound."""
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -76,6 +78,49 @@ def verify_command(bundles: BundleNames, as_json: Json = False, debug: Debug = F
             print(f"{row['bundle']}: sound (difference {row['max_difference']:.1e}, at most {row['tolerance']:.1e})")
     if any(not row["ok"] for row in rows):
         raise typer.Exit(SOME_FAILED)
+
+
+class Precision(StrEnum):
+    """Arithmetic of the graph that ships."""
+
+    INT8 = "int8"
+    FLOAT32 = "float32"
+
+
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUN_DIR...", help="Runs of different test folds.", show_default=False)
+]
+EnsembleFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the bundle.", show_default=False)
+]
+
+
+@app.command(
+    "ensemble",
+    epilog="\b\nExample:\n  organscope bundle ensemble runs/fold1 runs/fold2 runs/fold3 runs/fold4 -o bundles/organs",
+)
+def ensemble_command(
+    runs: Runs,
+    folder: EnsembleFolder,
+    precision: Annotated[Precision, typer.Option(help="int8 is smaller and faster.")] = Precision.INT8,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Average the organ networks of several folds into one bundle.
+
+    Calibrated and scored on what each network said of the pictures that it never saw.
+    """
+    from organscope.cli.printing import print_json
+    from organscope.cli.train import extra_installed
+
+    with extra_installed():
+        from organscope.train.classification.ensemble import build_ensemble
+    manifest = build_ensemble(runs, folder, precision=precision.value, report=say).manifest
+    if as_json:
+        scores = [score.model_dump() for score in manifest.scores]
+        print_json({"bundle": str(folder), "name": manifest.name, "version": manifest.version, "scores": scores})
+    else:
+        print(f"Bundle: {folder}\nScores: organscope bundle show {folder}")
 
 
 def _verify(name: str) -> dict[str, object]:

@@ -54,7 +54,7 @@ def segmentation(
 
     Keras on TensorFlow; ends with a verified bundle in RUN_DIR/bundle.
     """
-    with _extra_installed():
+    with extra_installed():
         from organscope.train.segmentation.train import train_segmentation
     _train(train_segmentation, config, run_dir, settings, resume, as_json)
 
@@ -76,7 +76,7 @@ def classification(
 
     PyTorch and timm; ends with a verified bundle in RUN_DIR/bundle.
     """
-    with _extra_installed():
+    with extra_installed():
         from organscope.train.classification.train import train_classification
     _train(train_classification, config, run_dir, settings, resume, as_json)
 
@@ -97,7 +97,7 @@ def _train(
 
 
 @contextmanager
-def _extra_installed() -> Iterator[None]:
+def extra_installed() -> Iterator[None]:
     """A framework that is not installed is a sentence about the extra."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

@@ -165,7 +165,7 @@ class BundleWriter:
     def _embeddings(self, training: Pictures | CellCrops) -> Float32[np.ndarray, "m d"]:
         """Embeddings of length 1 of the training fields, evenly thinned where there are very many."""
         session = Session(self._graph, INPUT, list(OUTPUTS), threads=None, where="the exported graph")
-        prepared = (_standardised(training.fields(number), self._config) for number in range(len(training)))
+        prepared = (prepared_fields(training.fields(number), self._config) for number in range(len(training)))
         features = np.concatenate([session.run(fields)["features"] for fields in prepared])
         step = -(-len(features) // MAX_REFERENCES)
         return unit_norm(features[::step])
@@ -222,7 +222,10 @@ def calibration_table(outputs: ValidationOutputs, organs: list[str], temperature
     return table
 
 
-def _standardised(fields: UInt8[np.ndarray, "n y x 3"], config: ClassificationConfig) -> np.ndarray:
+def prepared_fields(
+    fields: UInt8[np.ndarray, "n y x 3"], config: ClassificationConfig
+) -> Float32[np.ndarray, "n y x 3"]:
+    """Fields as the network takes them."""
     scaled = fields.astype(np.float32) / np.float32(255)
     return np.stack([standardise(part, config.preprocessing) for part in scaled])
 
@@ -231,4 +234,4 @@ def _first_fields(training: Pictures | CellCrops, config: ClassificationConfig) 
     """One field of each of the first pictures, for the test vectors."""
     fields = [training.fields(number)[:1] for number in range(min(N_TEST_FIELDS, len(training)))]
     # Contiguous, because safetensors writes the bytes as they lie.
-    return np.ascontiguousarray(_standardised(np.concatenate(fields), config))
+    return np.ascontiguousarray(prepared_fields(np.concatenate(fields), config))

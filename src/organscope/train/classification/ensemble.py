@@ -1,0 +1,122 @@
+"""The mean of the networks of all folds as one bundle, calibrated on what each said of pictures it never saw."""
+
+import io
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from organscope.bundle import Bundle, Manifest, Score, load_bundle, write_bundle
+from organscope.train.card import render_card
+from organscope.train.classification.average import average_graphs
+from organscope.train.classification.ensemble_scores import out_of_fold_scores
+from organscope.train.classification.held_out import (
+    HeldOut,
+    accuracy_lost,
+    cross_fitted,
+    fitted_policy,
+    hold_out,
+    out_of_fold_table,
+)
+from organscope.train.classification.looks import fit_looks
+from organscope.train.classification.members import Member, read_members
+from organscope.train.classification.shipping import Precision, expected_outputs
+
+Report = Callable[[str], None]
+
+
+def build_ensemble(
+    runs: Sequence[Path], folder: Path, *, precision: Precision = "int8", report: Report = lambda line: None
+) -> Bundle:
+    """Average finished runs into one bundle.
+
+    Temperature, limits, contract and sets are fitted on the out-of-fold outputs of the single networks, and so are
+    the scores: for a new picture the mean of all networks is at least as good as one alone, but on the pictures at hand
+    it cannot be measured, since three of the four networks were trained on each.
+
+    Args:
+        runs: Run folders that differ in their test folds only.
+        folder: Of the bundle.
+        precision: Of the arithmetic in the graph.
+        report: Gets a line for the person who watches.
+
+    Raises:
+        UsageError, DatasetError: The runs do not belong together; see `read_members`.
+        BundleError: The bundle would be larger than 25 MB.
+        OutputError: The folder cannot be written.
+    """
+    members = read_members(runs)
+    with tempfile.TemporaryDirectory() as scratch:
+        held_out = []
+        for number, member in enumerate(members, start=1):
+            report(f"network {number} of {len(members)}: {len(member.split.test)} pictures that it never saw")
+            held_out.append(hold_out(member, Path(scratch) / str(number), precision))
+        loss = accuracy_lost(members, held_out) if precision == "int8" else None
+        scores = out_of_fold_scores(members, cross_fitted(held_out, Path(scratch)), report)
+        return _write(members, held_out, scores, loss, folder)
+
+
+def _write(
+    members: list[Member], held_out: list[HeldOut], scores: list[Score], loss: float | None, folder: Path
+) -> Bundle:
+    first, config = held_out[0].bundle, members[0].config
+    old = first.manifest
+    graph = average_graphs([part.bundle.read(part.bundle.manifest.graph.file) for part in held_out])
+    manifest = _manifest(members, held_out, scores)
+    table = io.BytesIO()
+    out_of_fold_table(held_out, manifest.spec.policy.temperature).to_parquet(table, index=False)
+    files = {name: first.read(name) for name in old.files} | {
+        old.graph.file: graph,
+        old.test.file: expected_outputs(graph, old, first.tensors(old.test.file)["input"]),
+        old.calibration: table.getvalue(),
+        old.card: render_card(config.bundle, scores, _facts(members, loss)).encode(),
+    }
+    return load_bundle(write_bundle(folder, manifest, files))
+
+
+def _manifest(members: list[Member], held_out: list[HeldOut], scores: list[Score]) -> Manifest:
+    old, config = held_out[0].bundle.manifest, members[0].config
+    everything = [sample for member in members for sample in member.split.test]
+    quality = fit_looks(everything, config.field, config.preprocessing)
+    # Distances are those of the first network to its training pictures: its own test pictures tell their limit.
+    template = old.spec.policy.model_copy(update={"quality": quality})
+    policy = fitted_policy(held_out, held_out[:1], template)
+    architecture = old.weights.architecture | {"members": len(members), "stored_member": 1}
+    return old.model_copy(
+        update={
+            "created": datetime.now(UTC).replace(microsecond=0),
+            "spec": old.spec.model_copy(update={"policy": policy}),
+            "scores": scores,
+            "weights": old.weights.model_copy(update={"architecture": architecture}),
+        }
+    )
+
+
+def _facts(members: list[Member], loss: float | None) -> list[str]:
+    network, field = members[0].config.network, members[0].config.field
+    options = "".join(f", {name} {value}" for name, value in network.arguments.items())
+    n_pictures = sum(len(member.split.test) for member in members)
+    held = "; ".join(f"network {number}: {_folds(member)}" for number, member in enumerate(members, start=1))
+    facts = [
+        f"The mean of the logits of {len(members)} networks ({network.backbone} of timm{options}), each trained from "
+        f"random weights without some folds ({held}).",
+        f"It sees fields of {field.field_px} px of the image, resized to {field.input_px} px; the probabilities of the "
+        "fields of a picture are averaged.",
+        "Cross-validated: every score below is of the single networks, each on the pictures that it never saw "
+        f"({n_pictures} in all), with temperature and limits from the pictures of the other networks. The mean of the "
+        "networks is not scored: no picture here is new to all of them.",
+        "Temperature, confidence limit, contract and prediction sets of this bundle come from the same out-of-fold "
+        "answers, of all pictures.",
+        "Embeddings, and the distance that tells the unknown, are those of network 1; so are weights.safetensors.",
+    ]
+    if loss is not None:
+        facts.append(
+            "The backbones compute in eight-bit integers (static quantisation, weights by channel); on the same "
+            f"pictures this costs {loss:.4f} of accuracy against floating point."
+        )
+    return facts
+
+
+def _folds(member: Member) -> str:
+    folds = member.config.data.test_folds
+    return ("fold " if len(folds) == 1 else "folds ") + ", ".join(str(fold) for fold in folds)

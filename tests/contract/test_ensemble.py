@@ -1,0 +1,86 @@
+"""Two tiny networks of different folds become one bundle in eight-bit integers."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from organscope.bundle import Bundle, verify_bundle
+from organscope.dataset.index import read_index
+from organscope.errors import DatasetError, UsageError
+from organscope.predict import classify_image
+from organscope.train.classification.ensemble import build_ensemble
+from organscope.train.classification.train import train_classification
+from texture_set import ORGANS, write_texture_set
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Pictures and two runs, which held out fold 1 and fold 2."""
+    folder = tmp_path_factory.mktemp("ensemble")
+    config = write_texture_set(folder)
+    for fold in (1, 2):
+        train_classification(
+            config, folder / f"run{fold}", overrides=(f"data.test_folds=[{fold}]", "fit.epochs=14", "fit.monitor=none")
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ensemble(folder) -> Bundle:
+    return build_ensemble([folder / "run1", folder / "run2"], folder / "both")
+
+
+def test_it_verifies_and_names_a_picture_that_no_member_saw(ensemble, folder):
+    assert verify_bundle(ensemble).ok
+    sample = next(s for s in read_index(folder / "index").samples(fold=3) if s.organ == "dots")
+    with sample.open() as image:
+        found = classify_image(image, ensemble)
+    assert found.organs[int(np.argmax(found.probabilities))] == "dots"
+
+
+def test_logits_are_the_mean_of_members_in_integers(ensemble, folder):
+    from organscope.bundle import load_bundle
+
+    batch = ensemble.tensors("test.safetensors")["input"]
+    members = [load_bundle(folder / f"run{fold}" / "bundle").run(batch) for fold in (1, 2)]
+    mean = np.mean([member["logits"] for member in members], axis=0)
+    found = ensemble.run(batch)
+    # Eight bits in each of ten layers: a few hundredths, of one and of the largest logit.
+    assert np.abs(found["logits"] - mean).max() < 0.05 + 0.05 * np.abs(mean).max()
+    bias = found["logits"] - found["evidence"].mean(axis=(1, 2))
+    np.testing.assert_allclose(bias, np.tile(bias[:1], (len(bias), 1)), atol=1e-4)  # float32 sums of the head
+    assert found["features"].shape == members[0]["features"].shape
+
+
+def test_the_backbones_are_quantised_and_the_heads_are_not(ensemble):
+    graph = onnx.load_model_from_string(ensemble.read("graph.onnx")).graph
+    made_by = {output: node.op_type for node in graph.node for output in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert all(made_by[node.input[0]] == "DequantizeLinear" for node in convolutions)
+    products = [node for node in graph.node if node.op_type == "MatMul"]
+    assert products
+    assert all(made_by[node.input[0]] != "DequantizeLinear" for node in products)
+
+
+def test_scores_and_policy_are_out_of_fold(ensemble, folder):
+    samples = read_index(folder / "index").samples(fold={1, 2})
+    assert {score.subset for score in ensemble.manifest.scores} == {"out of fold"}
+    assert ensemble.manifest.scores[0].n_images == len(samples) == 12
+    table = ensemble.calibration()
+    assert set(table["part"]) == {"out of fold"}
+    assert set(table["id"]) == {sample.id for sample in samples}
+    card = ensemble.read("README.md").decode()
+    assert "Cross-validated: every score below is of the single networks" in card
+    assert "of accuracy against floating point" in card
+    assert ensemble.manifest.classes == list(ORGANS)
+
+
+def test_runs_that_do_not_belong_together_are_refused(folder, tmp_path):
+    with pytest.raises(DatasetError, match=r"held out by one run at most.*6 scored twice"):
+        build_ensemble([folder / "run1", folder / "run1"], tmp_path / "out")
+    with pytest.raises(UsageError, match="two or more run folders"):
+        build_ensemble([folder / "run1"], tmp_path / "out")
+    with pytest.raises(UsageError, match="Expected a finished run"):
+        build_ensemble([folder / "run1", tmp_path], tmp_path / "out")
