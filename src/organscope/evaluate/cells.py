@@ -1,6 +1,6 @@
 """Score a bundle that names the organ of single cells, on the labelled cells of pictures of known organs."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from organscope.evaluate.cell_scores import (
 )
 from organscope.evaluate.evaluation import BUNDLE, SCORE_COLUMNS, Evaluation
 from organscope.evaluate.gray_copy import gray_copy
+from organscope.evaluate.scored import Scored
 from organscope.images import Image
 from organscope.metrics.calibration import reliability_table
 from organscope.metrics.classification import confusion_matrix, per_class_scores
@@ -28,58 +29,32 @@ from organscope.predict import CellOrgans, classify_centres
 SEED = 0
 
 
-def evaluate_cells(
-    bundle: Bundle,
-    index: Index,
-    samples: Sequence[Sample],
-    subset: str,
-    *,
-    fold: int | Collection[int] | None,
-    cells_per_picture: int | None,
-    baseline: bool,
-    progress: Callable[[int, int], None],
-) -> Evaluation:
+def summarise_cells(scored: Scored, bundle: Bundle, index: Index, *, baseline: bool) -> Evaluation:
     """Scores of single cells, of gray copies of them, and of their pooled answer for each picture.
 
     Args:
-        bundle: Of the subject `cell`.
-        index: What the samples are from; its other folds train the baseline.
-        samples: Of organs that the bundle knows; those without labels are left out and said.
-        subset: Name of the part that is scored.
-        fold: Folds of the samples.
-        cells_per_picture: Most cells of a picture, drawn by a fixed seed; all without.
+        scored: The answers.
+        bundle: What gave them, or one of several that did; it says how crops are cut for the baseline.
+        index: What the pictures are from; its other folds train the baseline.
         baseline: Also score forests that see colours, or gray texture, of the same crops.
-        progress: Called with the pictures done and the pictures to do.
 
     Raises:
         DatasetError: No picture has a labelled cell.
-        InputError: A picture or its labels cannot be read, or do not fit.
     """
-    labelled = [sample for sample in samples if sample.labels_path is not None]
-    pictures, cells = score_cells(bundle, labelled, cells_per_picture, progress)
+    pictures, cells, classes = scored.pictures, scored.cells, scored.classes
     if not len(cells):
-        raise DatasetError(f"Expected labelled cells in {index.folder} ({subset}), found none. Import annotations.")
-    classes = bundle.manifest.classes
+        raise DatasetError(
+            f"Expected labelled cells in {index.folder} ({scored.subset}), found none. Import annotations."
+        )
     models = {BUNDLE: _sums_of_bundle(pictures, cells, classes)}
-    notes = []
+    notes = list(scored.notes)
     if baseline:
-        answers = cell_forest_baseline(index, fold, cells, bundle)
+        answers = cell_forest_baseline(index, scored.folds, cells, bundle)
         models |= {name: _sums_of_baseline(pictures, cells, found, classes) for name, found in answers.items()}
         if not answers:
             notes.append("No colour baseline: the index has no other fold to train it on.")
-    if len(labelled) < len(samples):
-        notes.append(f"{len(samples) - len(labelled)} pictures without labels were left out.")
-    scores, unit_notes = _scores_of_datasets(models, pictures, subset)
-    return Evaluation(
-        task="classification",
-        bundle=f"{bundle.manifest.name} {bundle.manifest.version}",
-        subset=subset,
-        fingerprint=index.fingerprint(),
-        scores=scores,
-        per_image=pictures,
-        tables=_tables(cells, classes),
-        notes=(*unit_notes, *notes),
-    )
+    scores, unit_notes = _scores_of_datasets(models, pictures, scored.subset)
+    return scored.evaluation(scores, _tables(cells, classes), (*unit_notes, *notes))
 
 
 def score_cells(

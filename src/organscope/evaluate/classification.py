@@ -11,8 +11,7 @@ from organscope.dataset.index import Sample
 from organscope.errors import DatasetError, UsageError
 from organscope.evaluate.intervals import LEVEL, N_RESAMPLES, SEED, ResamplingUnit, choose_unit
 from organscope.metrics.bootstrap import bootstrap_interval, bootstrap_mean, bootstrap_ratio
-from organscope.metrics.calibration import reliability_table
-from organscope.metrics.classification import classification_scores, confusion_matrix, per_class_scores
+from organscope.metrics.classification import classification_scores
 from organscope.predict import classify_image
 
 BASELINE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc")
@@ -45,7 +44,8 @@ def score_pictures(bundle: Bundle, samples: Sequence[Sample], progress: Callable
     Returns:
         One row a picture: `id`, `dataset`, `organ` (true), `group`, `fold`, `predicted` (the most probable
         organ, also where the decision is to abstain), `correct`, `confidence`, `decision`, `reason`,
-        `distance`, and `p_<organ>` for every organ of the bundle.
+        `distance`, `prediction_set` (organs separated by semicolons) with `set_size` and `in_set` (it holds the true
+        one), and `p_<organ>` for every organ of the bundle.
     """
     classes = bundle.manifest.classes
     rows = []
@@ -61,7 +61,8 @@ def score_pictures(bundle: Bundle, samples: Sequence[Sample], progress: Callable
 def summarise(pictures: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.DataFrame, str]:
     """Scores of the pictures of one data set with 95 % intervals.
 
-    `classification_scores`, and `accepted_fraction` and `accepted_accuracy` of the decision policy.
+    `classification_scores`; `accepted_fraction` and `accepted_accuracy` of the decision policy; `set_coverage` and
+    `set_size` (mean) of its prediction sets, where it has any.
 
     Returns:
         Columns `metric`, `value`, `low`, `high`, `unit`; and the note on the intervals.
@@ -74,6 +75,10 @@ def summarise(pictures: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.DataFr
     rows["accepted_fraction"] = (accepted.mean(), *bootstrap_mean(accepted, unit.groups, seed=SEED))
     accuracy = hits.sum() / accepted.sum() if accepted.any() else np.nan
     rows["accepted_accuracy"] = (accuracy, *bootstrap_ratio(hits, accepted, unit.groups, seed=SEED))
+    if pictures["set_size"].any():
+        for metric, column in (("set_coverage", "in_set"), ("set_size", "set_size")):
+            values = pictures[column].to_numpy(np.int64)
+            rows[metric] = (values.mean(), *bootstrap_mean(values, unit.groups, seed=SEED))
     return _score_table(rows, unit), unit.note
 
 
@@ -84,20 +89,6 @@ def summarise_baseline(
     unit = choose_unit(pictures["group"].to_numpy(), pictures["organ"].to_numpy())
     rows = _rows_with_intervals(probs, organ_labels(pictures, classes), unit)
     return _score_table({name: rows[name] for name in BASELINE_METRICS}, unit)
-
-
-def organ_tables(pictures: pd.DataFrame, classes: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """`per_class` (recall, precision, F1), `confusion` (true organs in rows) and `reliability`."""
-    labels, probs = organ_labels(pictures, classes), probabilities(pictures, classes)
-    confusion = confusion_matrix(labels, probs.argmax(axis=1), n_classes=len(classes))
-    square = pd.DataFrame(confusion, columns=list(classes))
-    square.insert(0, "organ", list(classes))
-    reliability = reliability_table(probs.max(axis=1), pictures["correct"].to_numpy(bool))
-    return {
-        "per_class": pd.DataFrame({"organ": list(classes), **per_class_scores(confusion)}),
-        "confusion": square,
-        "reliability": pd.DataFrame(reliability),
-    }
 
 
 def organ_labels(pictures: pd.DataFrame, classes: Sequence[str]) -> Int64[np.ndarray, " n"]:
@@ -112,6 +103,7 @@ def probabilities(pictures: pd.DataFrame, classes: Sequence[str]) -> Float[np.nd
 
 def _picture_row(sample: Sample, classes: Sequence[str], found) -> dict:
     predicted = classes[int(np.argmax(found.probabilities))]
+    names = [classes[number] for number in found.decision.prediction_set]
     return {
         "id": sample.id,
         "dataset": sample.dataset,
@@ -124,6 +116,9 @@ def _picture_row(sample: Sample, classes: Sequence[str], found) -> dict:
         "decision": found.decision.decision,
         "reason": found.decision.reason,
         "distance": found.decision.distance,
+        "prediction_set": "; ".join(names),
+        "set_size": len(names),
+        "in_set": sample.organ in names,
         **{f"p_{organ}": float(p) for organ, p in zip(classes, found.probabilities, strict=True)},
     }
 

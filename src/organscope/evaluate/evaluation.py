@@ -31,8 +31,7 @@ class Evaluation:
             ("group" or "picture": what was drawn for the interval).
         per_image: One row a picture, in order of id.
         tables: More tables by name. Segmentation: `by_organ` and `cells` (one row a predicted cell: `id` of
-            the picture, `cell`, `probability`, `matched` at IoU .5). Classification: `per_class`, `confusion`
-            (true organs in rows) and `reliability`.
+            the picture, `cell`, `probability`, `matched` at IoU .5). Classification: see `organ_tables`.
         notes: Sentences that belong beside the scores.
     """
 

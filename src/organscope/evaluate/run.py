@@ -1,7 +1,7 @@
-"""One bundle on one part of an index: predict through the use side, compare, summarise."""
+"""Bundles on parts of an index: predict through the use side, compare, summarise."""
 
+import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 
 import pandas as pd
 
@@ -9,9 +9,12 @@ from organscope.bundle import Bundle
 from organscope.dataset.index import Index, Sample
 from organscope.errors import DatasetError, UsageError
 from organscope.evaluate import classification, segmentation
-from organscope.evaluate.baseline import colour_forest_baseline
-from organscope.evaluate.cells import evaluate_cells
-from organscope.evaluate.evaluation import BUNDLE, SCORE_COLUMNS, Evaluation
+from organscope.evaluate.assemble import summarise_scored
+from organscope.evaluate.cells import score_cells
+from organscope.evaluate.copies import score_copies
+from organscope.evaluate.evaluation import Evaluation
+from organscope.evaluate.leaks import leak_table
+from organscope.evaluate.scored import Scored, pool_scored
 
 Progress = Callable[[int, int], None]
 
@@ -22,6 +25,7 @@ def evaluate_bundle(
     *,
     fold: int | Collection[int] | None = None,
     baseline: bool = True,
+    checks: bool = False,
     cells_per_picture: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -32,6 +36,8 @@ def evaluate_bundle(
         index: Segmentation scores the pictures that have labels; classification needs an organ for each.
         fold: Score only these folds; all pictures without.
         baseline: Also score the colour forests (classification only).
+        checks: Also score gray, restained and spoilt copies of the pictures, and look for pictures that have a twin or
+            their slide on the other side of the split (classification of images only). Takes eight times as long.
         cells_per_picture: Most cells of a picture that are scored, drawn by a fixed seed; all without (only for
             bundles that name the organ of single cells).
         progress: Called with the pictures done and the pictures to do.
@@ -41,19 +47,131 @@ def evaluate_bundle(
         DatasetError: No picture has labels, or a picture's organ is unknown to the bundle.
         InputError: A picture or its labels cannot be read, or do not fit; nothing is scored without it.
     """
+    scored = score_bundle(
+        bundle, index, fold=fold, checks=checks, cells_per_picture=cells_per_picture, progress=progress
+    )
+    return summarise_scored(scored, bundle, index, baseline=baseline)
+
+
+def evaluate_out_of_fold(
+    bundles: Sequence[Bundle],
+    index: Index,
+    *,
+    folds: Sequence[int] | None = None,
+    baseline: bool = True,
+    checks: bool = False,
+    cells_per_picture: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure the models of a cross-validation together: each on the fold that it was not trained on.
+
+    The scores are those of all pictures pooled, not means over folds, so that an organ with one picture a fold is
+    scored on all of them at once.
+
+    Args:
+        bundles: One a fold, of the same task and classes.
+        index: Whose folds they were trained on.
+        folds: The fold that each bundle is scored on, in the order of the bundles; without, the folds on which the
+            training measured it, as its manifest says.
+        baseline: As in `evaluate_bundle`; so are `checks`, `cells_per_picture` and `progress`.
+
+    Raises:
+        UsageError: A bundle's fold is unknown or given twice, or the bundles do not belong together.
+        DatasetError: See `evaluate_bundle`.
+        InputError: See `evaluate_bundle`.
+    """
+    parts = folds_of(bundles) if folds is None else [(fold,) for fold in folds]
+    if len(parts) != len(bundles):
+        raise UsageError(f"Expected one fold for each of {len(bundles)} bundles, found {len(parts)}.")
+    everything = [number for part in parts for number in part]
+    if len(set(everything)) != len(everything):
+        raise UsageError(
+            f"Expected every bundle to have folds of its own, found {', '.join(map(str, everything))}. "
+            "Name the fold of each with --fold, in the order of the bundles."
+        )
+    scored = [
+        score_bundle(bundle, index, fold=part, checks=checks, cells_per_picture=cells_per_picture, progress=progress)
+        for bundle, part in zip(bundles, parts, strict=True)
+    ]
+    return summarise_scored(pool_scored(scored), bundles[0], index, baseline=baseline)
+
+
+def folds_of(bundles: Sequence[Bundle]) -> list[tuple[int, ...]]:
+    """The folds on which the training of each bundle measured it: those it was not trained on.
+
+    Raises:
+        UsageError: A manifest does not say.
+    """
+    found = []
+    for bundle in bundles:
+        subsets = {score.subset for score in bundle.manifest.scores}
+        numbers = {int(number) for subset in subsets for number in re.findall(r"\d+", subset)}
+        if not numbers:
+            raise UsageError(
+                f"Expected scores of some fold in the manifest of {bundle.source}, found none. "
+                "Name the fold of each bundle with --fold, in the order of the bundles."
+            )
+        found.append(tuple(sorted(numbers)))
+    return found
+
+
+def score_bundle(
+    bundle: Bundle,
+    index: Index,
+    *,
+    fold: int | Collection[int] | None = None,
+    checks: bool = False,
+    cells_per_picture: int | None = None,
+    progress: Progress | None = None,
+) -> Scored:
+    """The answers of a bundle, without scores; see `evaluate_bundle`."""
     samples = _select(index, fold)
-    subset = _subset_name(fold)
+    spec = bundle.manifest.spec
+    kind = "segmentation" if spec.task == "segmentation" else ("cells" if spec.subject == "cell" else "classification")
+    usable = samples
+    if kind != "classification":
+        usable = [sample for sample in samples if sample.labels_path is not None]
+    if not usable:
+        raise DatasetError(f"Expected pictures with labels in {index.folder} ({_subset_name(fold)}), found none.")
+    if kind != "segmentation":
+        classification.check_organs(usable, bundle.manifest.classes, bundle.manifest.name)
     report = progress or (lambda done, total: None)
-    if bundle.manifest.spec.task == "segmentation":
-        return _evaluate_segmentation(bundle, index, samples, subset, report)
-    classification.check_organs(samples, bundle.manifest.classes, bundle.manifest.name)
-    if bundle.manifest.spec.subject == "cell":
-        return evaluate_cells(
-            bundle, index, samples, subset,
-            fold=fold, cells_per_picture=cells_per_picture, baseline=baseline, progress=report,
-        )  # fmt: skip
-    evaluation = _evaluate_classification(bundle, index, samples, subset, report)
-    return _with_baselines(evaluation, index, fold, bundle.manifest.classes) if baseline else evaluation
+    pictures, cells, altered = _answers(kind, bundle, usable, checks, cells_per_picture, report)
+    species = index.table.set_index("id")["species"]
+    if kind == "classification" and (species != "").any():
+        pictures.insert(pictures.columns.get_loc("group"), "species", species[pictures["id"]].to_numpy())
+    left_out = len(samples) - len(usable)
+    return Scored(
+        kind=kind,
+        bundle=f"{bundle.manifest.name} {bundle.manifest.version}",
+        classes=tuple(bundle.manifest.classes),
+        subset=_subset_name(fold),
+        folds=None if fold is None else ((fold,) if isinstance(fold, int) else tuple(sorted(fold))),
+        fingerprint=index.fingerprint(),
+        pictures=pictures,
+        cells=cells,
+        copies=altered,
+        leaks=leak_table(index, pictures["id"]) if checks and kind == "classification" else pd.DataFrame(),
+        notes=(f"{left_out} pictures without labels were left out.",) if left_out else (),
+    )
+
+
+def _answers(
+    kind: str,
+    bundle: Bundle,
+    samples: Sequence[Sample],
+    checks: bool,
+    cells_per_picture: int | None,
+    progress: Progress,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Rows of pictures, of cells and of altered copies."""
+    nothing = pd.DataFrame()
+    if kind == "segmentation":
+        return *segmentation.score_pictures(bundle, samples, progress), nothing
+    if kind == "cells":
+        return *score_cells(bundle, samples, cells_per_picture, progress), nothing
+    pictures = classification.score_pictures(bundle, samples, progress)
+    return pictures, nothing, score_copies(bundle, samples, progress) if checks else nothing
 
 
 def _select(index: Index, fold: int | Collection[int] | None) -> list[Sample]:
@@ -69,84 +187,3 @@ def _subset_name(fold: int | Collection[int] | None) -> str:
         return "all"
     folds = [fold] if isinstance(fold, int) else sorted(fold)
     return ("fold " if len(folds) == 1 else "folds ") + ", ".join(str(number) for number in folds)
-
-
-def _evaluate_segmentation(
-    bundle: Bundle, index: Index, samples: Sequence[Sample], subset: str, progress: Progress
-) -> Evaluation:
-    labelled = [sample for sample in samples if sample.labels_path is not None]
-    if not labelled:
-        raise DatasetError(f"Expected pictures with labels in {index.folder} ({subset}), found none.")
-    pictures, cells = segmentation.score_pictures(bundle, labelled, progress)
-    tables, notes = [], []
-    for dataset, part in pictures.groupby("dataset"):
-        table, note = segmentation.summarise(part, cells[cells["id"].isin(part["id"])])
-        tables.append(_labelled(table, BUNDLE, dataset, subset, len(part)))
-        notes.append(f"{dataset}: {note}")
-    if len(labelled) < len(samples):
-        notes.append(f"{len(samples) - len(labelled)} pictures without labels were left out.")
-    return Evaluation(
-        task="segmentation",
-        bundle=f"{bundle.manifest.name} {bundle.manifest.version}",
-        subset=subset,
-        fingerprint=index.fingerprint(),
-        scores=pd.concat(tables, ignore_index=True),
-        per_image=pictures,
-        tables={"by_organ": segmentation.by_organ(pictures), "cells": cells},
-        notes=tuple(notes),
-    )
-
-
-def _evaluate_classification(
-    bundle: Bundle, index: Index, samples: Sequence[Sample], subset: str, progress: Progress
-) -> Evaluation:
-    classes = bundle.manifest.classes
-    pictures = classification.score_pictures(bundle, samples, progress)
-    tables, notes = [], []
-    for dataset, part in pictures.groupby("dataset"):
-        table, note = classification.summarise(part, classes)
-        tables.append(_labelled(table, BUNDLE, dataset, subset, len(part)))
-        notes.append(f"{dataset}: {note}")
-    if shared := _groups_in_several_folds(index, samples):
-        notes.append(
-            f"{len(shared)} groups (slides, patients) of the scored pictures, such as {shared[0]!r}, also have "
-            "pictures in other folds: the scores measure slide and stain as well as organ."
-        )
-    return Evaluation(
-        task="classification",
-        bundle=f"{bundle.manifest.name} {bundle.manifest.version}",
-        subset=subset,
-        fingerprint=index.fingerprint(),
-        scores=pd.concat(tables, ignore_index=True),
-        per_image=pictures,
-        tables=classification.organ_tables(pictures, classes),
-        notes=tuple(notes),
-    )
-
-
-def _groups_in_several_folds(index: Index, samples: Sequence[Sample]) -> list[str]:
-    n_folds = index.table.groupby("group")["fold"].nunique()
-    return sorted({sample.group for sample in samples if n_folds[sample.group] > 1})
-
-
-def _with_baselines(
-    evaluation: Evaluation, index: Index, fold: int | Collection[int] | None, classes: Sequence[str]
-) -> Evaluation:
-    """The same evaluation with the baselines' rows in its scores and their answers in its pictures."""
-    pictures, tables, notes = evaluation.per_image, [evaluation.scores], list(evaluation.notes)
-    baselines = colour_forest_baseline(index, fold, organs=classes)
-    if not baselines:
-        notes.append("No colour baseline: the index has no other fold to train it on.")
-    for name, answers in baselines.items():
-        probs = answers.loc[pictures["id"], list(classes)]
-        pictures = pictures.assign(**{name: probs.idxmax(axis=1).to_numpy()})
-        for dataset, part in pictures.groupby("dataset"):
-            rows = classification.summarise_baseline(part, probs.loc[part["id"]].to_numpy(), classes)
-            tables.append(_labelled(rows, name, dataset, evaluation.subset, len(part)))
-    scores = pd.concat(tables, ignore_index=True)
-    return replace(evaluation, scores=scores, per_image=pictures, notes=tuple(notes))
-
-
-def _labelled(table: pd.DataFrame, model: str, dataset: str, subset: str, n_images: int) -> pd.DataFrame:
-    labels = {"model": model, "dataset": dataset, "subset": subset, "n_images": n_images}
-    return table.assign(**labels)[SCORE_COLUMNS]

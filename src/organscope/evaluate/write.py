@@ -9,8 +9,8 @@ from organscope.errors import OutputError
 from organscope.evaluate.evaluation import Evaluation
 from organscope.images.atomic import atomic_path
 
-#: Tables of one row a cell are too long for people.
-PARQUET_ONLY = ("cells",)
+#: Tables of one row a cell or a copy are too long for people.
+PARQUET_ONLY = ("cells", "copies_per_image")
 
 
 def write_evaluation(evaluation: Evaluation, folder: str | Path) -> list[Path]:

@@ -46,6 +46,12 @@ def make_index(folder, rows) -> Index:
 
 
 @pytest.fixture(scope="session")
+def index_of():
+    """Writes an index of rows."""
+    return make_index
+
+
+@pytest.fixture(scope="session")
 def cell_index(tmp_path_factory, nuclei, colon) -> Index:
     """Four crops of a real picture, labelled with what the bundle finds, less the first cell of crop 2.
 
