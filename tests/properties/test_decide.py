@@ -1,75 +1,122 @@
-"""Calibration keeps the order, decisions keep their limits."""
+"""Promises, sets and decisions keep their meaning for any probabilities."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from hypothesis.extra import numpy as hnp
 
-from organscope.decide import Policy, decide, fit_probability_curve, nearest_distance, softmax
-from organscope.decide.policy_fit import fit_min_confidence
+from organscope.decide import Policy, Promise, Rules, decide, decide_all, fit_conformal, fit_contract, in_sets, promise
+from organscope.decide.contract import allowed_misses, level_of_misses, positives_needed, recall_threshold
+from organscope.metrics.decision_curves import area_under_risk_coverage, risk_coverage
+from organscope.metrics.paired import holm, mcnemar
 
-share = st.floats(0, 1)
-logits = arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(2, 6)), elements=st.floats(-50, 50, width=32))
-
-
-@given(logits, st.floats(0.05, 20))
-def test_probabilities_sum_to_1_and_keep_the_first(values, temperature):
-    found = softmax(values, temperature)
-    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-12)
-    rows = np.arange(len(values))
-    assert (found[rows, values.argmax(axis=1)] == found.max(axis=1)).all()
+LEVELS = st.floats(0.05, 0.995)
+CONFIDENCES = st.floats(0.5, 0.99)
+SHARES = st.floats(0, 1, width=32)
 
 
-@given(st.lists(st.tuples(share, st.booleans()), min_size=1, max_size=300))
-@settings(deadline=None)
-def test_a_curve_never_turns_the_order_round(pairs):
-    probability = np.array([p for p, _ in pairs])
-    curve = fit_probability_curve(probability, np.array([m for _, m in pairs]))
-    found = curve.apply(np.sort(probability))
-    assert (np.diff(found) >= 0).all()
-    assert (found > 0).all()
-    assert (found < 1).all()
+@st.composite
+def labelled_probabilities(draw):
+    """Probabilities of up to 40 pictures and 4 organs, often equal to one another, with labels."""
+    n, c = draw(st.integers(1, 40)), draw(st.integers(2, 4))
+    weights = draw(hnp.arrays(np.float64, (n, c), elements=st.sampled_from([0.1, 0.5, 1.0, 3.0, 20.0])))
+    labels = draw(hnp.arrays(np.int64, n, elements=st.integers(0, c - 1)))
+    return weights / weights.sum(axis=1, keepdims=True), labels
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from([0.2, 0.4, 0.6, 0.8, 1.0]), st.booleans()), min_size=1, max_size=30),
-    share,
-    share,
-)
-def test_a_limit_keeps_the_target_wherever_it_can_be_had(pairs, target, coverage):
-    confidence = np.array([c for c, _ in pairs])
-    right = np.array([r for _, r in pairs])
-    limit = fit_min_confidence(confidence, right, target, coverage)
-    shares = {c: (~right[confidence >= c]).mean() for c in confidence if (confidence >= c).mean() >= coverage}
-    accepted = confidence >= limit
-    assert accepted.mean() >= coverage
-    found = (~right[accepted]).mean()
-    assert found <= target or found == min(shares.values())
-    if min(shares.values()) <= target:
-        lowest = min(c for c, wrong in shares.items() if wrong <= target)
-        np.testing.assert_array_equal(accepted, confidence >= lowest)
+@given(hnp.arrays(np.float64, st.integers(1, 80), elements=SHARES), LEVELS, CONFIDENCES)
+def test_threshold_misses_no_more_than_is_allowed(scores, level, confidence):
+    threshold = recall_threshold(scores, level, confidence)
+    allowed = allowed_misses(scores.size, level, confidence)
+    if threshold is None:
+        assert allowed == -1
+        return
+    assert (scores < threshold).sum() <= allowed
+    # One more miss would break the promise.
+    assert (scores <= threshold).sum() > allowed
 
 
-@given(st.integers(2, 6), st.floats(0, 2), share, st.floats(0, 2), st.integers(0, 99))
-def test_accepted_is_what_keeps_both_limits(n_classes, distance, min_confidence, max_distance, seed):
-    probabilities = np.random.default_rng(seed).dirichlet(np.ones(n_classes))
+@given(st.integers(1, 300), LEVELS, LEVELS, CONFIDENCES)
+def test_higher_promises_allow_fewer_misses(n, one, other, confidence):
+    low, high = sorted((one, other))
+    assert allowed_misses(n, high, confidence) <= allowed_misses(n, low, confidence)
+
+
+@given(st.integers(1, 200), st.data())
+def test_level_of_misses_is_the_other_way_round(n, data):
+    misses = data.draw(st.integers(0, n - 1))
+    level = level_of_misses(misses, n)
+    if 0.01 < level < 0.999:
+        assert allowed_misses(n, level * (1 - 1e-6)) >= misses > allowed_misses(n, min(level * (1 + 1e-6), 0.9999)) - 1
+
+
+@given(LEVELS, CONFIDENCES)
+def test_fewest_positives(level, confidence):
+    n = positives_needed(level, confidence)
+    assert allowed_misses(n, level, confidence) >= 0
+    assert n == 1 or allowed_misses(n - 1, level, confidence) == -1
+
+
+@given(labelled_probabilities(), LEVELS)
+def test_contract_says_what_its_threshold_does(found, asked):
+    probabilities, labels = found
+    organs = [f"organ {number}" for number in range(probabilities.shape[1])]
+    contract = fit_contract(probabilities, labels, organs)
+    for number, organ in enumerate(organs):
+        said = promise(contract, organ, asked)
+        flagged = probabilities[:, number] >= said.threshold
+        assert said.n_false == flagged[labels != number].sum()
+        assert said.n_missed == (~flagged)[labels == number].sum()
+        assert said.kept == (said.level >= asked)
+
+
+@given(labelled_probabilities(), st.floats(0.5, 0.95))
+def test_sets_cover_the_calibration_pictures(found, coverage):
+    probabilities, labels = found
+    sets = in_sets(probabilities, fit_conformal(probabilities, labels, coverage=coverage))
+    covered = sets[np.arange(labels.size), labels]
+    assert covered.mean() >= coverage
+    assert sets.any(axis=1).all()
+
+
+@given(labelled_probabilities(), st.floats(0, 1), st.floats(0, 2), st.floats(0, 1))
+def test_many_pictures_are_decided_as_each_alone(found, min_confidence, max_distance, threshold):
+    probabilities, labels = found
     policy = Policy(min_confidence=min_confidence, max_distance=max_distance)
-    decision = decide(probabilities, distance, policy)
-    keeps = probabilities.max() >= min_confidence and distance <= max_distance
-    assert (decision.decision == "accept") == keeps == (decision.reason == "")
+    said = Promise("organ 0", 0.9, 0.9, 0.9, threshold, 1, 0, 1, 0)
+    rules = Rules(promise=said, positive=0)
+    distances = np.linspace(0, 2, labels.size)
+    together = decide_all(probabilities, distances, policy, rules=rules)
+    for i, row in enumerate(probabilities):
+        alone = decide(row, float(distances[i]), policy, rules=rules)
+        assert alone.organ_index == together.organ_index[i]
+        assert (alone.decision == "accept") == together.accepted[i] == (alone.reason == "")
+        assert alone.reason == together.reasons[i]
+        assert alone.flagged == together.flagged[i]
 
 
-@given(
-    arrays(np.float32, (6, 4), elements=st.floats(-10, 10, width=32)),
-    arrays(np.float32, (5, 4), elements=st.floats(-10, 10, width=32)),
-    st.floats(0.1, 100),
-)
-def test_distances_lie_in_0_to_2_and_grow_with_k(asked, reference, factor):
-    distances = np.stack([nearest_distance(asked, reference, k) for k in range(1, 6)])
-    assert distances.min() >= 0
-    assert distances.max() <= 2
-    assert (np.diff(distances, axis=0) >= 0).all()
-    scaled = nearest_distance((asked * np.float32(factor)), reference, 1)
-    # Squares of float32 vectors: errors of 1e-7 in the square are 3e-4 in the distance.
-    lengths = np.linalg.norm(asked, axis=1)
-    np.testing.assert_allclose(scaled[lengths > 1e-3], distances[0][lengths > 1e-3], atol=1e-3)
+@given(hnp.arrays(np.float64, st.integers(1, 30), elements=SHARES), st.data())
+def test_risk_coverage_ends_at_the_error_rate(confidence, data):
+    correct = data.draw(hnp.arrays(np.bool_, confidence.size))
+    curve = risk_coverage(confidence, correct)
+    assert np.all(np.diff(curve["coverage"]) > 0)
+    assert curve["coverage"][-1] == 1
+    assert np.isclose(curve["risk"][-1], (~correct).mean())
+    assert 0 <= area_under_risk_coverage(confidence, correct) <= 1
+
+
+@given(hnp.arrays(np.bool_, st.integers(1, 30)), st.data())
+def test_mcnemar_is_symmetric(first, data):
+    second = data.draw(hnp.arrays(np.bool_, first.size))
+    one, other = mcnemar(first, second), mcnemar(second, first)
+    assert one.p_value == other.p_value
+    assert 0 < one.p_value <= 1
+    assert one.only_first == other.only_second
+
+
+@given(hnp.arrays(np.float64, st.integers(1, 20), elements=SHARES))
+def test_holm_keeps_the_order(p_values):
+    adjusted = holm(p_values)
+    assert np.all((adjusted >= p_values) & (adjusted <= 1))
+    order = np.argsort(p_values, kind="stable")
+    assert np.all(np.diff(adjusted[order]) >= 0)

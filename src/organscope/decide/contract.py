@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.special import betaincinv
-from scipy.stats import binom
+from scipy.special import bdtr, betaincinv
 
 from organscope.decide.names import organ_number
 from organscope.errors import ShapeError, ValueRangeError
@@ -176,9 +175,9 @@ def allowed_misses(n_positive: int, level: float, confidence: float = CONFIDENCE
         ValueRangeError: The level is not in (0, 1).
     """
     _check_level(level)
-    misses = np.arange(n_positive)
+    misses = np.arange(n_positive, dtype=np.float64)
     # Rounding must not cost the boundary case: .1 ** (1 / n) ** n may exceed .1 in the last place.
-    passes = binom.cdf(misses, n_positive, 1 - level) <= (1 - confidence) * (1 + 1e-9)
+    passes = bdtr(misses, n_positive, 1 - level) <= (1 - confidence) * (1 + 1e-9)
     return int(passes.sum()) - 1
 
 

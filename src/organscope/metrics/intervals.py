@@ -1,6 +1,6 @@
 """Exact intervals of a share, where pictures are independent."""
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from organscope.errors import ValueRangeError
 
@@ -14,6 +14,6 @@ def share_interval(n_hits: int, n: int, *, level: float = 0.95) -> tuple[float, 
     if not 0 <= n_hits <= n:
         raise ValueRangeError(f"Expected between 0 and {n} hits, found {n_hits}.")
     tail = (1 - level) / 2
-    low = float(beta.ppf(tail, n_hits, n - n_hits + 1)) if n_hits > 0 else 0.0
-    high = float(beta.ppf(1 - tail, n_hits + 1, n - n_hits)) if n_hits < n else 1.0
+    low = float(betaincinv(n_hits, n - n_hits + 1, tail)) if n_hits > 0 else 0.0
+    high = float(betaincinv(n_hits + 1, n - n_hits, 1 - tail)) if n_hits < n else 1.0
     return low, high

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Num, Shaped
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from organscope.errors import ShapeError, ValueRangeError
 from organscope.metrics.bootstrap import percentile_interval, resample_counts
@@ -57,7 +57,7 @@ def mcnemar(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.ndarray, 
     _check_pairs(first_right.size, second_right.size)
     only_first = int((first_right & ~second_right).sum())
     only_second = int((second_right & ~first_right).sum())
-    tail = binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)
+    tail = bdtr(float(min(only_first, only_second)), only_first + only_second, 0.5)
     return McNemarTest(only_first, only_second, float(min(1.0, 2 * tail)))
 
 
