@@ -1,6 +1,12 @@
 """A bundle in words, for `organscope bundle show`."""
 
 from organscope.bundle.manifest import ClassificationSpec, Manifest, Score, SegmentationSpec
+from organscope.decide.contract import promise
+from organscope.decide.policy import Policy
+from organscope.decide.wording import share
+
+LEAST_RECALL = 0.5
+"""Lower promises are not worth a line."""
 
 
 def describe(manifest: Manifest) -> str:
@@ -67,7 +73,27 @@ def _classification_rows(spec: ClassificationSpec) -> list[tuple[str, str]]:
             f"confidence at temperature {policy.temperature:.2f} of at least {policy.min_confidence:.2f}, "
             f"distance to training picture {policy.n_neighbours} of at most {policy.max_distance:.2f}",
         ),
+        ("Looks", "blank, blurred and strange ones are refused" if policy.quality else "not judged"),
+        *_promise_rows(policy),
     ]
+
+
+def _promise_rows(policy: Policy) -> list[tuple[str, str]]:
+    """What the bundle promises, the organs with the highest recall first."""
+    rows = []
+    if policy.conformal is not None:
+        rows.append(("Sets", f"hold the true organ of {policy.conformal.coverage:.0%} of exchangeable pictures"))
+    if policy.contract is not None:
+        promises = [promise(policy.contract, entry.organ) for entry in policy.contract.organs]
+        promises.sort(key=lambda found: (-found.level, found.organ))
+        words = [
+            f"{found.organ} {share(found.level)} at {found.false_alarm_rate:.0%} false alarms"
+            for found in promises
+            if found.level >= LEAST_RECALL and found.n_negative
+        ]
+        said = "; ".join(words) or f"less than {LEAST_RECALL:.0%} for every organ, for want of calibration pictures"
+        rows.append(("Recall", f"at {policy.contract.confidence:.0%} confidence: {said}"))
+    return rows
 
 
 def _score(score: Score) -> str:

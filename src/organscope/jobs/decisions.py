@@ -16,7 +16,7 @@ from organscope.errors import DatasetError
 from organscope.jobs.files import DECISIONS, POLICY, PREDICTIONS
 from organscope.jobs.plan import prepare_output
 from organscope.jobs.stored_policy import StoredPolicy, read_policy, stored_policy
-from organscope.jobs.tables import write_table
+from organscope.jobs.tables import promised_columns, write_table
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def decide_again(
         doubts=predictions["doubt"].tolist(),
         rules=rules,
     )
-    table = decisions_table(predictions["image"], answers, stored.organs, probabilities)
+    table = decisions_table(predictions["image"], answers, stored, probabilities)
     prepare_output(out)
     write_table(out / DECISIONS, table)
     return Redecision(table, out / DECISIONS, stored.bundle, rules.promise)
@@ -105,10 +105,10 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def decisions_table(
-    images: Sequence[str] | pd.Series, answers: Answers, organs: Sequence[str], probabilities: Float[np.ndarray, "n c"]
+    images: Sequence[str] | pd.Series, answers: Answers, stored: StoredPolicy, probabilities: Float[np.ndarray, "n c"]
 ) -> pd.DataFrame:
     """One row a picture: organ, confidence, decision, reason, and what else the policy and the rules say."""
-    names = np.array(organs, object)
+    names = np.array(stored.organs, object)
     columns = {
         "image": list(images),
         "organ": names[answers.organ_index],
@@ -118,6 +118,8 @@ def decisions_table(
     }
     if answers.in_set is not None:
         columns["prediction_set"] = set_names(answers.in_set, names, probabilities)
+    for name, values in promised_columns(stored.policy, stored.organs).items():
+        columns[name] = values[answers.organ_index]
     if answers.flagged is not None:
         columns["flagged"] = answers.flagged
     return pd.DataFrame(columns)

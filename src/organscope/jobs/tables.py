@@ -3,8 +3,11 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from organscope.bundle import Bundle
+from organscope.decide import Policy, promise
 from organscope.errors import OutputError
 from organscope.images.atomic import atomic_path
 from organscope.jobs.files import POLICY, PREDICTIONS, REPORT, SUMMARY
@@ -28,8 +31,7 @@ def write_run_files(
     """Write the files that the loaded bundles call for: those written, and a failure for each that was not."""
     writers: dict[str, Callable[[Path], None]] = {}
     if models.organs is not None:
-        organs = models.organs.manifest.classes
-        writers[PREDICTIONS] = lambda path: write_table(path, predictions_table(images, organs))
+        writers[PREDICTIONS] = lambda path: write_table(path, predictions_table(images, models.organs))
         writers[POLICY] = lambda path: write_policy(path, models.organs)
     if models.organs is not None and models.cells is not None:
         # Imported here because only `analyze` makes a page.
@@ -47,22 +49,39 @@ def write_run_files(
     return written, unwritten
 
 
-def predictions_table(images: Sequence[ImageResult], organs: Sequence[str]) -> pd.DataFrame:
+def predictions_table(images: Sequence[ImageResult], bundle: Bundle) -> pd.DataFrame:
     """One row an image: the answer, what `organscope decide` needs, then `p_<organ>` for every organ of the bundle.
 
+    `promised_recall` and `false_alarm_rate` are what the bundle's contract says of the organ that was answered.
     `flagged` is only there where an organ was named that must not be missed.
     """
     rows = []
+    promised = promised_columns(bundle.policy, bundle.manifest.classes)
     for image in images:
         classified = image.classification
         probabilities = zip(classified.organs, classified.probabilities, strict=True)
         decision = classified.decision
         stored = {"distance": decision.distance, "doubt": decision.doubt, "flagged": decision.flagged}
-        rows.append(_answer(image) | stored | {f"p_{organ}": float(p) for organ, p in probabilities})
+        of_answer = {name: values[decision.organ_index] for name, values in promised.items()}
+        rows.append(_answer(image) | of_answer | stored | {f"p_{organ}": float(p) for organ, p in probabilities})
     flagged = ["flagged"] if any(row["flagged"] is not None for row in rows) else []
-    columns = ["image", "organ", "confidence", "decision", "reason", "prediction_set", *flagged, "distance", "doubt"]
-    columns += [f"p_{organ}" for organ in organs]
+    columns = ["image", "organ", "confidence", "decision", "reason", "prediction_set", *promised, *flagged]
+    columns += ["distance", "doubt", *(f"p_{organ}" for organ in bundle.manifest.classes)]
     return pd.DataFrame(rows, columns=columns)
+
+
+def promised_columns(policy: Policy, organs: Sequence[str]) -> dict[str, np.ndarray]:
+    """`promised_recall` and `false_alarm_rate` of each class, at the recall that is asked for by default.
+
+    Nothing where the bundle has no contract; not-a-number for the price where nothing is known of it.
+    """
+    if policy.contract is None:
+        return {}
+    promises = [promise(policy.contract, organ) for organ in organs]
+    return {
+        "promised_recall": np.array([found.level for found in promises]),
+        "false_alarm_rate": np.array([found.false_alarm_rate if found.level else np.nan for found in promises]),
+    }
 
 
 def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) -> pd.DataFrame:
