@@ -31,6 +31,9 @@ texture = true
 [loss]
 per_stage = 0.5
 
+[discriminant]
+share = 0.5
+
 [field]
 field_px = 80
 input_px = 64

@@ -122,7 +122,9 @@ def test_the_run_directory_explains_itself(trained):
     epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in epochs] == list(range(1, 31))
     assert set(epochs[0]) >= {"loss", "nll", "balanced_accuracy", "learning_rate", "seconds"}
-    names = {"config.json", "config.toml", "split.csv", "environment.txt", "metrics.jsonl", "bundle", "state"}
+    heads = pd.read_csv(run / "heads.csv")
+    assert len(heads) == 6
+    names = {"heads.csv", "config.json", "config.toml", "split.csv", "environment.txt", "metrics.jsonl", "bundle", "state"}
     assert names == {path.name for path in run.iterdir()}
 
 

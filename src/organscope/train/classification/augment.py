@@ -17,8 +17,8 @@ STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78
 #: Red, green, blue -> luma and the two colour differences of the NTSC system, in which hue is an angle.
 YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 #: The mean and the standard deviation that a field may get when it loses its colour.
-GRAY_MEAN = (0.25, 0.7)
-GRAY_STD = (0.07, 0.22)
+GRAY_MEAN = (0.25, 0.8)
+GRAY_STD = (0.07, 0.28)
 #: A crop is a multiple of this, the usual stride of a backbone.
 CROP_STEP_PX = 32
 

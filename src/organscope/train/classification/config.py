@@ -117,6 +117,18 @@ class LossConfig(Settings):
         return self
 
 
+class DiscriminantConfig(Settings):
+    """A second head, in closed form, that joins the trained one; only for whole images.
+
+    Attributes:
+        share: Of the logits, from 0 (none) to 1 (the trained head no longer counts).
+        shrinkage: Of the covariance within organs, towards the same variance in all directions.
+    """
+
+    share: Share = 0.0
+    shrinkage: Share = 0.15
+
+
 class FitConfig(Settings):
     """How long and how fast the network learns.
 
@@ -166,3 +178,4 @@ class ClassificationConfig(Settings):
     loss: LossConfig = LossConfig()
     cells: CellsConfig = CellsConfig()
     fit: FitConfig = FitConfig()
+    discriminant: DiscriminantConfig = DiscriminantConfig()

@@ -22,6 +22,13 @@ from organscope.train.classification.cells_train import (
 )
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import Pictures
+from organscope.train.classification.discriminant import (
+    Pooled,
+    joined_heads,
+    pooled_features,
+    score_heads,
+    set_head_function,
+)
 from organscope.train.classification.fit import TrainingData, fit
 from organscope.train.classification.looks import fit_looks
 from organscope.train.classification.losses import OrganLoss
@@ -69,6 +76,8 @@ def train_classification(
     report(f"{len(split.training)} pictures train, {len(split.validation)} validate, {len(split.test)} are only scored")
     data = (cell_training_data if is_cell else _training_data)(config, split, organs, report)
     fitted = fit(config, network, loss, data, run, report)
+    if config.discriminant.share > 0 and not is_cell:
+        _join_discriminant(config, fitted, data, split, organs, run)
     facts = _facts(config, fitted, run, cell_facts(config, data, split) if is_cell else _picture_facts(config, split))
     known = reference_cells(data, config.data.seed) if is_cell else data.training
     writer = BundleWriter(fitted, organs, config, known, split.fingerprint(), facts)
@@ -116,6 +125,31 @@ def _training_data(
         validation=validation,
         validation_organs=_numbers(split.validation, organs),
     )
+
+
+def _join_discriminant(
+    config: ClassificationConfig,
+    network: OrganNetwork,
+    data: TrainingData,
+    split: TrainingSplit,
+    organs: list[str],
+    run: RunDirectory,
+) -> None:
+    """Join the discriminant to the trained head, and write what each head scores on pictures that neither saw."""
+
+    def pooled(pictures: Pictures, gray: bool) -> Pooled:
+        return pooled_features(network, pictures, config.preprocessing, gray=gray)
+
+    known = [pooled(data.training, gray) for gray in (False, True)]
+    numbers = np.concatenate([data.training_organs[part.owners] for part in known])
+    heads = joined_heads(network, np.concatenate([part.features for part in known]), numbers, config.discriminant)
+    set_head_function(network, heads["joined"])
+    if split.test:
+        unseen = Pictures(split.test, config.field, config.preprocessing, 0)
+        table = score_heads(
+            heads, {"colour": pooled(unseen, False), "gray": pooled(unseen, True)}, _numbers(split.test, organs)
+        )
+        run.write_text("heads.csv", table.to_csv(index=False))
 
 
 def _numbers(samples: list[Sample], organs: list[str]) -> np.ndarray:
