@@ -50,7 +50,9 @@ def _task_rows(manifest: Manifest) -> list[tuple[str, str]]:
 def _segmentation_rows(spec: SegmentationSpec) -> list[tuple[str, str]]:
     decoder = spec.decoder
     calibrated = "measured" if spec.cell_calibration else "not calibrated"
+    diameter = f"about {spec.typical_diameter_px:.0f} px wide" if spec.typical_diameter_px else "of a size not measured"
     return [
+        ("Cells", diameter),
         ("Maps", ", ".join(spec.maps)),
         ("Tiles", f"multiples of {spec.stride_px} px, {spec.halo_px} px around each"),
         (
@@ -59,6 +61,7 @@ def _segmentation_rows(spec: SegmentationSpec) -> list[tuple[str, str]]:
             f"at least {decoder.min_area_px} px",
         ),
         ("Probability", calibrated),
+        ("Few misses", "measured, see --min-recall" if spec.operating_points else "not measured"),
     ]
 
 

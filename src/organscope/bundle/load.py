@@ -116,7 +116,15 @@ class Bundle:
         Raises:
             IntegrityError: It is no Parquet file, or it would fill the memory.
         """
-        file = self.manifest.calibration
+        return self.table(self.manifest.calibration)
+
+    def table(self, file: str) -> pd.DataFrame:
+        """The rows of a Parquet file.
+
+        Raises:
+            UnknownNameError: The bundle has no such file.
+            IntegrityError: It is no Parquet file, or it would fill the memory.
+        """
         try:
             table = pyarrow.parquet.ParquetFile(io.BytesIO(self.read(file)))
             n_cells = table.metadata.num_rows * table.metadata.num_columns

@@ -66,6 +66,10 @@ class SegmentationSpec(_Part):
         decoder: From maps to cells.
         cell_calibration: From a cell's mean foreground probability to the probability that the cell is
             real (matched at IoU 0.5); none where it was not measured.
+        typical_diameter_px: Median equivalent diameter of the training cells, in pixels as the network saw them
+            before crops were zoomed; none where it was not measured.
+        operating_points: Parquet file of missed and false cells by threshold on held-out pictures (see
+            `organscope.predict.operating_point`); none where it was not measured.
     """
 
     task: Literal["segmentation"] = "segmentation"
@@ -74,6 +78,8 @@ class SegmentationSpec(_Part):
     maps: list[Text] = Field(min_length=1)
     decoder: Decoder
     cell_calibration: ProbabilityCurve | None = None
+    typical_diameter_px: float | None = Field(None, gt=0)
+    operating_points: FileName | None = None
 
 
 class ClassificationSpec(_Part):
@@ -181,7 +187,9 @@ class Manifest(_Part):
     def named_files(self) -> list[str]:
         """The files that the manifest speaks of; each must be in the bundle."""
         names = [self.graph.file, self.weights.file, self.calibration, self.test.file, self.card]
-        return [*names, self.spec.policy.reference] if self.spec.task == "classification" else names
+        if self.spec.task == "classification":
+            return [*names, self.spec.policy.reference]
+        return names if self.spec.operating_points is None else [*names, self.spec.operating_points]
 
     @property
     def size_bytes(self) -> int:

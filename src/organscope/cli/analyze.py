@@ -15,6 +15,7 @@ def analyze(
     output: options.Output,
     bundle: options.AnyBundles = None,
     um_per_px: options.PixelSize = None,
+    diameter_px: options.Diameter = None,
     channel: options.Channel = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
@@ -37,6 +38,6 @@ def analyze(
     run_and_report(
         ("segmentation", "classification"), inputs, output, bundle or [],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
-        threads=threads, as_json=as_json, debug=debug,
+        threads=threads, as_json=as_json, debug=debug, diameter_px=diameter_px,
         positive=positive, min_recall=min_recall, costs=costs,
     )  # fmt: skip

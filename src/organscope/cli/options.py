@@ -22,6 +22,26 @@ PixelSize = Annotated[
         "--um-per-px", min=1e-4, max=1e4, help="Micrometres a pixel, where the files do not say it.", show_default=False
     ),
 ]
+Diameter = Annotated[
+    float | None,
+    typer.Option(
+        "--diameter-px",
+        min=1.0,
+        max=10_000.0,
+        help="Typical diameter of the cells in the images, in pixels; estimated if left out.",
+        show_default=False,
+    ),
+]
+MinCellRecall = Annotated[
+    float | None,
+    typer.Option(
+        "--min-recall",
+        min=0.01,
+        max=0.9999,
+        help="Share of the cells to find, such as 0.98; fainter cells are kept too, and the price is stated.",
+        show_default=False,
+    ),
+]
 Channel = Annotated[
     int | None,
     typer.Option(min=0, help="Use this channel alone (counted from 0) as a gray image.", show_default=False),

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from rich.console import Console
+
 from organscope.cli.printing import output_console, plain_table, shown
 from organscope.jobs import ImageResult, RunResult
 
 MOST_ROWS = 40
+MOST_NOTES = 5
 
 
 def as_data(result: RunResult) -> dict[str, Any]:
@@ -36,6 +39,8 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
             "median_area_px": image.median_area_px,
             "median_area_um2": image.median_area_um2,
         }
+    if image.scale is not None:
+        data |= {"scale": image.scale.factor, "scale_source": image.scale.source, "scale_note": image.scale.note}
     if image.classification is not None:
         classified = image.classification
         decision = classified.decision
@@ -75,6 +80,7 @@ def print_results(result: RunResult, seconds_to_start: float) -> None:
             f"\n{result.seconds_per_megapixel:.1f} s a megapixel, {result.seconds:.1f} s in all after "
             f"{seconds_to_start:.1f} s to start, peak memory {result.peak_memory_mb:,.0f} MB"
         )
+    _print_scales(result, console)
     console.print(f"Results: {result.out}", soft_wrap=True)
     for path in result.files:
         if path.suffix == ".html":
@@ -98,6 +104,15 @@ def _columns(result: RunResult) -> tuple[list[str], list[list[str]]]:
     for row, image in zip(rows, result.images, strict=True):
         row += [f"{image.seconds / image.megapixels:.1f}"]
     return headers, rows
+
+
+def _print_scales(result: RunResult, console: Console) -> None:
+    """One line for each image that the network did not see as it is; the first few, then how many more."""
+    scaled = [image for image in result.images if image.scale is not None and image.scale.note]
+    for image in scaled[:MOST_NOTES]:
+        console.print(f"{shown(image.target.source.name)}: {image.scale.note}", soft_wrap=True)
+    if len(scaled) > MOST_NOTES:
+        console.print(f"... and {len(scaled) - MOST_NOTES:,} more at another scale")
 
 
 def _area(image: ImageResult) -> str:

@@ -7,11 +7,23 @@ from pathlib import Path
 import typer
 
 from organscope.cli.decisions import print_promise, promise_as_data
+from organscope.cli.few_misses import few_misses_as_data, print_few_misses
 from organscope.cli.guard import SOME_FAILED, say
 from organscope.cli.printing import print_json
 from organscope.cli.progress import progress_of
 from organscope.cli.results import as_data, print_results
-from organscope.jobs import Reading, RunResult, load_models, plan_run, prepare_output, run_plan, warm_up, with_rules
+from organscope.jobs import (
+    Reading,
+    RunResult,
+    load_models,
+    plan_run,
+    prepare_output,
+    run_plan,
+    warm_up,
+    with_few_misses,
+    with_rules,
+)
+from organscope.predict import Sizing, require_diameter
 
 
 def run_and_report(
@@ -29,24 +41,31 @@ def run_and_report(
     positive: str | None = None,
     min_recall: float | None = None,
     costs: Path | None = None,
+    diameter_px: float | None = None,
+    min_cell_recall: float | None = None,
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
     plan = plan_run(inputs, output)
     models = load_models(tasks, bundles, threads=threads)
     models = with_rules(models, positive=positive, min_recall=min_recall, costs=costs)
+    models = with_few_misses(models, min_cell_recall)
+    if diameter_px is not None:
+        require_diameter(models.cells)
     prepare_output(output)
     warm_up(models)
     seconds_to_start = time.perf_counter() - started
-    reading = Reading(um_per_px=um_per_px, channel=channel, max_pixels=round(max_megapixels * 1e6))
+    sizing = Sizing(diameter_px=diameter_px)
+    reading = Reading(um_per_px, channel, max_pixels=round(max_megapixels * 1e6), sizing=sizing)
     with progress_of(len(plan.targets)) as listener:
         result = run_plan(plan, models, reading, listener)
     if as_json:
-        promised = promise_as_data(models.rules.promise)
+        promised = promise_as_data(models.rules.promise) | few_misses_as_data(models.few_misses)
         print_json(as_data(result) | promised | {"seconds_to_start": round(seconds_to_start, 3)})
     else:
         print_results(result, seconds_to_start)
         print_promise(models.rules.promise)
+        print_few_misses(models.few_misses)
     _explain_failures(result, debug)
     if result.failures:
         raise typer.Exit(SOME_FAILED)

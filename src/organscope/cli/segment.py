@@ -6,6 +6,8 @@ EXAMPLES = """\b
 Examples:
   organscope segment slide.tif -o results
   organscope segment images/ -o results --um-per-px 0.5
+  organscope segment images/ -o results --diameter-px 45
+  organscope segment images/ -o results --min-recall 0.98
   organscope segment stack.tif -o results --channel 2 --json
 """
 
@@ -15,6 +17,8 @@ def segment(
     output: options.Output,
     bundle: options.SegmentBundle = "nuclei",
     um_per_px: options.PixelSize = None,
+    diameter_px: options.Diameter = None,
+    min_recall: options.MinCellRecall = None,
     channel: options.Channel = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
@@ -25,7 +29,8 @@ def segment(
 
     Writes a label image, tables, outlines for QuPath and a picture for each image: OUT/<stem>/labels.tif,
     cells.csv, cells.parquet, cells.geojson and overlay.png. For a folder the results mirror the path of each
-    image below it.
+    image below it. Where cells are clearly larger or smaller than in the bundle's training, the network sees the
+    image at another scale, and the results say so.
 
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """
@@ -34,5 +39,5 @@ def segment(
     run_and_report(
         ("segmentation",), inputs, output, [bundle],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
-        threads=threads, as_json=as_json, debug=debug,
+        threads=threads, as_json=as_json, debug=debug, diameter_px=diameter_px, min_cell_recall=min_recall,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Segment, classify and analyse many images: plan first, then one complete result after the other."""
 
 from organscope.jobs.decisions import Redecision, decide_again
-from organscope.jobs.models import Models, load_models, with_rules
+from organscope.jobs.models import Models, load_models, with_few_misses, with_rules
 from organscope.jobs.one_image import Reading
 from organscope.jobs.plan import Plan, Target, plan_run, prepare_output
 from organscope.jobs.result import Failure, ImageResult, RunResult
@@ -24,5 +24,6 @@ __all__ = [
     "prepare_output",
     "run_plan",
     "warm_up",
+    "with_few_misses",
     "with_rules",
 ]

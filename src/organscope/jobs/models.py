@@ -8,6 +8,7 @@ from organscope.bundle import Bundle, load_bundle
 from organscope.bundle.shipped import shipped_names
 from organscope.decide import Rules, rules_for
 from organscope.errors import UsageError
+from organscope.predict import OperatingPoint, choose_operating_point
 
 SEGMENTATION = "segmentation"
 CLASSIFICATION = "classification"
@@ -25,12 +26,19 @@ class Models:
         organs: Names the organ of an image.
         cell_organs: Names the organ of each cell; only beside both others.
         rules: What mistakes cost and which organ of an image must not be missed.
+        few_misses: How faint a cell may be; None for the bundle's own threshold.
     """
 
     cells: Bundle | None = None
     organs: Bundle | None = None
     cell_organs: Bundle | None = None
     rules: Rules = field(default_factory=Rules)
+    few_misses: OperatingPoint | None = None
+
+    @property
+    def faint_threshold(self) -> float | None:
+        """For `organscope.predict.segment_image`."""
+        return None if self.few_misses is None else self.few_misses.faint_threshold
 
     def loaded(self) -> list[Bundle]:
         """The bundles that take part."""
@@ -50,6 +58,17 @@ def with_rules(
     organs = models.organs.manifest.classes
     rules = rules_for(models.organs.policy, organs, positive=positive, min_recall=min_recall, costs=costs)
     return replace(models, rules=rules)
+
+
+def with_few_misses(models: Models, min_recall: float | None) -> Models:
+    """The same models, which find at least this share of the cells, as measured on held-out pictures.
+
+    Raises:
+        UsageError: The bundle for cells has no table to choose from, or reaches no such recall.
+    """
+    if min_recall is None or models.cells is None:
+        return models
+    return replace(models, few_misses=choose_operating_point(models.cells, min_recall))
 
 
 def load_models(tasks: Sequence[str], names: Sequence[str] = (), *, threads: int | None = None) -> Models:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,16 @@ from organscope.jobs.models import Models
 from organscope.jobs.plan import Target
 from organscope.jobs.result import ImageResult
 from organscope.ops.measure import cell_outlines, measure_cells
-from organscope.predict import CellOrgans, Classification, Segmentation, classify_centres, classify_image, segment_image
+from organscope.predict import (
+    CellOrgans,
+    Classification,
+    Scale,
+    Segmentation,
+    Sizing,
+    classify_centres,
+    classify_image,
+    segment_image,
+)
 from organscope.report.cell_map import cell_colours, draw_cell_map, write_cell_map
 from organscope.report.evidence import MAX_SIDE_PX as EVIDENCE_SIDE_PX
 from organscope.report.evidence import draw_evidence, write_evidence
@@ -32,11 +41,12 @@ SEGMENTATION_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Reading:
-    """How every image of a run is opened; see `organscope.images.open_image`."""
+    """How every image of a run is opened and seen; see `organscope.images.open_image`, `organscope.predict.Sizing`."""
 
     um_per_px: float | None = None
     channel: int | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
+    sizing: Sizing = field(default_factory=Sizing)
 
 
 @dataclass(frozen=True)
@@ -47,11 +57,13 @@ class FoundCells:
         labels: 0 for background, then 1..n.
         table: One row a cell, as it is written.
         organs: The organ of each; None where it was not named.
+        scale: How the network that found them saw the image.
     """
 
     labels: Int32[np.ndarray, "y x"]
     table: pd.DataFrame
     organs: CellOrgans | None = None
+    scale: Scale = field(default_factory=Scale)
 
 
 def work_on_image(
@@ -75,16 +87,16 @@ def work_on_image(
         OutputError: The results cannot be written; nothing of them is there.
     """
     started = time.perf_counter()
-    areas_px = classification = cell_answer = None
+    areas_px = classification = cell_answer = scale = None
     options = {"um_per_px": reading.um_per_px, "channel": reading.channel, "max_pixels": reading.max_pixels}
     with open_image(target.source, **options) as opened:
         image = opened if models.cells is None else hold_image(opened)
         if models.organs is not None:
             classification = classify_image(image, models.organs, rules=models.rules)
         if models.cells is not None:
-            found = find_cells(image, models, advance)
+            found = find_cells(image, models, advance, sizing=reading.sizing)
             write_cell_results(out / target.stem, image, found, classification)
-            areas_px = found.table["area_px"].to_numpy()
+            areas_px, scale = found.table["area_px"].to_numpy(), found.scale
             if found.organs is not None:
                 cell_answer = answer_of_cells(found.organs, classification)
                 classification = with_cells_heard(classification, cell_answer)
@@ -100,26 +112,39 @@ def work_on_image(
         areas_px=areas_px,
         classification=classification,
         cell_answer=cell_answer,
+        scale=scale,
     )
 
 
-def find_cells(image: Image, models: Models, advance: Callable[[float], None] | None = None) -> FoundCells:
+def find_cells(
+    image: Image,
+    models: Models,
+    advance: Callable[[float], None] | None = None,
+    *,
+    sizing: Sizing | None = None,
+) -> FoundCells:
     """Segment an image, measure its cells and, where there is a bundle for it, name the organ of each.
 
     Raises:
         InputError: The image is damaged, or of a kind that cannot be prepared.
     """
     end = 1.0 if models.cell_organs is None else SEGMENTATION_SHARE
-    segmentation = segment_image(image, models.cells, progress=_between(advance, 0.0, end))
+    segmentation = segment_image(
+        image,
+        models.cells,
+        sizing=sizing or Sizing(),
+        faint_threshold=models.faint_threshold,
+        progress=_between(advance, 0.0, end),
+    )
     table = cell_table(image.read_whole(), segmentation, image.um_per_px)
     if models.cell_organs is None:
-        return FoundCells(segmentation.labels, table)
+        return FoundCells(segmentation.labels, table, scale=segmentation.scale)
     centres = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
     organs = classify_centres(image, centres, models.cell_organs, progress=_between(advance, end, 1.0))
     place = table.columns.get_loc("touches_border")
     table.insert(place, "organ", np.array(organs.organs, object)[organs.organ_index])
     table.insert(place + 1, "organ_probability", organs.confidence)
-    return FoundCells(segmentation.labels, table, organs)
+    return FoundCells(segmentation.labels, table, organs, segmentation.scale)
 
 
 def write_cell_results(folder: Path, image: Image, found: FoundCells, whole: Classification | None = None) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from organscope.jobs.cell_answer import CellAnswer
 from organscope.jobs.plan import Target
-from organscope.predict import Classification
+from organscope.predict import Classification, Scale
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class ImageResult:
         areas_px: Area of every cell in pixels; None where cells were not asked for.
         classification: The organ; None where it was not asked for.
         cell_answer: What the cells say together; None where the organ of each cell was not named.
+        scale: How the network that found the cells saw the image; None where cells were not asked for.
     """
 
     target: Target
@@ -33,6 +34,7 @@ class ImageResult:
     areas_px: np.ndarray | None = None
     classification: Classification | None = None
     cell_answer: CellAnswer | None = None
+    scale: Scale | None = None
 
     @property
     def megapixels(self) -> float:

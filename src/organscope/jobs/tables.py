@@ -17,9 +17,9 @@ from organscope.jobs.result import Failure, ImageResult
 from organscope.jobs.stored_policy import write_policy
 
 SUMMARY_COLUMNS = (
-    "image", "status", "message", "results", "height_px", "width_px", "um_per_px", "n_cells", "median_area_px",
-    "median_area_um2", "organ", "confidence", "decision", "reason", "prediction_set", "cells_organ",
-    "cells_confidence", "agreement", "seconds",
+    "image", "status", "message", "results", "height_px", "width_px", "um_per_px", "scale", "scale_source",
+    "n_cells", "median_area_px", "median_area_um2", "organ", "confidence", "decision", "reason",
+    "prediction_set", "cells_organ", "cells_confidence", "agreement", "seconds",
 )  # fmt: skip
 
 CELL_COLUMNS = ("cells_organ", "cells_confidence", "agreement")
@@ -98,6 +98,8 @@ def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) ->
             "height_px": image.height_px,
             "width_px": image.width_px,
             "um_per_px": image.um_per_px,
+            "scale": round(image.scale.factor, 4),
+            "scale_source": image.scale.source,
             "n_cells": image.n_cells,
             "median_area_px": image.median_area_px,
             "median_area_um2": image.median_area_um2,

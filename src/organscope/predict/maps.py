@@ -8,15 +8,17 @@ from jaxtyping import Float32
 from organscope.bundle import Bundle
 from organscope.errors import ManifestError
 from organscope.images import Image
-from organscope.ops.tiles import plan_tiles, read_tile
+from organscope.ops.tiles import Grid, plan_tiles, read_tile
+from organscope.predict.ahead import run_ahead
 from organscope.predict.prepare import Preparation, require_task
+from organscope.predict.scaled import rescale_bands, scale_image
 
 MAX_TILE_PX = 3 << 19
-"""Pixels of a tile: what it costs in memory is measured in `bench/analyze.py`."""
+"""Pixels of a tile: what it costs in memory is measured in `bench/segmentation_memory.py`."""
 
 
 def predict_maps(
-    image: Image, bundle: Bundle, *, max_tile_px: int | None = MAX_TILE_PX
+    image: Image, bundle: Bundle, *, factor: float = 1.0, max_tile_px: int | None = MAX_TILE_PX
 ) -> Float32[np.ndarray, "y x k"]:
     """All maps of an image, in memory at once.
 
@@ -26,6 +28,7 @@ def predict_maps(
     Args:
         image: Any size from 1 x 1 px.
         bundle: For segmentation.
+        factor: Pixels that the network sees for one of the image, along each axis.
         max_tile_px: Most pixels that go through the network at a time; `None` for all at once.
 
     Returns:
@@ -35,43 +38,70 @@ def predict_maps(
         UsageError: The bundle is not for segmentation.
         InputError: The image is damaged, or of a kind that cannot be prepared.
     """
-    return np.concatenate(list(map_bands(image, bundle, max_tile_px=max_tile_px)))
+    return np.concatenate(list(map_bands(image, bundle, factor=factor, max_tile_px=max_tile_px)))
 
 
 def map_bands(
     image: Image,
     bundle: Bundle,
     *,
+    factor: float = 1.0,
     max_tile_px: int | None = MAX_TILE_PX,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[Float32[np.ndarray, "rows x k"]]:
-    """The maps of an image from top to bottom, in bands of full width that are one row of tiles high.
+    """The maps of an image from top to bottom, in bands of full width.
+
+    At another scale than that of the image the bands are brought back to it bilinearly, as probabilities.
 
     Args:
         image: As in `predict_maps`.
         bundle: As in `predict_maps`.
+        factor: As in `predict_maps`.
         max_tile_px: As in `predict_maps`.
-        progress: Told the fraction of the tiles that are done.
+        progress: Told the fraction of the tiles that are done, from whichever thread made them.
     """
     require_task(bundle, "segmentation")
+    # Black and white are those of the image itself, whatever scale it is read at, as in training.
+    preparation = Preparation(image, bundle.manifest.preprocessing)
+    if factor == 1.0:
+        yield from _bands(image, bundle, preparation, max_tile_px, progress)
+        return
+    scaled = scale_image(image, factor)
+    size, wanted = (scaled.height_px, scaled.width_px), (image.height_px, image.width_px)
+    yield from rescale_bands(_bands(scaled, bundle, preparation, max_tile_px, progress), size, wanted)
+
+
+def _bands(
+    image: Image,
+    bundle: Bundle,
+    preparation: Preparation,
+    max_tile_px: int | None,
+    progress: Callable[[float], None] | None,
+) -> Iterator[Float32[np.ndarray, "rows x k"]]:
+    """The maps at the resolution of the image that is given, in bands that are one row of tiles high."""
     spec = bundle.manifest.spec
     shape = (image.height_px, image.width_px)
     grid = plan_tiles(*shape, stride_px=spec.stride_px, halo_px=spec.halo_px, max_tile_px=max_tile_px)
-    preparation = Preparation(image, bundle.manifest.preprocessing)
+    tiles = run_ahead(_tiles(image, grid, preparation)) if len(grid) > 1 else _tiles(image, grid, preparation)
     done = 0
     for row in grid.rows:
         band = np.empty((row.core_stop - row.core_start, image.width_px, len(spec.maps)), np.float32)
         for column in grid.columns:
-            tile = preparation.network_input(read_tile(image.read, shape, row, column))
-            band[:, column.core] = _run(bundle, tile)[row.inner, column.inner]
+            band[:, column.core] = run_tile(bundle, next(tiles))[row.inner, column.inner]
             done += 1
             if progress is not None:
                 progress(done / len(grid))
         yield band
 
 
-def _run(bundle: Bundle, tile: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w k"]:
-    """The maps of one tile.
+def _tiles(image: Image, grid: Grid, preparation: Preparation) -> Iterator[Float32[np.ndarray, "h w 3"]]:
+    shape = (image.height_px, image.width_px)
+    for row, column in grid:
+        yield preparation.network_input(read_tile(image.read, shape, row, column))
+
+
+def run_tile(bundle: Bundle, tile: Float32[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w k"]:
+    """The maps of one prepared tile, whose sides are multiples of the stride.
 
     Raises:
         ManifestError: The network gives other maps than the manifest says.

@@ -1,0 +1,94 @@
+"""At which scale the network should see an image: cells about as large as those that it was trained on.
+
+What a person says about the size of cells goes before what pixel sizes tell, and this before an estimate.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from organscope.bundle import Bundle
+from organscope.errors import UsageError
+from organscope.images import Image
+
+FACTORS = (1 / 16, 8.0)
+"""Scales that are possible; beyond them one of the sizes is a mistake."""
+
+CLOSE = 1.1
+"""Sizes within this ratio are the same: resampling would cost more sharpness than the network's training with
+crops of many sizes leaves to gain."""
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """What is known about the size of cells.
+
+    Attributes:
+        diameter_px: Typical diameter of the cells in pixels of the image; None where nobody said it.
+        automatic: Estimate it from the image where neither this nor pixel sizes tell.
+    """
+
+    diameter_px: float | None = None
+    automatic: bool = True
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the network sees an image.
+
+    Attributes:
+        factor: Pixels that the network sees for one of the image, along each axis.
+        source: Where it comes from; `as trained` where the image is seen as it is.
+        note: One sentence for a person; empty where the image is seen as it is.
+    """
+
+    factor: float = 1.0
+    source: Literal["as trained", "cell diameter", "pixel size", "estimated"] = "as trained"
+    note: str = ""
+
+
+def known_scale(image: Image, bundle: Bundle, sizing: Sizing) -> Scale | None:
+    """The scale that follows from a given diameter or from pixel sizes; None where it must be estimated.
+
+    Raises:
+        UsageError: A diameter is given but the bundle does not say what it was trained on, or the sizes differ
+            so much that one must be wrong.
+    """
+    manifest = bundle.manifest
+    trained_px, trained_um = manifest.spec.typical_diameter_px, manifest.um_per_px
+    if sizing.diameter_px is not None:
+        require_diameter(bundle)
+        what = f"cells of {sizing.diameter_px:g} px, {trained_px:.0f} px in training"
+        return _scale(trained_px / sizing.diameter_px, "cell diameter", what)
+    if image.um_per_px is not None and trained_um is not None:
+        what = f"pixels of {image.um_per_px:g} um, {trained_um:g} um in training"
+        return _scale(image.um_per_px / trained_um, "pixel size", what)
+    return None if sizing.automatic and trained_px is not None else Scale()
+
+
+def require_diameter(bundle: Bundle) -> None:
+    """Refuse a bundle that does not say how large the cells of its training were.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if bundle.manifest.spec.typical_diameter_px is None:
+        raise UsageError(
+            f"Expected a bundle that says how large its cells were, found none of it in '{bundle.manifest.name}'. "
+            "Leave --diameter-px out, or train the bundle again with this version."
+        )
+
+
+def estimated_scale(factor: float, diameter_px: float, trained_px: float) -> Scale:
+    """The scale that an estimate of the cells' diameter led to."""
+    return _scale(factor, "estimated", f"cells look about {diameter_px:.0f} px wide, {trained_px:.0f} px in training")
+
+
+def _scale(factor: float, source: Literal["cell diameter", "pixel size", "estimated"], what: str) -> Scale:
+    if not FACTORS[0] <= factor <= FACTORS[1]:
+        raise UsageError(
+            f"Expected cells or pixels at most {1 / FACTORS[0]:.0f} times as large and {FACTORS[1]:.0f} times as small "
+            f"as in training, found {what}. Check --diameter-px and --um-per-px."
+        )
+    if 1 / CLOSE <= factor <= CLOSE:
+        return Scale()
+    return Scale(factor, source, f"The network saw the image at {factor:.2g} times its size: {what}.")

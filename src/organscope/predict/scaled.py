@@ -1,0 +1,105 @@
+"""An image at another scale: read region by region, each region equal to the same part of the whole."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Float32, Num
+
+from organscope.images import Image
+from organscope.images.source import Level
+from organscope.ops.resample import Taps, axis_taps, resample
+
+MAX_READ_PX = 1 << 22
+"""Pixels of the image that are held at a time while a region is made smaller."""
+
+MAX_PIECE_PX = 1 << 21
+"""Pixels of maps that are brought back to the scale of the image at a time."""
+
+_LEVEL_SLACK = 1.001
+"""Sizes of pyramid levels are rounded, so one that is meant to be half is a little more or less."""
+
+
+class ScaledSource:
+    """Another image, made larger or smaller with a triangle filter; in the same pixel type, integers rounded."""
+
+    def __init__(self, image: Image, factor: float) -> None:
+        """Choose the smallest level of the image that is not coarser than the result.
+
+        Args:
+            image: To be scaled; it stays open and is not closed with this source.
+            factor: Pixels of the result for one of the image, along each axis.
+        """
+        size = (max(1, round(length * factor)) for length in (image.height_px, image.width_px))
+        self._image = image
+        coarsest = _LEVEL_SLACK / factor
+        self._level = max(i for i, level in enumerate(image.levels) if i == 0 or level.downsample <= coarsest)
+        base = image.levels[self._level]
+        self.levels = (Level(*size, 1.0),)
+        self._rows = axis_taps(base.height_px, self.levels[0].height_px)
+        self._columns = axis_taps(base.width_px, self.levels[0].width_px)
+        self.n_channels = image.n_channels
+        self.dtype = image.dtype
+        self.um_per_px = None if image.um_per_px is None else image.um_per_px / factor
+        self.value_range = image.value_range
+
+    def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
+        """A region, from as many rows of the image at a time as `MAX_READ_PX` allows."""
+        columns = self._columns.part(x_px, x_px + width_px)
+        width = columns.stop - columns.start
+        shrink = max(1.0, len(self._image_rows) / len(self._rows.index))
+        step = max(1, int(MAX_READ_PX / width / shrink))
+        found = np.empty((height_px, width_px, self.n_channels), self.dtype)
+        for start in range(0, height_px, step):
+            stop = min(start + step, height_px)
+            rows = self._rows.part(y_px + start, y_px + stop)
+            found[start:stop] = self._in_dtype(self._resampled(rows, columns))
+        return found
+
+    def close(self) -> None:
+        """The image belongs to whoever opened it."""
+
+    @property
+    def _image_rows(self) -> range:
+        return range(self._image.levels[self._level].height_px)
+
+    def _resampled(self, rows: Taps, columns: Taps) -> Float32[np.ndarray, "y x c"]:
+        size = rows.stop - rows.start, columns.stop - columns.start
+        pixels = self._image.read(rows.start, columns.start, *size, level=self._level)
+        return resample(pixels.astype(np.float32), rows, columns, top=rows.start, left=columns.start)
+
+    def _in_dtype(self, pixels: Float32[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x c"]:
+        if self.dtype.kind not in "ui":
+            return pixels.astype(self.dtype)
+        limits = np.iinfo(self.dtype)
+        # Float32 cannot hold the greatest 32-bit integers; in float64 the clip is exact.
+        return np.clip(np.rint(pixels.astype(np.float64)), limits.min, limits.max).astype(self.dtype)
+
+
+def scale_image(image: Image, factor: float) -> Image:
+    """The same image with `factor` times as many pixels along each axis, resampled when it is read."""
+    return Image(image.path, ScaledSource(image, factor), {"um_per_px": None, "channel": None})
+
+
+def rescale_bands(
+    bands: Iterable[Float32[np.ndarray, "rows x k"]], size: tuple[int, int], wanted: tuple[int, int]
+) -> Iterator[Float32[np.ndarray, "rows2 x2 k"]]:
+    """Bring maps that come from top to bottom to another size, bilinearly, band by band.
+
+    Args:
+        bands: Maps in bands of full width.
+        size: Height and width of all of them together.
+        wanted: Height and width of all that is given back, in bands of full width.
+    """
+    rows, columns = (axis_taps(n_in, n_out) for n_in, n_out in zip(size, wanted, strict=True))
+    most = max(1, MAX_PIECE_PX // wanted[1])
+    held: Float32[np.ndarray, "rows x k"] | None = None
+    top = done = 0
+    for band in bands:
+        held = band if held is None else np.concatenate([held, band])
+        complete = int(np.searchsorted(rows.index[:, -1], top + len(held)))
+        while done < complete:
+            part = rows.part(done, min(done + most, complete))
+            yield resample(held, part, columns, top=top)
+            done += len(part.index)
+        needed = rows.part(done, done + 1).start if done < wanted[0] else top + len(held)
+        held, top = held[needed - top :], needed
