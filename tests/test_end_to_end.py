@@ -57,7 +57,7 @@ def test_analyze_writes_every_file_and_nothing_else(tmp_path, pictures, bundles)
     assert result.exit_code == 0, result.output
     stems = ("colour", "gray", "below/small")
     expected = {f"{stem}/{name}" for stem in stems for name in PER_IMAGE}
-    assert names_below(tmp_path / "out") == expected | {"predictions.csv", "summary.csv", "report.html"}
+    assert names_below(tmp_path / "out") == expected | {"predictions.csv", "policy.json", "summary.csv", "report.html"}
 
 
 def test_labels_tables_and_outlines_tell_of_the_same_cells(tmp_path, pictures, bundles):
@@ -112,13 +112,14 @@ def test_known_pixel_size_adds_micrometres(tmp_path, pictures, bundles):
 def test_predictions_have_the_promised_columns(tmp_path, pictures, bundles):
     result = call("classify", pictures, "-o", tmp_path / "out", *bundles[2:])
     assert result.exit_code == 0, result.output
-    assert names_below(tmp_path / "out") == {"predictions.csv"}
+    assert names_below(tmp_path / "out") == {"predictions.csv", "policy.json"}
     table = pd.read_csv(tmp_path / "out" / "predictions.csv", keep_default_na=False)
-    columns = ["image", "organ", "confidence", "decision", "reason", *(f"p_{organ}" for organ in ORGANS)]
+    columns = ["image", "organ", "confidence", "decision", "reason", "prediction_set", "promised_recall"]
+    columns += ["false_alarm_rate", "distance", "doubt", *(f"p_{organ}" for organ in ORGANS)]
     assert list(table.columns) == columns
     assert list(table["image"]) == [str(pictures / name) for name in ("below/small.jpg", "colour.png", "gray.tif")]
     assert set(table["decision"]) <= {"accept", "abstain"}
-    np.testing.assert_allclose(table.iloc[:, 5:].sum(axis=1), 1.0, atol=1e-6)  # written as float64 text
+    np.testing.assert_allclose(table.iloc[:, 10:].sum(axis=1), 1.0, atol=1e-6)  # written as float64 text
     assert (table["reason"] != "").equals(table["decision"] == "abstain")
 
 
