@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from organscope.decide.conformal import in_sets
 from organscope.decide.contract import Promise
 from organscope.decide.costs import Costs
-from organscope.decide.expected_cost import expected_costs
+from organscope.decide.expected_cost import expected_costs, least_cost_answers
 from organscope.decide.policy import Policy
 from organscope.errors import ShapeError, ValueRangeError
 
@@ -176,8 +176,7 @@ def _choose(probabilities: Float[np.ndarray, "n c"], policy: Policy, costs: Cost
         price, limit = prices[rows, answer], prices[:, n_classes]
         words = "its expected cost {found} is above that of abstaining, {limit}"
         return _Choice(answer, price > limit, price, limit, words)
-    worth = probabilities if costs is None else -expected_costs(probabilities, costs.matrix)
-    answer = worth.argmax(axis=1)
+    answer = probabilities.argmax(axis=1) if costs is None else least_cost_answers(probabilities, costs.matrix)
     confidence = probabilities[rows, answer]
     limit = np.full(n, policy.min_confidence)
     return _Choice(answer, confidence < limit, confidence, limit, "confidence {found} is below {limit}")
