@@ -6,8 +6,8 @@
 
 Simulation: n positives get scores from a known distribution, the contract's threshold is computed from them, and the
 true recall of that threshold is read off the distribution. A contract of confidence .90 must be kept in at least 90 %
-of the trials. Where n are just enough for a level, as 22 for .90 and 45 for .95, it is kept with a probability of hardly
-more, and the share in 2,000 trials varies by 1.3 points around it (95 %); the exact probability stands beside it.
+of the trials. Where n are just enough for a level, as 22 for .90 and 45 for .95, it is kept with a probability of
+hardly more, and the share in 2,000 trials varies by 1.3 points around it (95 %); the exact one stands beside it.
 """
 
 import argparse
