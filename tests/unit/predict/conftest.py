@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from organscope.bundle import Bundle
+from organscope.bundle import Bundle, SegmentationSpec, load_bundle
 from organscope.images import Image, open_image
-from tiny_bundles import tiny_classification, tiny_segmentation
+from organscope.ops.instances import Decoder
+from tiny_bundles import tiny_classification, tiny_segmentation, write_tiny_segmentation
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,16 @@ def opened(tmp_path):
         return open_image(path, **options)
 
     return write_and_open
+
+
+@pytest.fixture(scope="session")
+def sized_bundle(tmp_path_factory) -> Bundle:
+    """Finds what is dark, and says that its cells were 22 px wide at 0.5 um a pixel."""
+    spec = SegmentationSpec(
+        stride_px=4,
+        halo_px=4,
+        maps=["foreground", "distance"],
+        decoder=Decoder(head="distance"),
+        typical_diameter_px=22.0,
+    )
+    return load_bundle(write_tiny_segmentation(tmp_path_factory.mktemp("bundles") / "sized", spec=spec), threads=1)
