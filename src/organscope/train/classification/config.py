@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from organscope.ops.preprocess import Preprocessing
 from organscope.train.classification.cells_config import CellsConfig
-from organscope.train.settings import BundleSettings, DataSettings, Settings
+from organscope.train.settings import Settings, TrainingSettings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -126,7 +126,7 @@ class DiscriminantConfig(Settings):
     """
 
     share: Share = 0.0
-    shrinkage: Share = 0.15
+    shrinkage: Share = 0.1
 
 
 class FitConfig(Settings):
@@ -166,11 +166,10 @@ class FitConfig(Settings):
     seed: int = 0
 
 
-class ClassificationConfig(Settings):
+class ClassificationConfig(TrainingSettings):
     """The whole configuration of `organscope train classification`."""
 
-    data: DataSettings
-    bundle: BundleSettings
+    task: Literal["classification"] = "classification"
     network: NetworkConfig = NetworkConfig()
     field: FieldConfig = FieldConfig()
     preprocessing: Preprocessing = Preprocessing(intensity="full_range")

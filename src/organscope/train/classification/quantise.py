@@ -17,7 +17,7 @@ from jaxtyping import Float32
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-QUANTISED_OPERATORS = ("Conv", "Add", "MaxPool", "AveragePool")
+QUANTISED_OPERATORS = ("Conv", "Relu", "Clip", "Add", "MaxPool", "AveragePool")
 #: Where the head begins: the first operators of these kinds that no convolution comes after.
 HEAD_OPERATORS = frozenset({"AveragePool", "BatchNormalization", "Mul", "ReduceMean", "Pow"})
 
