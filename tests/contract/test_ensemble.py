@@ -66,7 +66,7 @@ def test_the_backbones_are_quantised_and_the_heads_are_not(ensemble):
 
 def test_scores_and_policy_are_out_of_fold(ensemble, folder):
     samples = read_index(folder / "index").samples(fold={1, 2})
-    assert {score.subset for score in ensemble.manifest.scores} == {"out of fold"}
+    assert {score.subset for score in ensemble.manifest.scores} == {"out of fold 1, 2"}
     assert ensemble.manifest.scores[0].n_images == len(samples) == 12
     table = ensemble.calibration()
     assert set(table["part"]) == {"out of fold"}

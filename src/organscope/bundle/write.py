@@ -15,7 +15,13 @@ MAX_BUNDLE_BYTES = 25 * 1000**2
 """Of all files together: a bundle travels by e-mail and inside the package."""
 
 
-def write_bundle(folder: str | Path, manifest: Manifest, files: dict[str, bytes | Path]) -> Path:
+def write_bundle(
+    folder: str | Path,
+    manifest: Manifest,
+    files: dict[str, bytes | Path],
+    *,
+    max_bytes: int = MAX_BUNDLE_BYTES,
+) -> Path:
     """Write a bundle into a folder.
 
     It is put together in a temporary folder beside, loaded and verified there as a user would, and only then
@@ -25,20 +31,21 @@ def write_bundle(folder: str | Path, manifest: Manifest, files: dict[str, bytes 
         folder: To be made, or a bundle to be replaced.
         manifest: Without `files`, which are filled in.
         files: Every file of the bundle but the manifest, as bytes or as a path to copy.
+        max_bytes: Of all files together; more than the default is for comparisons, not for shipping.
 
     Returns:
         The folder.
 
     Raises:
         ManifestError: A file that the manifest names is not among `files`, or a name is not plain.
-        BundleError: More than 25 MB, or the bundle is unsafe, cannot be run or does not verify.
+        BundleError: More than `max_bytes`, or the bundle is unsafe, cannot be run or does not verify.
         OutputError: The folder cannot be written, or holds something that is no bundle.
     """
     target = Path(folder)
     contents = {name: data if isinstance(data, bytes) else _read(data) for name, data in files.items()}
     complete = _complete(manifest, contents, str(target))
     contents[MANIFEST_NAME] = render_manifest(complete)
-    _check_size(contents, target)
+    _check_size(contents, target, max_bytes)
     _check_target(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,12 +72,12 @@ def _complete(manifest: Manifest, contents: dict[str, bytes], where: str) -> Man
     return parse_manifest(render_manifest(manifest.model_copy(update={"files": entries})), where)
 
 
-def _check_size(contents: dict[str, bytes], target: Path) -> None:
+def _check_size(contents: dict[str, bytes], target: Path, max_bytes: int) -> None:
     n_bytes = sum(len(data) for data in contents.values())
-    if n_bytes > MAX_BUNDLE_BYTES:
+    if n_bytes > max_bytes:
         largest = max(contents, key=lambda name: len(contents[name]))
         raise BundleError(
-            f"Expected a bundle of at most {MAX_BUNDLE_BYTES / 1e6:.0f} MB, found {n_bytes / 1e6:.1f} MB for "
+            f"Expected a bundle of at most {max_bytes / 1e6:.0f} MB, found {n_bytes / 1e6:.1f} MB for "
             f"{target}, most of it in {largest}. Choose a smaller network or store half-precision weights."
         )
 

@@ -131,7 +131,8 @@ class BundleWriter:
             "calibration.parquet": table.getvalue(),
             "README.md": card.encode(),
         }
-        return load_bundle(write_bundle(folder, self._manifest(measured), files))
+        max_bytes = round(1e6 * self._config.bundle.max_mb)
+        return load_bundle(write_bundle(folder, self._manifest(measured), files, max_bytes=max_bytes))
 
     def _manifest(self, measured: Measured) -> Manifest:
         config = self._config

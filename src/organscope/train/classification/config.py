@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from organscope.ops.preprocess import Preprocessing
 from organscope.train.classification.cells_config import CellsConfig
-from organscope.train.settings import Settings, TrainingSettings
+from organscope.train.settings import BundleSettings, Settings, TrainingSettings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -166,10 +166,22 @@ class FitConfig(Settings):
     seed: int = 0
 
 
+class OrganBundleSettings(BundleSettings):
+    """What the bundle is called, and how large it may be.
+
+    Attributes:
+        max_mb: Largest size of all files together. More than 25 is for comparing large networks: such a bundle
+            does not ship.
+    """
+
+    max_mb: float = Field(25, gt=0)
+
+
 class ClassificationConfig(TrainingSettings):
     """The whole configuration of `organscope train classification`."""
 
     task: Literal["classification"] = "classification"
+    bundle: OrganBundleSettings
     network: NetworkConfig = NetworkConfig()
     field: FieldConfig = FieldConfig()
     preprocessing: Preprocessing = Preprocessing(intensity="full_range")

@@ -158,10 +158,24 @@ def fit_discriminant(features: Float[np.ndarray, "n d"], organs: Int[np.ndarray,
     np.add.at(sums, organs, rows)
     means = sums / counts[:, None]
     within = rows - means[organs]
-    covariance = within.T @ within / len(rows)
-    level = np.trace(covariance) / len(covariance)
-    shrunk = (1 - shrinkage) * covariance + shrinkage * level * np.eye(len(covariance))
     centre = means.mean(axis=0)
-    weights = np.linalg.solve(shrunk, (means - centre).T).T
+    weights = _solve_shrunk(within, means - centre, shrinkage)
     bias = -0.5 * ((means + centre) * weights).sum(axis=1)
     return Linear(weights / np.where(spread > 0, spread, 1.0), bias)
+
+
+def _solve_shrunk(
+    within: Float64[np.ndarray, "n d"], means: Float64[np.ndarray, "organ d"], shrinkage: float
+) -> Float64[np.ndarray, "organ d"]:
+    """Means times the inverse of the shrunk covariance within organs.
+
+    With more features than rows the inverse is taken among the rows (Woodbury's identity): the covariance of ten
+    thousand features would fill a gigabyte.
+    """
+    n, width = within.shape
+    share = (1 - shrinkage) / n
+    level = shrinkage * float((within**2).sum()) / n / width
+    if level == 0 or n >= width:
+        return np.linalg.solve(share * within.T @ within + level * np.eye(width), means.T).T
+    inner = within @ within.T + level / max(share, 1e-12) * np.eye(n)
+    return (means - np.linalg.solve(inner, within @ means.T).T @ within) / level

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from organscope.bundle import Bundle, Manifest, Score, load_bundle, write_bundle
+from organscope.evaluate import evaluate_out_of_fold, manifest_scores
 from organscope.train.card import render_card
 from organscope.train.classification.average import average_graphs
-from organscope.train.classification.ensemble_scores import out_of_fold_scores
 from organscope.train.classification.held_out import (
     HeldOut,
     accuracy_lost,
@@ -52,8 +52,22 @@ def build_ensemble(
             report(f"network {number} of {len(members)}: {len(member.split.test)} pictures that it never saw")
             held_out.append(hold_out(member, Path(scratch) / str(number), precision))
         loss = accuracy_lost(members, held_out) if precision == "int8" else None
-        scores = out_of_fold_scores(members, cross_fitted(held_out, Path(scratch)), report)
+        scores = _scores(members, cross_fitted(held_out, Path(scratch)), report)
         return _write(members, held_out, scores, loss, folder)
+
+
+def _scores(members: list[Member], bundles: list[Bundle], report: Report) -> list[Score]:
+    """Of each network on the pictures that it never saw, pooled, beside forests that see colour or texture alone."""
+    scores = []
+    for index in members[0].split.indexes:
+        evaluation = evaluate_out_of_fold(bundles, index)
+        scores += manifest_scores(evaluation)
+        figures = ", ".join(
+            f"{metric.replace('_', ' ')} {evaluation.score(metric):.3f}"
+            for metric in ("accuracy", "balanced_accuracy", "macro_f1", "ece")
+        )
+        report(f"{index.folder.name}, {evaluation.subset}, each network on what it never saw: {figures}")
+    return scores
 
 
 def _write(

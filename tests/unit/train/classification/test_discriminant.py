@@ -44,6 +44,18 @@ def test_without_shrinkage_it_is_that_of_scikit_learn():
     )
 
 
+def test_more_features_than_pictures_give_what_the_definition_says():
+    random = np.random.default_rng(3)
+    features, organs = random.standard_normal((24, 60)), np.arange(24) % 3
+    found = fit_discriminant(features, organs, 0.2)
+    rows = features / features.std(axis=0)
+    means = np.stack([rows[organs == organ].mean(axis=0) for organ in range(3)])
+    covariance = (rows - means[organs]).T @ (rows - means[organs]) / 24
+    shrunk = 0.8 * covariance + 0.2 * np.trace(covariance) / 60 * np.eye(60)
+    weights = (means - means.mean(axis=0)) @ np.linalg.inv(shrunk) / features.std(axis=0)
+    np.testing.assert_allclose(found.weights, weights, rtol=1e-8, atol=1e-10)  # float64 inverses in two ways
+
+
 def test_features_that_never_vary_count_nothing():
     features, organs = clouds()
     found = fit_discriminant(np.column_stack([features, np.ones(len(features))]), organs, 0.1)
