@@ -2,15 +2,21 @@
 
 import json
 import platform
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-import pandas as pd
-
+from organscope.bundle import Bundle
 from organscope.errors import OutputError, UsageError
 from organscope.images.atomic import atomic_path
-from organscope.train.settings import Settings
+from organscope.tracking import Outcome, Trackers, open_trackers
+from organscope.tracking.facts import memory_mb
+from organscope.tracking.names import STEP_LOSS, metric_names
+from organscope.train.results import track_results
+from organscope.train.settings import TrainingSettings
+from organscope.train.split import TrainingSplit
 
 
 class RunDirectory:
@@ -19,34 +25,66 @@ class RunDirectory:
     `config.json` is the configuration with every default spelled out, `config.toml` what the person wrote,
     `split.csv` who trained, validated and was scored, `metrics.jsonl` one line an epoch, `state/` what a
     resumed training needs, `bundle/` the result.
+
+    What is written here is told to the trackers that the configuration names, so that trainers know of none. As a
+    context manager it tells them how the training ended.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.state = self.folder / "state"
         self.bundle = self.folder / "bundle"
+        self._trackers = Trackers()
 
-    def start(self, settings: Settings, *, source: Path | None, resume: bool) -> None:
-        """Make the folder, or check that it holds the same run to go on with.
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        outcome: Outcome = "finished"
+        if kind is not None:
+            outcome = "failed" if issubclass(kind, Exception) else "interrupted"
+        self._trackers.tell("finish", outcome)
+
+    def start(
+        self,
+        settings: TrainingSettings,
+        *,
+        source: Path | None,
+        resume: bool,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Make the folder, or check that it holds the same run to go on with; start the trackers.
+
+        Args:
+            settings: The whole configuration.
+            source: The file that it was read from.
+            resume: Go on with a run.
+            report: Gets one sentence when a tracker fails.
 
         Raises:
             UsageError: A new run would overwrite one, or the resumed run had another configuration.
+            MissingExtraError: The package of a tracker is not installed.
             OutputError: The folder cannot be written.
         """
-        config = settings.model_dump_json(indent=2)
-        written = self.folder / "config.json"
-        if written.exists() and not resume:
-            raise UsageError(f"{self.folder} already holds a run. Add --resume to go on, or choose another folder.")
-        if written.exists() and json.loads(written.read_text()) != json.loads(config):
-            raise UsageError(
-                f"{self.folder} was started with another configuration: it cannot be resumed with this one."
-            )
+        self._require_same(settings, resume)
         try:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"Cannot make the run folder {self.folder}: {error.strerror}.") from error
-        self.write_text("config.json", config)
-        self.write_text("environment.txt", environment())
+        packages = environment()
+        self._trackers = open_trackers(
+            settings.tracking,
+            self.folder,
+            config=settings.model_dump(mode="json", exclude={"tracking"}),
+            task=settings.task,
+            environment=packages,
+            resume=resume,
+            report=report,
+        )
+        self.write_text("config.json", settings.model_dump_json(indent=2))
+        self.write_text("environment.txt", packages)
         if source is not None:
             self.write_text("config.toml", Path(source).read_text(encoding="utf-8"))
 
@@ -55,14 +93,29 @@ class RunDirectory:
         with atomic_path(self.folder / name) as temporary:
             Path(temporary).write_text(text, encoding="utf-8")
 
-    def write_split(self, table: pd.DataFrame) -> None:
+    def write_split(self, split: TrainingSplit) -> None:
         """Record who trained, validated and was scored."""
-        self.write_text("split.csv", table.to_csv(index=False))
+        self.write_text("split.csv", split.table().to_csv(index=False))
+        parts = {"training": split.training, "validation": split.validation, "test": split.test}
+        counts = {f"n_{part}": str(len(samples)) for part, samples in parts.items()}
+        self._trackers.tell("log_facts", {"data_fingerprint": split.fingerprint(), **counts})
 
-    def log(self, row: dict[str, Any]) -> None:
-        """Append one epoch's numbers; an epoch that was logged before a restart is replaced."""
+    def log(self, row: dict[str, Any], step_losses: Sequence[float] = ()) -> None:
+        """Append one epoch's numbers; an epoch that was logged before a restart is replaced.
+
+        Args:
+            row: `epoch` (from 1), `loss`, `learning_rate`, `seconds`, `n_images` (training images shown) and scores
+                of the validation. Throughput and memory are added here, the same for every trainer.
+            step_losses: Training loss of each step of the epoch; for the trackers only.
+        """
+        row = row | {"memory_mb": round(memory_mb(), 1)}
+        if row.get("n_images") and row.get("seconds"):
+            row["images_per_s"] = row["n_images"] / row["seconds"]
         rows = [line for line in self.metrics() if line["epoch"] != row["epoch"]] + [row]
         self.write_text("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in rows))
+        self._trackers.tell("log_metrics", metric_names(row), row["epoch"])
+        if len(step_losses):
+            self._trackers.tell("log_steps", STEP_LOSS, step_losses, (row["epoch"] - 1) * len(step_losses) + 1)
 
     def metrics(self) -> list[dict[str, Any]]:
         """One dictionary an epoch, oldest first."""
@@ -70,6 +123,25 @@ class RunDirectory:
         if not file.exists():
             return []
         return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+    def complete(self, bundle: Bundle, split: TrainingSplit) -> Bundle:
+        """Tell the trackers what came out: the bundle, its scores, figures and sample predictions."""
+        if self._trackers:
+            track_results(self._trackers, bundle, split.validation, self.folder)
+        return bundle
+
+    def _require_same(self, settings: TrainingSettings, resume: bool) -> None:
+        written = self.folder / "config.json"
+        if not written.exists():
+            return
+        if not resume:
+            raise UsageError(f"{self.folder} already holds a run. Add --resume to go on, or choose another folder.")
+        started = json.loads(written.read_text(encoding="utf-8"))
+        # Where a run is tracked does not change what it computes.
+        if started | {"tracking": None} != settings.model_dump(mode="json") | {"tracking": None}:
+            raise UsageError(
+                f"{self.folder} was started with another configuration: it cannot be resumed with this one."
+            )
 
 
 def environment() -> str:

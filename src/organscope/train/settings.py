@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from organscope.errors import ConfigError, UsageError
+from organscope.tracking.settings import TrackingSettings
 
 
 class Settings(BaseModel):
@@ -64,6 +65,24 @@ class BundleSettings(Settings):
     licence: str = "BSD-3-Clause"
     data_statement: str = ""
     limits: str = ""
+
+
+class TrainingSettings(Settings):
+    """What every training is told, whatever its network.
+
+    Attributes:
+        task: Name of the task.
+        data: Which pictures.
+        bundle: What the result is called.
+        tracking: Which trackers follow the run.
+        draft: End with a bundle that was neither tuned, calibrated nor scored: what a trial of a sweep needs.
+    """
+
+    task: str
+    data: DataSettings
+    bundle: BundleSettings
+    tracking: TrackingSettings = TrackingSettings()
+    draft: bool = False
 
 
 Model = TypeVar("Model", bound=Settings)

@@ -4,12 +4,15 @@ import pytest
 
 from organscope.errors import OutputError, UsageError
 from organscope.train.run import RunDirectory, environment
-from organscope.train.settings import Settings
+from organscope.train.settings import BundleSettings, DataSettings, Source, TrainingSettings
 
 
-class Config(Settings):
+class Config(TrainingSettings):
     """One number."""
 
+    task: str = "counting"
+    data: DataSettings = DataSettings(sources=(Source(index="index"),))
+    bundle: BundleSettings = BundleSettings(name="count", summary="Counts.")
     epochs: int = 3
 
 
@@ -38,7 +41,22 @@ def test_an_epoch_that_is_run_again_replaces_its_line(tmp_path):
     run.start(Config(), source=None, resume=False)
     for row in ({"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.4}, {"epoch": 2, "loss": 0.3}):
         run.log(row)
-    assert run.metrics() == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.3}]
+    assert [(row["epoch"], row["loss"]) for row in run.metrics()] == [(1, 0.5), (2, 0.3)]
+
+
+def test_throughput_and_memory_are_added_for_every_trainer(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.start(Config(), source=None, resume=False)
+    run.log({"epoch": 1, "loss": 0.5, "n_images": 30, "seconds": 2.0})
+    (row,) = run.metrics()
+    assert row["images_per_s"] == 15
+    assert row["memory_mb"] > 10
+
+
+def test_a_run_is_resumed_with_another_tracker(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.start(Config(), source=None, resume=False)
+    run.start(Config(tracking={"project": "other"}), source=None, resume=True)
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -80,12 +81,14 @@ class Keeper(lightning.Callback):
         seconds = time.perf_counter() - self._started
         self._seconds += seconds
         self._epochs_done = trainer.current_epoch + 1
-        loss = float(torch.stack(module.epoch_losses).mean())
+        losses = torch.stack(module.epoch_losses).tolist()
         module.epoch_losses.clear()
         better = self._note_score(module)
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        row = {"epoch": self._epochs_done, "loss": loss, **module.scores, "learning_rate": rate}
-        self._run.log(row | {"seconds": seconds, "best": better})
+        row = {"epoch": self._epochs_done, "loss": float(np.mean(losses)), **module.scores, "learning_rate": rate}
+        facts = {"n_images": len(losses) * self._config.batch, "seconds": seconds, "best": better}
+        facts["score"] = _score(module.scores, self._config.monitor, self._epochs_done)
+        self._run.log(row | facts, losses)
         reason = self._reason_to_stop()
         trainer.should_stop = reason is not None
         with atomic_path(self.state_file) as temporary:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from organscope.ops.preprocess import Preprocessing
-from organscope.train.settings import BundleSettings, DataSettings, Settings
+from organscope.train.settings import Settings, TrainingSettings
 
 
 class NetworkSettings(Settings):
@@ -115,12 +115,10 @@ class FitSettings(Settings):
     cache_mb: int = Field(3000, ge=0)
 
 
-class SegmentationConfig(Settings):
+class SegmentationConfig(TrainingSettings):
     """The whole configuration of a segmentation training."""
 
     task: Literal["segmentation"] = "segmentation"
-    data: DataSettings
-    bundle: BundleSettings
     preprocessing: Preprocessing = Preprocessing()
     network: NetworkSettings = NetworkSettings()
     loss: LossSettings = LossSettings()

@@ -59,14 +59,27 @@ class Trainer:
         self.optimizer.build(self.network.trainable_variables)
         self.config = config
         self.progress = Progress()
+        #: Training loss of each step of the last epoch.
+        self.step_losses: list[float] = []
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return float(ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def run_epoch(self, pictures: Pictures, probability: np.ndarray) -> float:
         """Train one epoch and return its mean loss."""
         epoch = self.progress.epoch + 1
         crops = TrainingCrops(pictures, probability, self.config, epoch)
         last: list[list[np.ndarray]] = []
-        keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: last.append(self.network.get_weights()))
+        means: list[float] = []
+        keep = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: last.append(self.network.get_weights()),
+            on_train_batch_end=lambda _, logs: means.append(float(logs["loss"])),
+        )
         history = self.network.fit(crops, epochs=1, verbose=0, shuffle=False, callbacks=[keep])
+        # Keras tells the mean over the epoch so far; from two of them follows the loss of the step between.
+        self.step_losses = np.diff(np.array(means) * np.arange(1, len(means) + 1), prepend=0.0).tolist()
         # Keras ends every `fit` by overwriting the weights with their moving average, which generalises better
         # (Polyak and Juditsky 1992) and is validated and shipped; training goes on from the last weights.
         self.average.set_weights(self.network.get_weights())
@@ -102,6 +115,7 @@ def fit(
     probability: np.ndarray,
     validation: Pictures,
     report: Report,
+    start: Start | None = None,
 ) -> keras.Model:
     """Train until the validation stops getting better, and return the best averaged network.
 
@@ -112,11 +126,15 @@ def fit(
         probability: How often each is drawn.
         validation: Pictures that decide when to stop.
         report: Gets one line an epoch for the person who watches.
+        start: Weights to go on from; the result is never worse on the validation than these.
     """
     trainer = Trainer(config)
-    trainer.restore(run.state)
-    progress, best = trainer.progress, run.state / "best.weights.h5"
+    best = run.state / "best.weights.h5"
     shown = with_readout(trainer.average)
+    if start is not None:
+        trainer.begin_from(start, validate, validation, best)
+    trainer.restore(run.state)
+    progress = trainer.progress
     while progress.epoch < config.fit.epochs and progress.epochs_without_gain < config.fit.patience:
         start = time.perf_counter()
         loss = trainer.run_epoch(training, probability)
@@ -128,7 +146,8 @@ def fit(
             _save_weights(trainer.average, best)
         trainer.save(run.state)
         seconds = time.perf_counter() - start
-        run.log({"epoch": progress.epoch, "loss": loss, **scores, "seconds": seconds})
+        facts = {"learning_rate": trainer.learning_rate, "n_images": config.fit.steps_per_epoch * config.fit.batch}
+        run.log({"epoch": progress.epoch, "loss": loss, **scores, **facts, "seconds": seconds}, trainer.step_losses)
         report(_line(progress, config.fit.epochs, loss, scores["score"], seconds))
     trainer.average.load_weights(best)
     return trainer.average

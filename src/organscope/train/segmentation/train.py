@@ -46,21 +46,21 @@ def train_segmentation(
     """
     config = read_settings(SegmentationConfig, config_file, overrides)
     split = split_samples(config.data)
-    run = RunDirectory(run_dir)
-    run.start(config, source=config_file, resume=resume)
-    run.write_split(split.table())
     n_parts = len(split.training), len(split.validation), len(split.test)
-    report("{} pictures train, {} validate, {} are only scored".format(*n_parts))
-    network = fit(
-        config,
-        run,
-        _pictures(config, split.training),
-        split.draw_probability,
-        _pictures(config, split.validation),
-        report,
-    )
-    writer = BundleWriter(network, config, split.fingerprint(), _facts(config, run, n_parts))
-    return _measure(writer, config, split, run, report)
+    with RunDirectory(run_dir) as run:
+        run.start(config, source=config_file, resume=resume, report=report)
+        run.write_split(split)
+        report("{} pictures train, {} validate, {} are only scored".format(*n_parts))
+        network = fit(
+            config,
+            run,
+            _pictures(config, split.training),
+            split.draw_probability,
+            _pictures(config, split.validation),
+            report,
+        )
+        writer = BundleWriter(network, config, split.fingerprint(), _facts(config, run, n_parts))
+        return run.complete(_measure(writer, config, split, run, report), split)
 
 
 def _measure(
@@ -68,7 +68,10 @@ def _measure(
 ) -> Bundle:
     """Find the decoder, then the calibration of its cells, then the scores; each step through the use side."""
     draft = run.state / "draft"
-    bundle = writer.write(draft, Measured(Decoder(head=config.network.head)))
+    untuned = Measured(Decoder(head=config.network.head))
+    if config.draft:
+        return writer.write(run.bundle, untuned)
+    bundle = writer.write(draft, untuned)
     decoder = tune_decoder(lambda: maps_of_samples(bundle, split.validation), config.network.head, report)
     bundle = writer.write(draft, Measured(decoder))
     _, cells = score_pictures(bundle, split.validation, lambda done, total: None)

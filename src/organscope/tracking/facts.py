@@ -1,0 +1,50 @@
+"""Where and from what a run was started."""
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import psutil
+
+import organscope
+
+GIT_SECONDS = 5
+
+
+def computer_facts() -> dict[str, str]:
+    """Versions, computer and commit, by name."""
+    return {
+        "organscope": organscope.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "cpus": str(os.cpu_count()),
+        "memory_gb": f"{psutil.virtual_memory().total / 2**30:.1f}",
+    } | git_facts(Path(organscope.__file__).parent)
+
+
+def git_facts(folder: Path) -> dict[str, str]:
+    """`git_commit` and whether files differ from it (`git_changed`); nothing where the code is no checkout."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return {}
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"git_commit": commit, "git_changed": "yes" if changed else "no"}
+
+
+def memory_mb() -> float:
+    """Memory that this process holds now, in megabytes of 2^20 bytes."""
+    return psutil.Process().memory_info().rss / 2**20
+
+
+def _git(folder: Path, *words: str) -> str:
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    try:
+        done = subprocess.run([git, "-C", folder, *words], capture_output=True, text=True, timeout=GIT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
