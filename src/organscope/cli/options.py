@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -91,4 +92,22 @@ MinRecall = Annotated[
 CostsFile = Annotated[
     Path | None,
     typer.Option("--costs", metavar="FILE", help="What mistakes cost, as TOML or as a CSV matrix.", show_default=False),
+]
+
+
+class TrackTo(StrEnum):
+    """Which trackers follow a run."""
+
+    MLFLOW = "mlflow"
+    WANDB = "wandb"
+    BOTH = "both"
+    NONE = "none"
+
+
+Track = Annotated[
+    TrackTo | None,
+    typer.Option(
+        help="Which tracker follows the run; if left out, what the configuration says, else mlflow.",
+        show_default=False,
+    ),
 ]

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from organscope.cli.guard import say
-from organscope.cli.options import Debug, Json
+from organscope.cli.options import Debug, Json, Track, TrackTo
 from organscope.errors import MissingExtraError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model and export it as a verified bundle.")
@@ -40,13 +41,15 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupte
 @app.command(
     epilog="\b\nExamples:\n  organscope train segmentation configs/nuclei.toml -o runs/nuclei\n"
     "  organscope train segmentation configs/nuclei.toml -o runs/short --set fit.epochs=3\n"
-    "  organscope train segmentation configs/nuclei.toml -o runs/nuclei --resume"
+    "  organscope train segmentation configs/nuclei.toml -o runs/nuclei --resume\n"
+    "  organscope train segmentation configs/nuclei.toml -o runs/nuclei --track both"
 )
 def segmentation(
     config: Config,
     run_dir: RunFolder,
     settings: Settings = None,
     resume: Resume = False,
+    track: Track = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -56,7 +59,7 @@ def segmentation(
     """
     with extra_installed():
         from organscope.train.segmentation.train import train_segmentation
-    _train(train_segmentation, config, run_dir, settings, resume, as_json)
+    _train(train_segmentation, config, run_dir, settings, resume, track, as_json)
 
 
 @app.command(
@@ -69,6 +72,7 @@ def classification(
     run_dir: RunFolder,
     settings: Settings = None,
     resume: Resume = False,
+    track: Track = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -78,22 +82,41 @@ def classification(
     """
     with extra_installed():
         from organscope.train.classification.train import train_classification
-    _train(train_classification, config, run_dir, settings, resume, as_json)
+    _train(train_classification, config, run_dir, settings, resume, track, as_json)
 
 
 def _train(
-    trainer: Callable[..., Any], config: Path, run_dir: Path, settings: list[str] | None, resume: bool, as_json: bool
+    trainer: Callable[..., Any],
+    config: Path,
+    run_dir: Path,
+    settings: list[str] | None,
+    resume: bool,
+    track: TrackTo | None,
+    as_json: bool,
 ) -> None:
     """Run a trainer in this process, with its lines on stderr, and tell where the bundle is."""
     from organscope.cli.printing import print_json
 
-    manifest = trainer(config, run_dir, overrides=tuple(settings or ()), resume=resume, report=say).manifest
+    overrides = (*tracking_override(config, track, settings or []), *(settings or ()))
+    manifest = trainer(config, run_dir, overrides=overrides, resume=resume, report=say).manifest
     folder = run_dir / "bundle"
     scores = [score.model_dump() for score in manifest.scores]
     if as_json:
         print_json({"bundle": str(folder), "name": manifest.name, "version": manifest.version, "scores": scores})
     else:
         print(f"Bundle: {folder}\nScores: organscope bundle show {folder}")
+
+
+def tracking_override(config: Path, track: TrackTo | None, settings: list[str]) -> tuple[str, ...]:
+    """Setting that names the tracker: the option before the configuration, and MLflow where neither says one."""
+    if track is not None:
+        return (f"tracking.to={track.value}",)
+    try:
+        said = "to" in tomllib.loads(config.read_text(encoding="utf-8")).get("tracking", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError):
+        # The trainer says what is wrong with the file.
+        return ()
+    return () if said or any(setting.startswith("tracking.to=") for setting in settings) else ("tracking.to=mlflow",)
 
 
 @contextmanager

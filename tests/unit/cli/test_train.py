@@ -37,9 +37,29 @@ def test_settings_and_resume_reach_the_trainer(call, calls, config, tmp_path):
     words = ["--set", "fit.epochs=3", "--set", "network.depth=2", "--resume"]
     result = call("train", "segmentation", config, "-o", tmp_path / "run", *words)
     assert result.exit_code == 0, result.output
-    assert calls == [(config, tmp_path / "run", ("fit.epochs=3", "network.depth=2"), True)]
+    overrides = ("tracking.to=mlflow", "fit.epochs=3", "network.depth=2")
+    assert calls == [(config, tmp_path / "run", overrides, True)]
     assert result.stderr == "epoch 1/1\n"
     assert f"Bundle: {tmp_path / 'run' / 'bundle'}" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "expected"),
+    [
+        ("", [], ("tracking.to=mlflow",)),
+        ("", ["--track", "both"], ("tracking.to=both",)),
+        ('[tracking]\nto = "none"', [], ()),
+        ('tracking.to = "none"', ["--track", "wandb"], ("tracking.to=wandb",)),
+        ("", ["--set", "tracking.to=none"], ("tracking.to=none",)),
+        ("no TOML", [], ()),
+    ],
+)
+def test_the_tracker_is_the_options_then_the_configurations_then_mlflow(
+    call, calls, config, tmp_path, text, words, expected
+):
+    config.write_text(text)
+    call("train", "segmentation", config, "-o", tmp_path / "run", *words)
+    assert calls[0][2] == expected
 
 
 def test_json_is_all_that_stdout_holds(call, calls, config, tmp_path):
