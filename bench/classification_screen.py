@@ -1,0 +1,75 @@
+"""Train every backbone of the table below on one fold, one after the other, as `organscope train` does it.
+
+    python bench/classification_screen.py RUNS_DIR [--losses] [--only NAME ...] [--epochs 80] [--set KEY=VALUE ...]
+
+A run that is finished is left alone, one that was interrupted goes on. All have the same head, epochs, learning rate
+and augmentation, and half the published width (the two networks made for small devices keep theirs): the published
+widths are beyond 400 pictures and a desk. `--losses` trains one network with each loss instead, without drawing rare
+organs more often. Then: python bench/classification_compare.py RUNS_DIR -o FOLDER
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "organs_screen.toml"
+HALF = "{channels = [32, 64, 128, 256]}"
+BACKBONES = {
+    "resnet18": HALF,
+    "resnet34": HALF,
+    "resnet50": HALF,
+    "resnet101": HALF,
+    "resnet50d": HALF,
+    "resnetv2_50d": "{channels = [128, 256, 512, 1024], stem_chs = 32}",
+    "resnext50_32x4d": HALF,
+    "wide_resnet50_2": HALF,
+    "seresnet50": HALF,
+    "ecaresnet50t": HALF,
+    "resnetrs50": HALF,
+    "convnext_atto": "{}",
+    "regnety_004": "{}",
+}
+"""By timm's name: what makes it half as wide."""
+ENTRIES = {
+    name: [f"network.backbone={name}", f"network.arguments={arguments}"] for name, arguments in BACKBONES.items()
+}
+PLAIN = [*ENTRIES["resnet18"], "data.organ_balance=0.0"]
+LOSSES = {
+    "plain": PLAIN,
+    "plain_rare_drawn_more": [*ENTRIES["resnet18"], "data.organ_balance=0.5"],
+    "class_weighted": [*PLAIN, "loss.kind=class_weighted"],
+    "focal": [*PLAIN, "loss.kind=focal"],
+    "logit_adjusted": [*PLAIN, "loss.kind=logit_adjusted"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--losses", action="store_true")
+    parser.add_argument("--only", nargs="+")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="for all backbones alike")
+    options = parser.parse_args()
+    extra = [f"fit.epochs={options.epochs}"] if options.epochs else []
+    entries = LOSSES if options.losses else ENTRIES
+    for name in options.only or entries:
+        print(f"== {name}", flush=True)
+        train(options.runs / name, [*entries[name], *extra, *options.set])
+
+
+def train(run: Path, settings: list[str]) -> None:
+    """One run in a process of its own; a failure is said and the next goes on."""
+    if (run / "bundle" / "manifest.json").exists():
+        print("already finished")
+        return
+    start = [sys.executable, "-c", "from organscope.cli.main import main; main()"]
+    command = [*start, "train", "classification", str(CONFIG), "-o", str(run)]
+    command += [word for setting in settings for word in ("--set", setting)]
+    if subprocess.run([*command, "--resume"], check=False).returncode != 0:
+        print(f"{run.name} failed", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
