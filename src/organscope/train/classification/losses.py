@@ -46,7 +46,7 @@ class OrganLoss(nn.Module):
     Args:
         config: Kind, label smoothing, positive class and its weight.
         organs: Names of the classes, in the order of the logits.
-        counts: Training pictures of each organ, all at least 1.
+        counts: How often each organ is drawn, in any unit, all above 0.
 
     Raises:
         UnknownNameError: `positive_class` is none of the organs.
@@ -55,7 +55,7 @@ class OrganLoss(nn.Module):
 
     def __init__(self, config: LossConfig, organs: list[str], counts: Float[Tensor, " organ"]) -> None:
         super().__init__()
-        if float(counts.min()) < 1:
+        if float(counts.min()) <= 0:
             empty = organs[int(counts.argmin())]
             raise ConfigError(f"Expected at least one training picture of each organ, found none of {empty!r}.")
         weights = balanced_weights(counts) if config.kind == "class_weighted" else counts.new_ones(len(organs))

@@ -162,7 +162,9 @@ def _numbers(samples: list[Sample], organs: list[str]) -> np.ndarray:
 def _untrained(config: ClassificationConfig, split: TrainingSplit, organs: list[str]) -> tuple[OrganNetwork, OrganLoss]:
     """Made before anything is written or read, so that a wrong name costs no time."""
     torch.manual_seed(config.fit.seed)
-    counts = np.bincount(_numbers(split.training, organs), minlength=len(organs))
+    # As often as they are drawn, not as often as they are there: what the network meets is what a loss may correct.
+    drawn = split.draw_probability * len(split.training)
+    counts = np.bincount(_numbers(split.training, organs), weights=drawn, minlength=len(organs))
     loss = OrganLoss(config.loss, organs, torch.from_numpy(counts).float())
     return build_network(config.network, len(organs)), loss
 
