@@ -92,9 +92,10 @@ def _check_widths(bundle: Bundle, found: dict[str, np.ndarray]) -> None:
                 f"Expected {spec.policy.reference} of {bundle.source} to hold 'features' of at least "
                 f"{spec.policy.n_neighbours} training pictures, found fewer. Export the bundle again."
             )
-        widths = {"logits": len(bundle.manifest.classes), "features": reference.shape[1]}
+        n_classes = len(bundle.manifest.classes)
+        widths = {"logits": n_classes, "features": reference.shape[1], "evidence": n_classes}
     for name, width in widths.items():
-        if found[name].shape[-1] != width:
+        if name in found and found[name].shape[-1] != width:
             raise VerificationError(
                 f"Expected {width} channels in output {name} of {bundle.source}, as its manifest says, found "
                 f"{found[name].shape[-1]}. Export the bundle again."
