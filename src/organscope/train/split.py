@@ -87,6 +87,9 @@ def _hold_back(samples: list[Sample], fraction: float, seed: int) -> tuple[list[
         members = by_organ[organ]
         count = min(int(fraction * len(members) + random.random()), len(members) - 1)
         held += [members[i] for i in random.permutation(len(members))[:count]]
+    if not held and len(samples) > 1:
+        # So few pictures that chance left every organ out.
+        held = [samples[int(random.integers(len(samples)))]]
     names = {s.id for s in held}
     return held, [s for s in samples if s.id not in names]
 

@@ -25,7 +25,7 @@ from organscope.bundle import (
 )
 from organscope.dataset.index import Sample
 from organscope.decide.calibration import ProbabilityCurve
-from organscope.ops.instances import Decoder
+from organscope.ops.instances import HEAD_MAPS, Decoder
 from organscope.predict import predict_maps
 from organscope.train.card import render_card
 from organscope.train.segmentation.config import SegmentationConfig
@@ -33,6 +33,7 @@ from organscope.train.segmentation.export import OPSET, export_graph
 from organscope.train.segmentation.network import with_readout
 from organscope.train.segmentation.tune import MapsAndLabels
 
+POINTS_FILE = "operating_points.parquet"
 TOLERANCE = 1e-3
 """Of the test tensors, in probability: processors add up in other orders, which costs about 1e-5."""
 
@@ -46,12 +47,16 @@ class Measured:
         curve: From a cell's raw probability to a calibrated one.
         cells: One row a predicted cell of the validation pictures: id, dataset, probability, matched.
         scores: Of the test pictures.
+        points: Missed and false cells by threshold, see `operating_points`.
+        typical_diameter_px: Of the training cells.
     """
 
     decoder: Decoder
     curve: ProbabilityCurve | None = None
     cells: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"probability": [], "matched": []}))
     scores: tuple[Score, ...] = ()
+    points: pd.DataFrame | None = None
+    typical_diameter_px: float | None = None
 
 
 class BundleWriter:
@@ -70,15 +75,15 @@ class BundleWriter:
         """Write and verify the bundle with what is known by now, and open it as a user would."""
         settings = self._config.bundle
         card = render_card(settings, measured.scores, self._facts)
-        table = io.BytesIO()
-        measured.cells.to_parquet(table, index=False)
         files = {
             "graph.onnx": self._graph,
             "weights.h5": self._weights,
             "test.safetensors": self._test,
-            "calibration.parquet": table.getvalue(),
+            "calibration.parquet": _parquet(measured.cells),
             "README.md": card.encode(),
         }
+        if measured.points is not None:
+            files[POINTS_FILE] = _parquet(measured.points)
         return load_bundle(write_bundle(folder, self._manifest(measured), files))
 
     def _manifest(self, measured: Measured) -> Manifest:
@@ -95,9 +100,11 @@ class BundleWriter:
             spec=SegmentationSpec(
                 stride_px=config.network.stride_px,
                 halo_px=config.network.halo_px,
-                maps=["foreground", config.network.head],
+                maps=list(HEAD_MAPS[config.network.head]),
                 decoder=measured.decoder,
                 cell_calibration=measured.curve,
+                typical_diameter_px=measured.typical_diameter_px,
+                operating_points=None if measured.points is None else POINTS_FILE,
             ),
             scores=list(measured.scores),
             data_fingerprint=self._fingerprint,
@@ -112,6 +119,12 @@ def maps_of_samples(bundle: Bundle, samples: list[Sample]) -> Iterator[MapsAndLa
     for sample in samples:
         with sample.open() as image:
             yield sample.dataset, predict_maps(image, bundle), sample.read_labels()
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    content = io.BytesIO()
+    table.to_parquet(content, index=False)
+    return content.getvalue()
 
 
 def _weights_file(network: keras.Model) -> bytes:

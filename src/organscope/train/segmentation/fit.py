@@ -21,6 +21,7 @@ from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.crops import Pictures, TrainingCrops
 from organscope.train.segmentation.losses import MapLoss
 from organscope.train.segmentation.network import build_network, with_readout
+from organscope.train.segmentation.start import Start
 
 Report = Callable[[str], None]
 
@@ -132,9 +133,15 @@ def fit(
     best = run.state / "best.weights.h5"
     shown = with_readout(trainer.average)
     if start is not None:
-        trainer.begin_from(start, validate, validation, best)
+        # Into the twin, because Keras would look for the optimiser of a compiled network in the file.
+        start.load_into(trainer.average)
+        trainer.network.set_weights(trainer.average.get_weights())
     trainer.restore(run.state)
     progress = trainer.progress
+    if start is not None and progress.epoch == 0:
+        progress.best_score = validate(shown, validation, config)["score"]
+        _save_weights(trainer.average, best)
+        report(f"before training  PQ {progress.best_score:.4f}")
     while progress.epoch < config.fit.epochs and progress.epochs_without_gain < config.fit.patience:
         start = time.perf_counter()
         loss = trainer.run_epoch(training, probability)

@@ -1,9 +1,11 @@
 """`organscope train segmentation`: from pictures with labels to a measured bundle."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from organscope.bundle import Bundle, Score
+from organscope.dataset.index import Sample
 from organscope.decide.calibration import fit_probability_curve
 from organscope.evaluate import evaluate_bundle, manifest_scores
 from organscope.evaluate.segmentation import score_pictures
@@ -13,11 +15,17 @@ from organscope.train.segmentation.bundling import BundleWriter, Measured, maps_
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.crops import Pictures
 from organscope.train.segmentation.fit import fit
+from organscope.train.segmentation.operating_points import measure_operating_points, typical_diameter_px
+from organscope.train.segmentation.start import Start
 from organscope.train.segmentation.tune import tune_decoder
 from organscope.train.settings import read_settings
 from organscope.train.split import TrainingSplit, split_samples
 
 Report = Callable[[str], None]
+
+FEW_PICTURES = 6
+"""With fewer validation pictures a fine-tuning chooses thresholds and calibration on the training pictures as well: a
+handful of cells says less than cells that the network has seen for a few steps."""
 
 
 def train_segmentation(
@@ -45,10 +53,32 @@ def train_segmentation(
         OutputError: The run directory cannot be written.
     """
     config = read_settings(SegmentationConfig, config_file, overrides)
+    return train_with(config, run_dir, source=config_file, resume=resume, report=report)
+
+
+def train_with(
+    config: SegmentationConfig,
+    run_dir: Path,
+    *,
+    source: Path,
+    resume: bool = False,
+    report: Report = lambda line: None,
+    start: Start | None = None,
+) -> Bundle:
+    """Train with a configuration that was read already; see `train_segmentation`.
+
+    Args:
+        config: The whole configuration.
+        run_dir: As in `train_segmentation`.
+        source: The file that it was read from.
+        resume: As in `train_segmentation`.
+        report: As in `train_segmentation`.
+        start: Weights to go on from, instead of random ones.
+    """
     split = split_samples(config.data)
     n_parts = len(split.training), len(split.validation), len(split.test)
     with RunDirectory(run_dir) as run:
-        run.start(config, source=config_file, resume=resume, report=report)
+        run.start(config, source=source, resume=resume, report=report)
         run.write_split(split)
         report("{} pictures train, {} validate, {} are only scored".format(*n_parts))
         network = fit(
@@ -58,13 +88,20 @@ def train_segmentation(
             split.draw_probability,
             _pictures(config, split.validation),
             report,
+            start,
         )
-        writer = BundleWriter(network, config, split.fingerprint(), _facts(config, run, n_parts))
-        return run.complete(_measure(writer, config, split, run, report), split)
+        facts = [*_begun_from(start), *_facts(config, run, n_parts)]
+        writer = BundleWriter(network, config, split.fingerprint(), facts)
+        return run.complete(_measure(writer, config, split, _held_out(split, start), run, report), split)
 
 
 def _measure(
-    writer: BundleWriter, config: SegmentationConfig, split: TrainingSplit, run: RunDirectory, report: Report
+    writer: BundleWriter,
+    config: SegmentationConfig,
+    split: TrainingSplit,
+    held: list[Sample],
+    run: RunDirectory,
+    report: Report,
 ) -> Bundle:
     """Find the decoder, then the calibration of its cells, then the scores; each step through the use side."""
     draft = run.state / "draft"
@@ -72,14 +109,27 @@ def _measure(
     if config.draft:
         return writer.write(run.bundle, untuned)
     bundle = writer.write(draft, untuned)
-    decoder = tune_decoder(lambda: maps_of_samples(bundle, split.validation), config.network.head, report)
+    decoder = tune_decoder(lambda: maps_of_samples(bundle, held), config.network.head, report)
     bundle = writer.write(draft, Measured(decoder))
-    _, cells = score_pictures(bundle, split.validation, lambda done, total: None)
+    _, cells = score_pictures(bundle, held, lambda done, total: None)
     cells = cells[["id", "probability", "matched"]]
     curve = fit_probability_curve(cells["probability"].to_numpy(), cells["matched"].to_numpy())
-    bundle = writer.write(draft, Measured(decoder, curve, cells))
-    scores = tuple(_score(bundle, config, split, report))
-    return writer.write(run.bundle, Measured(decoder, curve, cells, scores))
+    measured = Measured(
+        decoder,
+        curve,
+        cells,
+        points=measure_operating_points(maps_of_samples(bundle, held), decoder),
+        typical_diameter_px=typical_diameter_px(split.training),
+    )
+    bundle = writer.write(draft, measured)
+    return writer.write(run.bundle, replace(measured, scores=tuple(_score(bundle, config, split, report))))
+
+
+def _held_out(split: TrainingSplit, start: Start | None) -> list[Sample]:
+    """The pictures that thresholds and calibration are chosen on."""
+    if start is None or len(split.validation) >= FEW_PICTURES:
+        return split.validation
+    return [*split.validation, *split.training]
 
 
 def _score(bundle: Bundle, config: SegmentationConfig, split: TrainingSplit, report: Report) -> list[Score]:
@@ -94,6 +144,10 @@ def _score(bundle: Bundle, config: SegmentationConfig, split: TrainingSplit, rep
 
 def _pictures(config: SegmentationConfig, samples: list) -> Pictures:
     return Pictures(samples, config.preprocessing, config.network.head, config.fit.cache_mb)
+
+
+def _begun_from(start: Start | None) -> list[str]:
+    return [] if start is None else [f"Went on from the weights of the bundle {start.name}."]
 
 
 def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, int, int]) -> list[str]:
