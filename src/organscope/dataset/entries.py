@@ -28,6 +28,7 @@ class Entry:
         fold: As delivered; 0 where none is.
         um_per_px: Pixel size as delivered with the set, None where it comes from the image.
         in_coco: Its annotation is in the COCO files of the set.
+        shows_membranes: Its annotation is 0 on membranes; cells are the connected pieces of the rest.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Entry:
     fold: int = 0
     um_per_px: float | None = None
     in_coco: bool = False
+    shows_membranes: bool = False
 
 
 def list_images(folder: Path) -> list[tuple[Path, PurePosixPath]]:

@@ -14,6 +14,7 @@ from organscope.errors import DatasetError, UnknownNameError
 IMAGE_FOLDER = "images"
 LABEL_FOLDERS = ("labels", "masks", "annotations")
 CELL_MASK_FOLDER = "masks"
+MEMBRANE_FOLDER = "membranes"
 SPLITS = ("train", "test")
 NUINSSEG_IMAGES = "tissue images"
 NUINSSEG_LABELS = ("label masks modify", "label masks")
@@ -23,6 +24,31 @@ def images_and_labels(folder: Path) -> list[Entry] | None:
     """`images/` beside `labels/` (or `masks/`), flat or with a folder per organ; also below train/ and test/."""
     parts = [("", folder)] if (folder / IMAGE_FOLDER).is_dir() else [(s, folder / s) for s in SPLITS]
     entries = [entry for split, part in parts for entry in _pair_folders(part, folder, split)]
+    return entries or None
+
+
+def membranes(folder: Path) -> list[Entry] | None:
+    """`images/` beside `membranes/` (0 on membranes): slices of a stack in the electron microscope, as ISBI 2012.
+
+    Consecutive slices show nearly the same, so the last third of the slices in order of name is fold 1, the rest
+    fold 2.
+    """
+    if not (folder / MEMBRANE_FOLDER).is_dir():
+        return None
+    annotations = AnnotationFolder(folder / MEMBRANE_FOLDER)
+    found = sorted(list_images(folder / IMAGE_FOLDER), key=lambda image: image[1])
+    first_scored = len(found) - round(len(found) / 3)
+    entries = [
+        Entry(
+            id=str(stem),
+            path=_below(image, folder),
+            image=image,
+            annotation=annotations.find(stem),
+            fold=1 if number >= first_scored else 2,
+            shows_membranes=True,
+        )
+        for number, (image, stem) in enumerate(found)
+    ]
     return entries or None
 
 
@@ -148,6 +174,7 @@ LAYOUTS = (
         "index.csv (columns image, label; also name, organ, species, group, split, fold, um_per_px)",
         read_sheet,
     ),
+    Layout("membranes", "images/slice_01.png + membranes/slice_01.png (0 on membranes)", membranes),
     Layout(
         "images-labels",
         "images/liver/a.tif + labels/liver/a.png; images/a.png + masks/a.png; train/images/ + train/masks/",

@@ -11,7 +11,7 @@ from jaxtyping import Int32
 from organscope.dataset.annotations import is_outline_file, read_cells
 from organscope.dataset.annotations.cells import Cells, paint_cells
 from organscope.dataset.annotations.coco import read_coco_cells
-from organscope.dataset.annotations.label_image import read_label_image, split_binary
+from organscope.dataset.annotations.label_image import label_interiors, read_label_image, split_binary
 from organscope.dataset.entries import Entry
 from organscope.dataset.index import LABELS_FOLDER
 from organscope.dataset.names import place_below
@@ -175,6 +175,9 @@ def _cell_problems(entry: Entry, cells: Cells, n_dropped: int) -> list[Problem]:
 
 def _label_picture(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -> LabelFile:
     labels = read_label_image(entry.annotation, row["height_px"], row["width_px"])
+    if entry.shows_membranes:
+        cells = label_interiors(labels)
+        return LabelFile(_write(entry, settings, cells, row), int(cells.max(initial=0)), [])
     pieces = split_binary(labels)
     if pieces is None:
         n_cells = len(np.unique(labels[labels > 0]))

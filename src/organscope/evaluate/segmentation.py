@@ -19,7 +19,7 @@ from organscope.metrics.bootstrap import (
 from organscope.metrics.calibration import N_BINS, calibration_error, reliability_sums
 from organscope.metrics.matching import CellPairs, match_cells
 from organscope.metrics.segmentation import cell_counts, detection_scores, scores_of_pairs
-from organscope.predict import segment_image
+from organscope.predict import Segmentation, segment_image
 
 ORGAN_MEANS = ("dice", "aji", "pq", "ap_50")
 
@@ -45,7 +45,7 @@ def score_pictures(
                 f"in {sample.labels_path}. Import the data again."
             )
         pairs = match_cells(truth, found.labels)
-        pictures.append(_picture_row(sample, pairs, found.seconds))
+        pictures.append(_picture_row(sample, pairs, found))
         cells.append(_cell_rows(sample, pairs, found.probability))
     progress(len(samples), len(samples))
     return pd.DataFrame(pictures), pd.concat(cells, ignore_index=True)
@@ -92,7 +92,7 @@ def by_organ(pictures: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _picture_row(sample: Sample, pairs: CellPairs, seconds: float) -> dict:
+def _picture_row(sample: Sample, pairs: CellPairs, found: Segmentation) -> dict:
     return {
         "id": sample.id,
         "dataset": sample.dataset,
@@ -101,7 +101,8 @@ def _picture_row(sample: Sample, pairs: CellPairs, seconds: float) -> dict:
         "fold": sample.fold,
         **scores_of_pairs(pairs),
         **cell_counts(pairs),
-        "seconds": seconds,
+        "seconds": found.seconds,
+        "scale": found.scale.factor,
     }
 
 

@@ -220,3 +220,21 @@ def test_real_sets_give_their_own_folds(tmp_path, shared_data):
     assert (table["fold"] == sheet["fold"].reindex(table.index)).all()
     assert (table["n_cells"] == sheet["n_nuclei"].reindex(table.index)).all()
     assert table["group"].nunique() == 31
+
+
+def test_cells_between_membranes_are_four_connected(tmp_path):
+    membranes = np.full((12, 16), 255, np.uint8)
+    membranes[:, 8] = 0
+    for step in range(8):
+        membranes[2 + step, step] = 0  # a diagonal of single pixels
+    for number in range(3):
+        for name, pixels in (("images", membranes // 2), ("membranes", membranes)):
+            path = tmp_path / "stack" / name / f"slice_{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Picture.fromarray(pixels).save(path)
+    report = import_folder(tmp_path / "stack", tmp_path / "index")
+    assert report.layout == "membranes"
+    assert report.index.table["fold"].tolist() == [2, 2, 1]
+    labels = report.index.samples()[0].read_labels()
+    assert labels.max() == 3
+    assert np.array_equal(labels == 0, membranes == 0)

@@ -26,6 +26,15 @@ def test_images_and_labels_flat(tmp_path):
     assert facts(tmp_path) == ("images-labels", [("a", "", "", "labels/a.tif"), ("b", "", "", None)])
 
 
+def test_membranes_hold_the_last_third_of_the_stack_back(tmp_path):
+    touch(tmp_path, *(f"{part}/slice_{n:02}.png" for part in ("images", "membranes") for n in range(10)))
+    layout, entries = find_layout(tmp_path)
+    assert layout.name == "membranes"
+    assert [entry.fold for entry in entries] == [2] * 7 + [1] * 3
+    assert all(entry.shows_membranes for entry in entries)
+    assert entries[4].annotation == tmp_path / "membranes" / "slice_04.png"
+
+
 def test_images_and_labels_with_a_folder_an_organ(tmp_path):
     touch(tmp_path, "images/lymph node/a.ome.tif", "labels/lymph node/a.png", "labels/a.png", "notes.txt")
     assert facts(tmp_path) == (

@@ -50,6 +50,7 @@ def test_aji_lets_true_cells_share_a_predicted_cell():
 )
 def test_empty_cases(truth, predicted, agreement, missed, false):
     scores = segmentation_scores(truth, predicted)
+    del scores["adapted_rand_error"]  # has a test of its own
     rates = {"missed_rate": missed, "false_rate": false}
     assert scores == {name: rates.get(name, agreement) for name in scores}
 
@@ -116,3 +117,25 @@ def test_detection_scores_take_many_sums_at_once():
     both = detection_scores({name: np.array([one[name], none[name]]) for name in one})
     assert both["ap_50"].tolist() == [0.5, 1]
     assert both["sq"].tolist() == [pytest.approx(0.65), 1]
+
+
+def test_adapted_rand_error_is_that_of_scikit_image(rng):
+    from skimage.metrics import adapted_rand_error as independent
+
+    for _ in range(5):
+        truth = np.kron(rng.integers(0, 6, (6, 7)), np.ones((5, 5), int)).astype(np.int32)
+        predicted = np.kron(rng.integers(0, 9, (10, 7)), np.ones((3, 5), int)).astype(np.int32)
+        expected = independent(truth, predicted, ignore_labels=(0,))[0]
+        # The same sums in another order.
+        assert segmentation_scores(truth, predicted)["adapted_rand_error"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_adapted_rand_error_by_hand():
+    truth = np.array([[1, 1, 2, 2]], np.int32)
+    # One pair of pixels in each cell of the truth; merged, 2 of the 6 pairs are right: F = 2 * 2 / (2 + 6).
+    merged = np.ones_like(truth)
+    assert segmentation_scores(truth, merged)["adapted_rand_error"] == pytest.approx(0.5)
+    assert segmentation_scores(truth, truth)["adapted_rand_error"] == 0
+    empty = np.zeros_like(truth)
+    assert segmentation_scores(empty, empty)["adapted_rand_error"] == 0
+    assert segmentation_scores(empty, truth)["adapted_rand_error"] == 1

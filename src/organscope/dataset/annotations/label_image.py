@@ -25,6 +25,15 @@ def read_label_image(path: Path, height_px: int, width_px: int) -> Int32[np.ndar
     return labels
 
 
+def label_interiors(membranes: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
+    """Cells of a picture of membranes, which are 0: the pieces between them, 4-connected, 1..n.
+
+    A diagonal line of single pixels is a membrane too; 8-connected pieces would meet across it.
+    """
+    pieces, _ = ndimage.label(membranes > 0)
+    return pieces.astype(np.int32)
+
+
 def split_binary(labels: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"] | None:
     """Cells of a mask that has one value for all of them (0 and 255, say): its 8-connected pieces.
 
