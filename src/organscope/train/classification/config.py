@@ -126,7 +126,7 @@ class DiscriminantConfig(Settings):
     """
 
     share: Share = 0.0
-    shrinkage: Share = 0.1
+    shrinkage: Share = 0.15
 
 
 class FitConfig(Settings):
