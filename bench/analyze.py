@@ -2,10 +2,9 @@
 
     python bench/analyze.py --megapixels 0.25 1 4 16 100 --json bench-analyze.json
 
-Each size is a mosaic of the human-colon picture of scikit-image, mirrored at every seam and written as a tiled
-TIFF. Each run is a fresh process, started as a person would start it; its peak memory is what the operating
-system counted (resident set, Linux and macOS). `--bundle NAME_OR_PATH` (repeatable) measures other bundles than
-those inside the package. Nothing else should run on the machine meanwhile.
+Each size is a mosaic (`bench/mosaic.py`), a tiled TIFF. Each run is a fresh process, started as a person would start
+it; its peak memory is what the operating system counted (resident set, Linux and macOS). `--bundle NAME_OR_PATH`
+(repeatable) measures other bundles than those inside the package. Nothing else should run on the machine meanwhile.
 """
 
 import argparse
@@ -16,14 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import tifffile
-from skimage.data import immunohistochemistry
-
-TILE_PX = 256
+from mosaic import write_mosaic
 
 
 def main() -> None:
@@ -41,45 +35,20 @@ def main() -> None:
         arguments.json.write_text(json.dumps({"machine": _machine(), "runs": rows}, indent=2) + "\n")
 
 
-def write_mosaic(path: Path, side_px: int) -> None:
-    """A square mosaic of the colon picture, tile by tile, so that this process stays small."""
-    picture = immunohistochemistry()
-    period = np.concatenate([picture, picture[:, ::-1]], axis=1)
-    period = np.concatenate([period, period[::-1]])
-
-    def tiles() -> Iterator[np.ndarray]:
-        for y in range(0, side_px, TILE_PX):
-            for x in range(0, side_px, TILE_PX):
-                top, left = y % len(period), x % len(period)
-                yield period[top : top + TILE_PX, left : left + TILE_PX]
-
-    tifffile.imwrite(
-        path,
-        tiles(),
-        shape=(side_px, side_px, 3),
-        dtype=np.uint8,
-        tile=(TILE_PX, TILE_PX),
-        photometric="rgb",
-        compression="zlib",
-        bigtiff=True,
-    )
-
-
-def measure(image: Path, out: Path, bundles: list[str]) -> dict[str, float]:
-    """Analyse one image in a process of its own."""
+def measure(image: Path, out: Path, bundles: list[str], *, command: str = "analyze", options=()) -> dict[str, float]:
+    """Run a command on one image in a process of its own."""
     program = str(Path(sys.executable).with_name("organscope"))
-    command = [program, "analyze", str(image), "-o", str(out), "--json"]
-    command += ["--max-megapixels", "100000"]
+    words = [program, command, str(image), "-o", str(out), "--json", "--max-megapixels", "100000", *options]
     for bundle in bundles:
-        command += ["--bundle", bundle]
+        words += ["--bundle", bundle]
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     wall_s = time.perf_counter() - started
     if process.returncode != 0:
-        sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}")
+        sys.exit(f"{' '.join(words)} ended with exit code {process.returncode}")
     found = json.loads(printed)
     (analysed,) = found["images"]
     megapixels = analysed["height_px"] * analysed["width_px"] / 1e6
