@@ -12,53 +12,90 @@ from scipy import ndimage
 
 from organscope.errors import ShapeError
 from organscope.ops.flood_kernels import N_LEVELS, flood
+from organscope.ops.flow_kernels import follow_flow
+from organscope.ops.hole_kernels import fill_holes
+from organscope.ops.seed_kernels import find_peaks, grow_cores, smooth_inside
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
 
+Head = Literal["distance", "boundary", "flow"]
+
+HEAD_MAPS: dict[Head, tuple[str, ...]] = {
+    "distance": ("foreground", "distance"),
+    "boundary": ("foreground", "boundary"),
+    "flow": ("foreground", "distance", "flow_y", "flow_x"),
+}
+"""What the maps of a network with this head are, in order."""
+
 
 class Decoder(BaseModel):
-    """How the two maps of a network become cells.
+    """How the maps of a network become cells.
 
     Attributes:
-        head: What the second map says. `distance`: height of a pixel within its cell, 0 at the cell's edge
-            and 1 at its centre. `boundary`: probability that the pixel lies between touching cells.
+        head: What the maps beside the foreground say. `distance`: height of a pixel within its cell, 0 at the
+            cell's edge and 1 at its centre. `boundary`: probability that the pixel lies between touching cells.
+            `flow`: the distance, and the direction to the cell's centre as two components from 0 (up, left)
+            over 0.5 to 1 (down, right), in the manner of Cellpose (Stringer et al. 2021).
         foreground_threshold: A pixel at or above this belongs to a cell.
         seed_threshold: Foreground whose height is at or above this is the core of a cell; each connected
             core grows into one cell. The height is the distance map, or 1 - boundary.
+        seed_prominence: Where given, it takes the place of `seed_threshold`: a peak of the height is the core of
+            a cell if one must go down from it by at least this much to reach a higher peak (the h-maxima of
+            Soille 2003, section 6.3), whatever its own height.
+        smoothing: How often the height is averaged over each foreground pixel and its four neighbours before.
+        fill_holes: Give background that one cell encloses to that cell.
         min_area_px: Smaller cells are removed.
+        min_probability: Cells whose mean foreground probability is smaller are removed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    head: Literal["distance", "boundary"] = "distance"
+    head: Head = "distance"
     foreground_threshold: float = Field(0.5, gt=0, lt=1)
     seed_threshold: float = Field(0.5, gt=0, lt=1)
+    seed_prominence: float | None = Field(None, gt=0, lt=1)
+    smoothing: int = Field(0, ge=0, le=16)
+    fill_holes: bool = False
     min_area_px: int = Field(20, ge=0)
+    min_probability: float = Field(0.0, ge=0, lt=1)
 
 
 def decode_cells(maps: Float32[np.ndarray, "y x k"], decoder: Decoder) -> Int32[np.ndarray, "y x"]:
     """Split probability maps into labelled cells.
 
-    Cores (connected foreground of great height) flood downhill over the foreground, so that touching cells
-    part where the height is lowest. Foreground without a core is a cell of its own.
+    Cores (connected foreground of great height, or prominent peaks) grow into cells: with a flow every pixel goes
+    where it points to, and what is left, or everything without a flow, is flooded downhill, so that touching
+    cells part where the height is lowest. Foreground without a core is a cell of its own.
 
     Args:
-        maps: Foreground probability and the head's second map, both in [0, 1].
+        maps: Foreground probability and the head's maps (`HEAD_MAPS`), in [0, 1]. A negative foreground is
+            neither background nor part of a cell: a hole around it is not filled.
         decoder: Thresholds, as measured on held-out pictures.
 
     Returns:
         0 for background, then 1..n without gaps, in raster order of each cell's first pixel.
 
     Raises:
-        ShapeError: There are not two maps.
+        ShapeError: The number of maps is not that of the head.
     """
-    if maps.shape[2] != 2:
-        raise ShapeError(f"Expected maps of foreground and {decoder.head}, found {maps.shape[2]} maps.")
+    names = HEAD_MAPS[decoder.head]
+    if maps.shape[2] != len(names):
+        raise ShapeError(f"Expected maps of {', '.join(names)}, found {maps.shape[2]} maps. Export the bundle again.")
     foreground = maps[:, :, 0] >= decoder.foreground_threshold
-    height = maps[:, :, 1] if decoder.head == "distance" else 1 - maps[:, :, 1]
-    seeds = _seeds(foreground, height >= decoder.seed_threshold)
+    height = _height(maps, foreground, decoder)
     levels = np.clip(height * (N_LEVELS - 1), 0, N_LEVELS - 1).astype(np.uint8)
-    return _renumber(flood(seeds, levels, foreground), decoder.min_area_px)
+    if decoder.seed_prominence is None:
+        cores = _seeds(foreground, height >= decoder.seed_threshold)
+    else:
+        least = max(1, round(decoder.seed_prominence * (N_LEVELS - 1)))
+        cores = grow_cores(levels, foreground, find_peaks(levels, foreground, least), least)
+    if decoder.head == "flow":
+        flow_y, flow_x = (np.ascontiguousarray(2 * maps[:, :, k] - 1) for k in (2, 3))
+        cores = follow_flow(cores, flow_y, flow_x, foreground)
+    labels = flood(cores, levels, foreground)
+    if decoder.fill_holes:
+        fill_holes(labels, maps[:, :, 0] < 0)
+    return _renumber(labels, _is_kept(labels, maps[:, :, 0], decoder))
 
 
 def cell_probability(
@@ -70,6 +107,28 @@ def cell_probability(
     area = np.bincount(cell)
     total = np.bincount(cell, weights=foreground.reshape(-1)[inside])
     return (total[1:] / np.maximum(area[1:], 1)).astype(np.float32)
+
+
+def _height(
+    maps: Float32[np.ndarray, "y x k"], foreground: Bool[np.ndarray, "y x"], decoder: Decoder
+) -> Float32[np.ndarray, "y x"]:
+    height = 1 - maps[:, :, 1] if decoder.head == "boundary" else maps[:, :, 1]
+    if decoder.smoothing == 0:
+        return height
+    return smooth_inside(np.ascontiguousarray(height), foreground, decoder.smoothing)
+
+
+def _is_kept(
+    labels: Int32[np.ndarray, "y x"], foreground: Float32[np.ndarray, "y x"], decoder: Decoder
+) -> Bool[np.ndarray, " n"]:
+    """Which labels are large and likely enough; never 0, the background."""
+    inside = np.flatnonzero(labels)
+    area = np.bincount(labels.reshape(-1)[inside], minlength=1)
+    kept = area >= max(decoder.min_area_px, 1)
+    if decoder.min_probability > 0:
+        kept[1:] &= cell_probability(labels, foreground) >= decoder.min_probability
+    kept[0] = False
+    return kept
 
 
 def _seeds(foreground: Bool[np.ndarray, "y x"], core: Bool[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
@@ -84,15 +143,12 @@ def _seeds(foreground: Bool[np.ndarray, "y x"], core: Bool[np.ndarray, "y x"]) -
     return np.where(seeds > 0, seeds, number[pieces])
 
 
-def _renumber(labels: Int32[np.ndarray, "y x"], min_area_px: int) -> Int32[np.ndarray, "y x"]:
-    """Drop cells smaller than `min_area_px` and number the others in raster order."""
+def _renumber(labels: Int32[np.ndarray, "y x"], kept: Bool[np.ndarray, " n"]) -> Int32[np.ndarray, "y x"]:
+    """Drop all labels but those kept, and number these in raster order."""
     inside = np.flatnonzero(labels)
-    cell = labels.reshape(-1)[inside]
-    area = np.bincount(cell, minlength=1)
-    start = np.full(area.size, labels.size, dtype=np.int64)
-    np.minimum.at(start, cell, inside)
-    kept = np.flatnonzero(area >= max(min_area_px, 1))
-    kept = kept[kept > 0]
-    number = np.zeros(area.size, dtype=np.int32)
-    number[kept[np.argsort(start[kept])]] = np.arange(1, kept.size + 1, dtype=np.int32)
+    start = np.full(kept.size, labels.size, dtype=np.int64)
+    np.minimum.at(start, labels.reshape(-1)[inside], inside)
+    survivors = np.flatnonzero(kept)
+    number = np.zeros(kept.size, dtype=np.int32)
+    number[survivors[np.argsort(start[survivors])]] = np.arange(1, survivors.size + 1, dtype=np.int32)
     return number[labels]

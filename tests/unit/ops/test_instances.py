@@ -77,3 +77,123 @@ def test_probability_is_the_mean_over_the_cell():
     labels = np.array([[1, 1, 0], [0, 2, 2]], np.int32)
     foreground = np.array([[0.5, 0.7, 0.1], [0.1, 0.9, 1.0]], np.float32)
     assert cell_probability(labels, foreground) == pytest.approx([0.6, 0.95])
+
+
+def ridge(*heights: float) -> np.ndarray:
+    """One row of foreground with these heights."""
+    row = np.array(heights, np.float32)
+    return np.stack([np.ones_like(row), row], axis=1)[None]
+
+
+PROMINENT = Decoder(seed_prominence=0.2, min_area_px=1)
+
+
+def test_a_peak_is_a_cell_if_it_stands_out_enough():
+    # The second peak is 0.4 above the saddle to the higher one, the third 0.1.
+    maps = ridge(0.3, 0.9, 0.3, 0.7, 0.6, 0.7 - 1e-3, 0.2)
+    assert decode_cells(maps, PROMINENT)[0].tolist() == [1, 1, 1, 2, 2, 2, 2]
+    assert decode_cells(maps, PROMINENT.model_copy(update={"seed_prominence": 0.5})).max() == 1
+    assert decode_cells(maps, PROMINENT.model_copy(update={"seed_prominence": 0.05})).max() == 3
+
+
+def test_faint_cells_part_too():
+    # Both peaks are below every usual threshold, and no threshold finds both pairs.
+    low, high = ridge(0.35, 0.1, 0.35), ridge(0.95, 0.6, 0.95)
+    assert decode_cells(low, PROMINENT).max() == decode_cells(high, PROMINENT).max() == 2
+
+
+def test_prominent_peaks_are_the_h_maxima(rng):
+    """Against morphological reconstruction, which is an independent way to the same definition."""
+    from skimage.morphology import local_maxima, reconstruction
+
+    from organscope.ops.seed_kernels import find_peaks, grow_cores
+
+    levels = ndimage.gaussian_filter(rng.uniform(0, 900, (70, 80)), 2).astype(np.uint8)
+    foreground = ndimage.gaussian_filter(rng.random((70, 80)), 4) > 0.49
+    pieces, n_pieces = ndimage.label(foreground)
+    least = 8
+    cores = grow_cores(levels, foreground, find_peaks(levels, foreground, least), least)
+    # Half a level less than `least`, because a peak that stands out by just that much counts.
+    doubled, depth = 2 * levels.astype(int), 2 * least - 1
+    for piece in range(1, n_pieces + 1):
+        # Outside the piece lies the deepest level, so that nothing is connected through it.
+        inside = np.where(pieces == piece, doubled, -1000)
+        cut = reconstruction(inside - depth, inside, footprint=ndimage.generate_binary_structure(2, 1))
+        domes, n_domes = ndimage.label(local_maxima(cut, connectivity=1))
+        assert np.array_equal(np.where(pieces == piece, cores, 0) > 0, domes > 0)
+        assert np.unique(cores[domes > 0]).size == n_domes
+
+
+def test_smoothing_takes_a_dent_away():
+    maps = maps_of([(20, 20, 12)])
+    maps[20, 20, 1] = 0.0
+    # The dent parts nothing, but a second one does.
+    maps[:, 21, 1] *= 0.7
+    rough = Decoder(seed_prominence=0.1, min_area_px=1)
+    assert decode_cells(maps, rough).max() > 1
+    assert decode_cells(maps, rough.model_copy(update={"smoothing": 4})).max() == 1
+
+
+def test_a_hole_is_filled_if_one_cell_encloses_it():
+    maps = np.zeros((9, 20, 2), np.float32)
+    maps[1:8, 1:8, 0] = 0.9
+    maps[3:6, 3:6, 0] = 0.1
+    maps[1:8, 12:19, 0] = 0.9
+    maps[4:, 15, 0] = 0.0
+    filled = decode_cells(maps, Decoder(fill_holes=True, min_area_px=1))
+    assert (filled[1:8, 1:8] == 1).all()
+    # Open below: no hole.
+    assert (filled[4:, 15] == 0).all()
+    assert (decode_cells(maps, DECODER)[3:6, 3:6] == 0).all()
+
+
+def test_a_hole_between_two_cells_or_around_a_third_stays_open():
+    ring = maps_of([], shape=(12, 24))
+    ring[1:11, 1:23, 0] = 0.9
+    ring[3:9, 4:20, 0] = 0.0
+    ring[5, 2, 1] = ring[5, 21, 1] = 0.9
+    two = decode_cells(ring, Decoder(fill_holes=True, min_area_px=1))
+    assert two.max() == 2
+    assert (two[4:8, 5:19] == 0).all()
+    ring[:, :, 1] = 0
+    ring[5:7, 10:12, 0] = 0.9
+    island = decode_cells(ring, Decoder(fill_holes=True, min_area_px=1))
+    assert island.max() == 2
+    assert (island == 0).sum() == 12 * 24 - 10 * 22 + 6 * 16 - 4
+
+
+def test_unlikely_cells_are_removed():
+    maps = maps_of([(10, 10, 6), (25, 40, 10)])
+    maps[:20, :20, 0] *= 0.6
+    assert decode_cells(maps, DECODER).max() == 2
+    labels = decode_cells(maps, Decoder(min_probability=0.7, min_area_px=1))
+    assert labels.max() == 1
+    assert labels[25, 40] == 1
+
+
+def flow_maps(centres, of_column, shape=(20, 40)) -> np.ndarray:
+    """All foreground; columns belong to the centres that `of_column` says, and point there."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    owner = np.array([of_column(column) for column in range(shape[1])])
+    towards = np.array(centres, np.float32)[owner][None] - np.stack([y, x], axis=2)
+    length = np.maximum(np.linalg.norm(towards, axis=2, keepdims=True), 1e-6)
+    height = (np.linalg.norm(towards, axis=2) < 3).astype(np.float32)
+    flow = (np.where(length > 0.5, towards / length, 0) + 1) / 2
+    return np.concatenate([np.ones((*shape, 1)), height[:, :, None], flow], axis=2).astype(np.float32)
+
+
+def test_flow_parts_cells_where_it_turns():
+    # Flooding alone would part halfway between the cores, in column 20; the flow says column 28.
+    maps = flow_maps([(10, 8), (10, 32)], lambda column: int(column >= 28))
+    labels = decode_cells(maps, Decoder(head="flow", min_area_px=1))
+    assert (labels[:, :28] == 1).all()
+    assert (labels[:, 28:] == 2).all()
+
+
+def test_pixels_whose_flow_leads_nowhere_are_flooded():
+    maps = flow_maps([(10, 8), (10, 32)], lambda column: int(column >= 20))
+    maps[:5, :, 2:] = 0.5
+    maps[5, 10, 2:], maps[5, 11, 2:] = (0.5, 1.0), (0.5, 0.0)
+    labels = decode_cells(maps, Decoder(head="flow", min_area_px=1))
+    assert (labels > 0).all()
+    assert labels.max() == 2

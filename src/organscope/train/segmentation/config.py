@@ -4,27 +4,39 @@ from typing import Literal
 
 from pydantic import Field
 
+from organscope.ops.instances import Head
 from organscope.ops.preprocess import Preprocessing
 from organscope.train.settings import Settings, TrainingSettings
 
 
 class NetworkSettings(Settings):
-    """A U-Net (Ronneberger et al. 2015) and its variants.
+    """A U-Net and its variants; the defaults are the network of the shipped bundle `nuclei`.
+
+    The plain U-Net of Ronneberger et al. (2015) is `block = "plain"`, `skip = "concat"`, `stem_stride = 1`, here
+    with batch normalisation and zero padding.
 
     Attributes:
         block: `plain`: two convolutions; `residual`: the same with a shortcut (He et al. 2016).
+        skip: How the way up takes in the way down. `concat`: side by side (Ronneberger et al. 2015); `add`:
+            summed, which costs a third less (LinkNet, Chaurasia and Culurciello 2017).
+        attention: Weigh every pixel of a skip by an attention gate (Oktay et al. 2018).
+        decoders: 1: one way up for all maps; 2: one for the foreground and one for the head's maps, on a
+            common way down (as DDU-Net, Mahbod et al. 2022).
         base_filters: Channels of the first level; doubled at each level below.
         depth: Number of levels.
         stem_stride: 1: the first level works on every pixel; 2: on blocks of 2 x 2 pixels, four times cheaper,
             and the head brings the maps back to every pixel by a learned up-convolution.
-        head: The second map beside the foreground, see `organscope.ops.instances.Decoder`.
+        head: The maps beside the foreground, see `organscope.ops.instances.Decoder`.
     """
 
     block: Literal["plain", "residual"] = "residual"
+    skip: Literal["add", "concat"] = "add"
+    attention: bool = False
+    decoders: Literal[1, 2] = 1
     base_filters: int = Field(32, ge=4, le=128)
     depth: int = Field(4, ge=2, le=6)
     stem_stride: Literal[1, 2] = 2
-    head: Literal["distance", "boundary"] = "distance"
+    head: Head = "distance"
 
     @property
     def stride_px(self) -> int:
@@ -37,6 +49,7 @@ class NetworkSettings(Settings):
 
         Each 3 x 3 convolution widens the view by one cell of its level; every level has two on the way down
         and two on the way up, pooling snaps to the coarsest grid, and the readout averages over 3 x 3 pixels.
+        Attention gates and shortcuts look at single pixels of their level, so they widen nothing.
         """
         cell_px = [self.stem_stride * 2**level for level in range(self.depth)]
         reach_px = 4 * sum(cell_px) - 2 * cell_px[-1] + self.stride_px + 1

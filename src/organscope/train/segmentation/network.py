@@ -3,45 +3,81 @@
 import keras
 from keras import layers
 
+from organscope.ops.instances import HEAD_MAPS
 from organscope.train.segmentation.config import NetworkSettings
 
 
 def build_network(settings: NetworkSettings) -> keras.Model:
-    """A U-Net from images to the logits of two maps, of any height and width that are multiples of its stride.
+    """A U-Net from images to the logits of its maps, of any height and width that are multiples of its stride.
 
-    Skips are added, not concatenated, which halves the work on the way up (as in LinkNet, Chaurasia and
-    Culurciello 2017). Nothing pools over the whole field, so tiles and whole images agree.
+    Nothing pools over the whole field, so tiles and whole images agree.
 
     Returns:
-        A model from float32 (n, y, x, 3) to float32 (n, y, x, 2) logits: foreground, and the head's map.
+        A model from float32 (n, y, x, 3) to float32 (n, y, x, k) logits: foreground, then the head's maps.
     """
-    block = _residual_block if settings.block == "residual" else _plain_block
-    filters = [settings.base_filters * 2**level for level in range(settings.depth)]
     image = layers.Input((None, None, 3), name="image")
-    x = _convolution(image, filters[0], 2, strides=2) if settings.stem_stride == 2 else image
-    skips = []
-    for level, width in enumerate(filters):
-        x = block(x, width)
-        if level < settings.depth - 1:
-            skips.append(x)
-            x = layers.MaxPooling2D(2)(x)
-    for width, skip in zip(reversed(filters[:-1]), reversed(skips), strict=True):
-        x = layers.Conv2DTranspose(width, 2, strides=2)(x)
-        x = block(layers.Add()([x, skip]), width)
-    logits = layers.Conv2DTranspose if settings.stem_stride == 2 else layers.Conv2D
-    size = {"kernel_size": 2, "strides": 2} if settings.stem_stride == 2 else {"kernel_size": 1}
-    return keras.Model(image, logits(2, dtype="float32", name="logits", **size)(x), name="unet")
+    bottom, skips = _way_down(image, settings)
+    n_maps = len(HEAD_MAPS[settings.head])
+    if settings.decoders == 1:
+        logits = _logits(_way_up(bottom, skips, settings), n_maps, settings, "logits")
+    else:
+        foreground = _logits(_way_up(bottom, skips, settings), 1, settings, "foreground")
+        others = _logits(_way_up(bottom, skips, settings), n_maps - 1, settings, settings.head)
+        logits = layers.Concatenate(dtype="float32", name="logits")([foreground, others])
+    return keras.Model(image, logits, name="unet")
 
 
 def with_readout(network: keras.Model) -> keras.Model:
     """The network with probabilities in place of logits, as it is validated and shipped.
 
-    The second map is averaged over 3 x 3 pixels: a stem of stride 2 writes every 2 x 2 block at once, and what its
+    The head's maps are averaged over 3 x 3 pixels: a stem of stride 2 writes every 2 x 2 block at once, and what its
     four pixels differ by chance would break the core of a cell into several.
     """
     maps = layers.Activation("sigmoid")(network.output)
     smooth = layers.AveragePooling2D(3, strides=1, padding="same")(maps[..., 1:])
     return keras.Model(network.input, layers.Concatenate(name="maps")([maps[..., :1], smooth]))
+
+
+def _way_down(image, settings: NetworkSettings):
+    """The coarsest level, and the other levels from fine to coarse."""
+    block = _residual_block if settings.block == "residual" else _plain_block
+    filters = [settings.base_filters * 2**level for level in range(settings.depth)]
+    x = _convolution(image, filters[0], 2, strides=2) if settings.stem_stride == 2 else image
+    skips = []
+    for width in filters[:-1]:
+        skips.append(block(x, width))
+        x = layers.MaxPooling2D(2)(skips[-1])
+    return block(x, filters[-1]), skips
+
+
+def _way_up(x, skips: list, settings: NetworkSettings):
+    block = _residual_block if settings.block == "residual" else _plain_block
+    for skip in reversed(skips):
+        width = skip.shape[-1]
+        x = layers.Conv2DTranspose(width, 2, strides=2)(x)
+        if settings.attention:
+            skip = _attention_gate(skip, x)
+        merged = layers.Add()([x, skip]) if settings.skip == "add" else layers.Concatenate()([x, skip])
+        x = block(merged, width)
+    return x
+
+
+def _logits(x, n_maps: int, settings: NetworkSettings, name: str):
+    if settings.stem_stride == 2:
+        return layers.Conv2DTranspose(n_maps, 2, strides=2, dtype="float32", name=name)(x)
+    return layers.Conv2D(n_maps, 1, dtype="float32", name=name)(x)
+
+
+def _attention_gate(skip, gate):
+    """Additive attention, equations 1 and 2 of Oktay et al. (2018): one weight a pixel for all channels of a skip.
+
+    The gating signal is the level below after its up-convolution, so that nothing has to be resampled and the
+    gate looks at single pixels.
+    """
+    width = max(1, skip.shape[-1] // 2)
+    joined = layers.Add()([_convolution(x, width, 1, activate=False) for x in (skip, gate)])
+    weight = layers.Conv2D(1, 1, activation="sigmoid")(layers.ReLU()(joined))
+    return layers.Multiply()([skip, weight])
 
 
 def _convolution(x, filters: int, size: int, *, strides: int = 1, activate: bool = True):
