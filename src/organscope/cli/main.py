@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from organscope import __version__
-from organscope.cli import analyze, bundle, classify, data, decide, evaluate, segment, train
+from organscope.cli import analyze, bundle, classify, data, decide, evaluate, segment, sweep, train
 from organscope.cli.guard import GuardedGroup, remember_debug
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ app.command(epilog=analyze.EXAMPLES)(analyze.analyze)
 app.command(epilog=decide.EXAMPLES)(decide.decide)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.add_typer(train.app, name="train")
+app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(data.app, name="data")
 

@@ -1,0 +1,141 @@
+"""The page of a sweep: one file with all figures, which opens anywhere without a server."""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+import organscope
+from organscope.report.dataset.style import data_uri
+from organscope.report.rendering import page_environment
+from organscope.sweep.figures import (
+    Drawing,
+    SweepData,
+    coordinates_figure,
+    curves_figure,
+    draw,
+    front_figure,
+    history_figure,
+    importance_figure,
+    slices_figure,
+)
+from organscope.sweep.progress import shown_value
+from organscope.sweep.space import Space
+from organscope.sweep.table import learning_curves
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+FEWEST_FOR_IMPORTANCE = 4
+FEWEST_FOR_FIGURES = 2
+IMPORTANCE_SEED = 0
+GIVEN_UP = "Hollow: trials that were given up early, at the best that they had reached."
+
+
+def render_sweep_page(study: "Study", space: Space, table: pd.DataFrame) -> str:
+    """The page as HTML that needs no other file; every text from outside is escaped.
+
+    Args:
+        study: Of the sweep.
+        space: What was searched.
+        table: Its trials, see `trial_table`.
+    """
+    data = SweepData(space, table, learning_curves(study), _importances(study, space))
+    metrics = [objective.metric for objective in space.objectives]
+    ranked = table.sort_values(metrics[0], ascending=space.objectives[0].direction == "minimize", na_position="last")
+    return (
+        page_environment()
+        .get_template("sweep.html.j2")
+        .render(
+            space=space,
+            facts=_facts(space, table),
+            drawings=_drawings(data),
+            metrics=metrics,
+            parameters=list(space.parameters),
+            rows=[_shown_row(row, space) for row in ranked.to_dict("records")],
+            created=datetime.now(UTC),
+            version=organscope.__version__,
+            data_uri=data_uri,
+        )
+    )
+
+
+def _drawings(data: SweepData) -> list[Drawing]:
+    if len(data.judged) < FEWEST_FOR_FIGURES:
+        return []
+    metric = data.space.objectives[0].metric
+    wanted: list[tuple[str, str, Any]] = []
+    if len(data.space.objectives) > 1:
+        wanted.append(("Pareto front", "No trial is better than one of the front in every objective.", front_figure))
+    wanted += [
+        ("Optimisation history", f"The ring marks the best. {GIVEN_UP}", history_figure),
+        ("Parallel coordinates", f"A line is a trial; darker is better. Faint: given up early. Right: {metric}.",
+         coordinates_figure),
+        ("Slices", f"{metric} against each parameter by itself. {GIVEN_UP}", slices_figure),
+    ]  # fmt: skip
+    if data.importances:
+        n_done = int((data.table["state"] == "complete").sum())
+        caption = f"Share in the variance of the results (fANOVA, Hutter et al. 2014), from {n_done} complete trials."
+        wanted.append(("Importance of the parameters", caption, importance_figure))
+    if data.curves:
+        caption = f"Best {metric} so far in each trial. Faint: given up early."
+        wanted.append(("Learning curves", caption, curves_figure))
+    return [draw(title, caption, partial(figure, data)) for title, caption, figure in wanted]
+
+
+def _importances(study: "Study", space: Space) -> dict[str, dict[str, float]]:
+    """By objective; empty where the complete trials are too few, or all alike."""
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    done = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+    varied = [name for name in space.parameters if len({trial.params.get(name) for trial in done}) > 1]
+    spread = [place for place in range(len(space.objectives)) if len({trial.values[place] for trial in done}) > 1]
+    if len(done) < FEWEST_FOR_IMPORTANCE or not varied:
+        return {}
+    return {
+        space.objectives[place].metric: get_param_importances(
+            study,
+            evaluator=FanovaImportanceEvaluator(seed=IMPORTANCE_SEED),
+            params=varied,
+            target=partial(_value, place=place),
+        )
+        for place in spread
+    }
+
+
+def _value(trial: Any, place: int) -> float:
+    return trial.values[place]
+
+
+def _facts(space: Space, table: pd.DataFrame) -> list[tuple[str, str]]:
+    states = table["state"].value_counts()
+    hours = table["seconds"].fillna(0).sum() / 3600
+    facts = [
+        ("task", space.task),
+        ("trials", ", ".join(f"{count} {state}" for state, count in states.items())),
+        ("objectives", ", ".join(f"{objective.metric} ({objective.direction})" for objective in space.objectives)),
+        ("sampler", f"{space.sampler.kind}, seed {space.sampler.seed}"),
+        ("pruning", space.pruner.kind if space.prunes else "none"),
+        ("budget of a trial", _budget(space)),
+        ("time of all trials", f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"),
+        ("base configuration", space.config.name),
+    ]
+    return [fact for fact in facts if fact[1]]
+
+
+def _budget(space: Space) -> str:
+    parts = [
+        f"{space.epochs} epochs" if space.epochs else "",
+        f"{space.max_minutes:g} min" if space.max_minutes else "",
+    ]
+    return ", ".join(part for part in parts if part) or "that of the base configuration"
+
+
+def _shown_row(row: dict[str, Any], space: Space) -> dict[str, Any]:
+    known = {key: "" if pd.isna(value) else value for key, value in row.items()}
+    values = [known[objective.metric] for objective in space.objectives]
+    return known | {
+        "values": ["" if value == "" else f"{value:.4g}" for value in values],
+        "parameters": [shown_value(known[name]) for name in space.parameters],
+    }

@@ -1,0 +1,191 @@
+"""The study of a sweep: which trial comes next, which ended how, and which were lost when their sweep was killed."""
+
+import hashlib
+import itertools
+import os
+import platform
+import threading
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from organscope.errors import UsageError
+from organscope.sweep.ending import Ending
+from organscope.sweep.process import now, process_started
+from organscope.sweep.space import Space
+from organscope.sweep.storage import open_storage
+
+LOST_SECONDS = 300
+"""A trial of another computer that was not heard of for so long is lost."""
+
+FINGERPRINT, REASON, UNCOUNTED, SEEN = "space", "reason", "uncounted", "seen"
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class SweepStudy:
+    """A study that several threads and several computers work on.
+
+    Args:
+        space: What is searched.
+        url: Storage.
+    """
+
+    def __init__(self, space: Space, url: str) -> None:
+        self._space = space
+        self._lock = threading.Lock()
+        storage = open_storage(url)
+        directions = [objective.direction for objective in space.objectives]
+        try:
+            self.study = optuna.create_study(storage=storage, study_name=space.name, directions=directions)
+            self.study.set_user_attr(FINGERPRINT, fingerprint(space))
+            if space.sampler.kind == "grid":
+                self._enqueue_grid()
+        except DuplicatedStudyError:
+            self.study = optuna.load_study(storage=storage, study_name=space.name)
+            if self.study.user_attrs.get(FINGERPRINT, fingerprint(space)) != fingerprint(space):
+                raise UsageError(
+                    f"The storage holds a sweep {space.name!r} of another space. Give the space another name, or go on "
+                    "with the file it was started with."
+                ) from None
+        self.study.pruner = _pruner(space)
+
+    def next_trial(self, n_trials: int) -> optuna.Trial | None:
+        """Begin the next trial, its parameters drawn; nothing where `n_trials` are done or begun, or a target is met.
+
+        The draw follows from the seed, the number of the trial and the results before it alone.
+        """
+        with self._lock:
+            known = self.trials()
+            waiting = any(trial.state == TrialState.WAITING for trial in known)
+            is_exhausted = self._space.sampler.kind == "grid" and not waiting
+            if len(counted(known)) >= n_trials or is_exhausted or self._target_is_met(known):
+                return None
+            trial = self.study.ask()
+            # Independent of what the storage does in between, and the same again after an interruption.
+            self.study.sampler = _sampler(self._space, trial.number)
+            for name, parameter in self._space.parameters.items():
+                _draw(trial, name, parameter.distribution())
+            for key, value in _owner().items():
+                trial.set_user_attr(key, value)
+        before = [other for other in counted(self.trials()) if other.number < trial.number]
+        if len(before) < n_trials:
+            return trial
+        # Another computer began the last one at the same moment.
+        self.finish(trial, Ending("interrupted", reason="one trial too many"), again=False)
+        return None
+
+    def finish(self, trial: optuna.Trial, ending: Ending, *, again: bool = True) -> None:
+        """Record how a trial ended; an interrupted one does not count and, unless `again` is false, is run again."""
+        facts = {REASON: ending.reason, "epochs": ending.epochs, "seconds": round(ending.seconds, 2)}
+        facts |= {UNCOUNTED: True} if ending.end == "interrupted" else {}
+        with self._lock:
+            for key, value in facts.items():
+                trial.set_user_attr(key, value)
+            state = STATES.get(ending.end, TrialState.FAIL)
+            values = list(ending.values) if state == TrialState.COMPLETE else None
+            self.study.tell(trial, values, state)
+            if ending.end == "interrupted" and again:
+                self.study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+
+    def heartbeat(self, trial: optuna.Trial) -> None:
+        """Say that a trial is still followed."""
+        trial.set_user_attr(SEEN, now())
+
+    def give_up_lost(self) -> list[int]:
+        """Mark trials whose sweep was killed as failed, and enqueue their parameters again; their numbers."""
+        storage, lost = self.study._storage, []
+        for trial in self.trials():
+            if trial.state != TrialState.RUNNING or not is_lost(trial):
+                continue
+            try:
+                storage.set_trial_user_attr(trial._trial_id, REASON, "the sweep was killed while it ran")
+                storage.set_trial_user_attr(trial._trial_id, UNCOUNTED, True)
+                storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            except UpdateFinishedTrialError:
+                # Another worker was faster.
+                continue
+            if set(trial.params) == set(self._space.parameters):
+                self.study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+            lost.append(trial.number)
+        return lost
+
+    def trials(self) -> list[FrozenTrial]:
+        """All, by number."""
+        return self.study.get_trials(deepcopy=False)
+
+    def n_planned(self, n_trials: int) -> int:
+        """How many trials will count when all are done."""
+        if self._space.sampler.kind != "grid":
+            return n_trials
+        return min(n_trials, len(_grid(self._space)))
+
+    def _enqueue_grid(self) -> None:
+        for combination in _grid(self._space):
+            self.study.enqueue_trial(combination)
+
+    def _target_is_met(self, trials: list[FrozenTrial]) -> bool:
+        aims = [(place, aim) for place, aim in enumerate(self._space.objectives) if aim.target is not None]
+        done = [trial for trial in trials if trial.state == TrialState.COMPLETE] if aims else []
+        return any(all(aim.reached(trial.values[place]) for place, aim in aims) for trial in done)
+
+
+def counted(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that were begun and not interrupted."""
+    return [t for t in trials if t.state != TrialState.WAITING and not t.user_attrs.get(UNCOUNTED)]
+
+
+def fingerprint(space: Space) -> str:
+    """The same for the same space and base configuration, wherever they lie."""
+    content = space.model_dump_json(exclude={"config", "trials"}) + space.config.read_text(encoding="utf-8")
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Whether nobody follows a running trial any more."""
+    facts = trial.user_attrs
+    if facts.get("host") == platform.node() and "pid" in facts:
+        return process_started(facts["pid"]) != facts["pid_started"]
+    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    return now() - facts.get(SEEN, begun) > LOST_SECONDS
+
+
+def _owner() -> dict[str, Any]:
+    pid = os.getpid()
+    return {"host": platform.node(), "pid": pid, "pid_started": process_started(pid), SEEN: now()}
+
+
+def _sampler(space: Space, number: int) -> optuna.samplers.BaseSampler:
+    seed = int(np.random.SeedSequence((space.sampler.seed, number)).generate_state(1)[0])
+    if space.sampler.kind == "tpe":
+        # Each parameter by itself: a joint draw is made before the number of the trial is known.
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=space.sampler.startup, multivariate=False)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _pruner(space: Space) -> optuna.pruners.BasePruner:
+    rule = space.pruner
+    if not space.prunes:
+        return optuna.pruners.NopPruner()
+    longest = rule.max_epochs or space.epochs
+    return optuna.pruners.HyperbandPruner(
+        min_resource=rule.min_epochs, max_resource=longest or "auto", reduction_factor=rule.reduction_factor
+    )
+
+
+def _draw(trial: optuna.Trial, name: str, distribution: optuna.distributions.BaseDistribution) -> None:
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        trial.suggest_categorical(name, distribution.choices)
+    elif isinstance(distribution, optuna.distributions.IntDistribution):
+        trial.suggest_int(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+    else:
+        trial.suggest_float(name, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+
+
+def _grid(space: Space) -> list[dict[str, Any]]:
+    names = list(space.parameters)
+    lists = [parameter.grid(name) for name, parameter in space.parameters.items()]
+    return [dict(zip(names, combination, strict=True)) for combination in itertools.product(*lists)]

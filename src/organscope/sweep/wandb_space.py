@@ -1,0 +1,179 @@
+"""A sweep configuration of Weights & Biases, read as a space.
+
+The format is described at https://docs.wandb.ai/models/sweeps/sweep-config-keys. What Optuna cannot do the same way is
+refused by name; what does not matter here is noted.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from organscope.errors import ConfigError
+from organscope.tracking.names import row_key
+
+METHODS = {"bayes": "tpe", "random": "random", "grid": "grid"}
+GOALS = {"maximize": "maximize", "minimize": "minimize"}
+USED = ("method", "metric", "parameters", "early_terminate", "name", "run_cap")
+IGNORED = ("program", "command", "project", "entity", "description")
+ETA = 3
+
+UNSUPPORTED = (
+    "normal",
+    "q_normal",
+    "log_normal",
+    "q_log_normal",
+    "beta",
+    "q_beta",
+    "inv_log_uniform",
+    "categorical_w_probabilities",
+)
+
+
+def from_wandb(content: dict[str, Any], origin: str) -> dict[str, Any]:
+    """The keys of a `Space` from those of a W&B sweep.
+
+    Args:
+        content: The YAML, parsed.
+        origin: Names the file in errors.
+
+    Raises:
+        ConfigError: A key, a method or a distribution is unknown or not supported; names it and what to use.
+    """
+    unknown = sorted(set(content) - {*USED, *IGNORED})
+    if unknown:
+        raise ConfigError(f"{origin}: not supported here: {', '.join(unknown)}. Known are {', '.join(USED)}.")
+    method = _one_of(content.get("method"), METHODS, f"{origin}: method")
+    space: dict[str, Any] = {
+        "sampler": {"kind": method},
+        "objectives": (_objective(content.get("metric"), origin),),
+        "parameters": _parameters(content.get("parameters"), origin),
+        "pruner": _pruner(content.get("early_terminate"), origin),
+        "notes": tuple(
+            f"{key} of {origin} is not used: trials run organscope train" for key in IGNORED if key in content
+        ),
+    }
+    if "run_cap" in content:
+        space["trials"] = content["run_cap"]
+    if "name" in content:
+        space["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", str(content["name"])).strip("._-") or "sweep"
+    return space
+
+
+def _objective(metric: Any, origin: str) -> dict[str, Any]:
+    if not isinstance(metric, dict) or "name" not in metric:
+        raise ConfigError(f"{origin}: expected metric with name and goal, found {metric!r}.")
+    _refuse(metric, ("name", "goal", "target"), f"{origin}: metric")
+    goal = _one_of(metric.get("goal", "minimize"), GOALS, f"{origin}: metric.goal")
+    return {"metric": row_key(str(metric["name"])), "direction": goal, "target": metric.get("target")}
+
+
+def _pruner(rule: Any, origin: str) -> dict[str, Any]:
+    if rule is None:
+        return {"kind": "none"}
+    where = f"{origin}: early_terminate"
+    if not isinstance(rule, dict) or rule.get("type") != "hyperband":
+        raise ConfigError(f"{where}: expected type: hyperband, found {rule!r}.")
+    _refuse(rule, ("type", "min_iter", "max_iter", "s", "eta", "strict"), where)
+    if rule.get("strict"):
+        raise ConfigError(f"{where}.strict is not supported: Optuna's hyperband has one rule. Leave it out.")
+    eta = rule.get("eta", ETA)
+    if "min_iter" in rule:
+        return {"kind": "hyperband", "min_epochs": rule["min_iter"], "reduction_factor": eta}
+    if "max_iter" not in rule:
+        raise ConfigError(f"{where}: expected min_iter, or max_iter with s, found neither.")
+    first = max(1, int(rule["max_iter"] / eta ** rule.get("s", 2)))
+    return {"kind": "hyperband", "min_epochs": first, "max_epochs": rule["max_iter"], "reduction_factor": eta}
+
+
+def _parameters(parameters: Any, origin: str, prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Nested parameters become dotted keys."""
+    if not isinstance(parameters, dict) or not parameters:
+        raise ConfigError(f"{origin}: expected parameters by name, found {parameters!r}.")
+    found: dict[str, dict[str, Any]] = {}
+    for key, entry in parameters.items():
+        name = f"{prefix}{key}"
+        if isinstance(entry, dict) and set(entry) == {"parameters"}:
+            found |= _parameters(entry["parameters"], origin, f"{name}.")
+        else:
+            found[name] = _parameter(entry, f"{origin}: parameters.{name}", name)
+    return found
+
+
+def _parameter(entry: Any, where: str, name: str) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{where}: expected values, value or min and max, found {entry!r}.")
+    _refuse(entry, ("values", "value", "min", "max", "distribution", "q"), where)
+    kind = entry.get("distribution") or _implied(entry, where)
+    if kind in UNSUPPORTED:
+        raise ConfigError(f"{where}: the distribution {kind} is not supported. Supported: {', '.join(DISTRIBUTIONS)}.")
+    make = DISTRIBUTIONS[_one_of(kind, {known: known for known in DISTRIBUTIONS}, f"{where}.distribution")]
+    needed = {"constant": ("value",), "categorical": ("values",)}.get(kind, ("min", "max"))
+    missing = [key for key in needed if key not in entry]
+    if missing:
+        raise ConfigError(f"{where}: the distribution {kind} needs {' and '.join(needed)}, found no {missing[0]}.")
+    return make(entry, name)
+
+
+def _implied(entry: dict[str, Any], where: str) -> str:
+    """The distribution that W&B takes where none is named."""
+    if "value" in entry:
+        return "constant"
+    if "values" in entry:
+        return "categorical"
+    if "min" in entry and "max" in entry:
+        whole = all(isinstance(entry[key], int) for key in ("min", "max"))
+        return "int_uniform" if whole else "uniform"
+    raise ConfigError(
+        f"{where}: expected values, value or min and max, found {', '.join(map(str, entry)) or 'nothing'}."
+    )
+
+
+def _choice(values: list[Any], name: str) -> dict[str, Any]:
+    """Lists and tables are no values for Optuna: they become options that are named by what they hold."""
+    if all(isinstance(value, bool | int | float | str) for value in values):
+        return {"values": values}
+    return {"options": {str(value): {name: value} for value in values}}
+
+
+def _exponents(entry: dict[str, Any], name: str) -> dict[str, Any]:
+    return {"min": math.exp(entry["min"]), "max": math.exp(entry["max"]), "log": True}
+
+
+def _rounded(make: Callable[[dict[str, Any], str], dict[str, Any]]) -> Callable[[dict[str, Any], str], dict[str, Any]]:
+    return lambda entry, name: make(entry, name) | {"round_to": entry.get("q", 1)}
+
+
+def _uniform(entry: dict[str, Any], name: str) -> dict[str, Any]:
+    return {"min": entry["min"], "max": entry["max"]}
+
+
+def _log(entry: dict[str, Any], name: str) -> dict[str, Any]:
+    return {"min": entry["min"], "max": entry["max"], "log": True}
+
+
+#: From a W&B distribution to a `Parameter`. The logarithm of 1/x is even where that of x is.
+DISTRIBUTIONS: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
+    "constant": lambda entry, name: _choice([entry["value"]], name),
+    "categorical": lambda entry, name: _choice(entry["values"], name),
+    "int_uniform": lambda entry, name: _uniform(entry, name) | {"int": True},
+    "uniform": _uniform,
+    "q_uniform": _rounded(_uniform),
+    "log_uniform": _exponents,
+    "q_log_uniform": _rounded(_exponents),
+    "log_uniform_values": _log,
+    "q_log_uniform_values": _rounded(_log),
+    "inv_log_uniform_values": _log,
+}
+
+
+def _one_of(value: Any, known: dict[str, str], where: str) -> str:
+    if value not in known:
+        raise ConfigError(f"{where}: expected one of {', '.join(known)}, found {value!r}.")
+    return known[value]
+
+
+def _refuse(entry: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    unknown = sorted(set(map(str, entry)) - set(known))
+    if unknown:
+        raise ConfigError(f"{where}: not supported here: {', '.join(unknown)}. Known are {', '.join(known)}.")
