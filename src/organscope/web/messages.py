@@ -1,0 +1,233 @@
+"""What the interface takes and gives, as models: its description under /docs is made from them."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from organscope.web.corrections import Action
+
+Name = Annotated[str, Field(min_length=1, max_length=120)]
+CellNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class NewStudy(_Asked):
+    """A study to make."""
+
+    name: Name = "Untitled study"
+    um_per_px: float | None = Field(None, ge=1e-4, le=1e4, description="Pixel size where the files do not say it.")
+    channel: int | None = Field(None, ge=0, le=1000, description="Only channel to look at, counted from 0.")
+
+
+class AllowedPath(_Asked):
+    """An image or folder below an allowed folder, such as `slides/case 12/a.svs`."""
+
+    path: str = Field(min_length=1, max_length=1000)
+
+
+class NewCorrection(_Asked):
+    """What an expert says: of the organ of an image, or of some of its cells."""
+
+    action: Action
+    organ: Name | None = Field(None, description="With `accept` and `override`.")
+    cells: list[CellNumber] = Field(default_factory=list, max_length=100_000, description="With the actions on cells.")
+    note: str = Field("", max_length=2000)
+
+
+class Login(_Asked):
+    """The token of a user."""
+
+    token: str = Field(max_length=200)
+
+
+class Study(BaseModel):
+    """A study and how far it is."""
+
+    id: str
+    name: str
+    created: float
+    um_per_px: float | None
+    channel: int | None
+    n_images: int = 0
+    n_done: int = 0
+    n_waiting: int = 0
+    n_failed: int = 0
+
+
+class Image(BaseModel):
+    """An image and how far its analysis is."""
+
+    id: str
+    study: str
+    name: str
+    height_px: int
+    width_px: int
+    um_per_px: float | None
+    n_bytes: int
+    state: str
+    stage: str
+    fraction: float
+    message: str
+    seconds: float | None
+    seconds_left: float | None = None
+    is_shown: bool = Field(description="The picture can be looked at; its results may still be on their way.")
+    n_cells: int | None = None
+
+
+class Refused(BaseModel):
+    """A file that is no image, and why."""
+
+    name: str
+    reason: str
+
+
+class Arrived(BaseModel):
+    """What came of an upload."""
+
+    images: list[Image]
+    refused: list[Refused]
+
+
+class Queue(BaseModel):
+    """Images that wait or are worked on, of this user."""
+
+    images: list[Image]
+    n_waiting: int = Field(description="Of all users together.")
+
+
+class Probability(BaseModel):
+    """How probable an organ is."""
+
+    organ: str
+    probability: float
+
+
+class Verdict(BaseModel):
+    """The answer for one image at the prices that were asked about."""
+
+    image: str
+    organ: str
+    confidence: float
+    decision: str
+    reason: str
+    prediction_set: list[str] | None
+    flagged: bool | None
+    cost: float = Field(description="What the answer costs on average if it is believed; a false alarm costs 1.")
+    distance: float
+    max_distance: float
+    top: list[Probability]
+
+
+class Verdicts(BaseModel):
+    """Answers for the images of a study, those to look at first at the top."""
+
+    organs: list[str]
+    promise: list[str]
+    verdicts: list[Verdict]
+
+
+class Corrected(BaseModel):
+    """What the experts' corrections of an image come to."""
+
+    organ: str | None
+    action: str | None
+    who: str | None
+    at: float | None
+    deleted: list[int]
+    marked: list[int]
+
+
+class Correction(BaseModel):
+    """One thing that was said."""
+
+    number: int
+    action: str
+    cell: int | None
+    organ: str | None
+    note: str
+    who: str
+    at: float
+
+
+class Corrections(BaseModel):
+    """Everything that was said of an image, and what it comes to."""
+
+    now: Corrected
+    said: list[Correction]
+
+
+class Details(BaseModel):
+    """All that the page of one image starts from."""
+
+    image: Image
+    study_name: str
+    tile_px: int
+    highest_power: int
+    has_evidence: bool
+    has_cell_map: bool
+    quality: list[dict[str, str]]
+    organs: list[str]
+    summary: dict[str, Any] | None
+    corrections: Corrected
+    previous: str | None
+    next: str | None
+
+
+class Row(BaseModel):
+    """One image of a study in its table."""
+
+    image: Image
+    verdict: Verdict | None
+    quality: list[dict[str, str]]
+    corrections: Corrected
+    median_area_px: float | None
+    cells_organ: str | None
+    agreement: str | None
+
+
+class Overview(BaseModel):
+    """All images of a study, those to look at first at the top."""
+
+    study: Study
+    organs: list[str]
+    promise: list[str]
+    rows: list[Row]
+
+
+class Place(BaseModel):
+    """A folder or an image below an allowed folder."""
+
+    name: str
+    path: str
+    is_folder: bool
+
+
+class Places(BaseModel):
+    """What lies in an allowed folder."""
+
+    path: str
+    entries: list[Place]
+
+
+class BundleEntry(BaseModel):
+    """A model that this server knows."""
+
+    name: str
+    version: str
+    task: str
+    summary: str
+    licence: str
+    used: bool
+    classes: list[str]
+    scores: list[dict[str, Any]]
+
+
+class Health(BaseModel):
+    """Whether the server works on its queue."""
+
+    version: str
+    worker: bool
+    n_waiting: int

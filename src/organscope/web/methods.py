@@ -1,0 +1,49 @@
+"""What a paper or a report has to say about how results were made, as sentences."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from organscope import __version__
+from organscope.web.verdicts import Question
+
+LICENCE = "Research use, not a medical device."
+
+
+def methods_text(images: Sequence[dict[str, Any]], question: Question, promised: Sequence[str]) -> list[str]:
+    """Paragraphs: software and models, cells, organs and abstention, prices and promise, corrections.
+
+    Args:
+        images: Rows of the database with their summaries.
+        question: The prices that the verdicts were given at.
+        promised: What is promised for the positive organ.
+    """
+    finished = [row for row in images if row["summary"]]
+    bundles = sorted({f"{b['name']} {b['version']}" for row in finished for b in row["summary"]["bundles"]})
+    n_cells = sum(row["summary"]["n_cells"] for row in finished)
+    paragraphs = [
+        f"{len(finished)} image(s) were analysed with organscope {__version__} and the models {', '.join(bundles)}. "
+        f"{_pixel_sizes(finished)}",
+        f"Cells were segmented by a convolutional network in overlapping tiles, such that the result does not depend on "
+        f"the tiling; {n_cells:,} cells were found. Shape and intensity of each were measured at full resolution; a cell "
+        "that touches the edge of the image is marked as such.",
+        "The organ was named by a convolutional network from fields that cover the image; its probabilities were "
+        "calibrated by temperature scaling on held-out pictures (Guo et al., ICML 2017). The answer is withheld where "
+        "the picture is unlike the training pictures (deep nearest neighbours; Sun et al., ICML 2022), or where no "
+        "organ is probable enough.",
+    ]
+    if question.positive:
+        paragraphs.append(
+            f"Answers are those of least expected cost (Elkan, IJCAI 2001), where missing {question.positive} costs "
+            f"{question.miss_cost:g} times as much as any other mistake. {' '.join(promised)}".strip()
+        )
+    paragraphs.append("Corrections by experts, where there are any, are named as such and applied to cells and organs.")
+    paragraphs.append(LICENCE)
+    return paragraphs
+
+
+def _pixel_sizes(rows: Sequence[dict[str, Any]]) -> str:
+    sizes = sorted({row["summary"]["um_per_px"] for row in rows if row["summary"]["um_per_px"]})
+    unknown = sum(row["summary"]["um_per_px"] is None for row in rows)
+    parts = [f"The pixel size was {', '.join(f'{size:.4g}' for size in sizes)} µm."] if sizes else []
+    parts += [f"The pixel size of {unknown} image(s) is unknown; their measures are in pixels."] if unknown else []
+    return " ".join(parts)

@@ -1,0 +1,139 @@
+"""Cells as the page draws them: columns of numbers, and outlines by place, in files that are sent as they are.
+
+Both files begin with the length of a JSON header (uint32, little endian), the header, and zeros up to a multiple of 4;
+arrays follow, little endian. A hundred thousand cells are some megabytes that the page reads without parsing.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Int32
+
+from organscope.images import atomic_path
+
+BLOCK_PX = 1024
+#: Words of a measure for people, and its unit.
+MEASURES = {
+    "area_px": ("Area", "px²"),
+    "area_um2": ("Area", "µm²"),
+    "perimeter_px": ("Perimeter", "px"),
+    "perimeter_um": ("Perimeter", "µm"),
+    "eccentricity": ("Eccentricity", ""),
+    "solidity": ("Solidity", ""),
+    "probability": ("Probability of the cell", ""),
+    "organ_probability": ("Probability of its organ", ""),
+    "centroid_x_px": ("x", "px"),
+    "centroid_y_px": ("y", "px"),
+    "centroid_x_um": ("x", "µm"),
+    "centroid_y_um": ("y", "µm"),
+    "id": ("Cell", ""),
+    "organ": ("Organ", ""),
+    "touches_border": ("At the edge", ""),
+}
+
+
+def write_columns(path: Path, table: pd.DataFrame) -> None:
+    """Write a table of cells as float32 columns; text becomes the number of its category.
+
+    Raises:
+        OutputError: The folder is not writable or the disk is full.
+    """
+    described, arrays = [], []
+    for name in table.columns:
+        column, entry = _column(table[name])
+        label, unit = MEASURES.get(name, (name.replace("_", " ").capitalize(), ""))
+        described.append({"name": name, "label": label, "unit": unit, **entry})
+        arrays.append(column)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        _write_header(file, {"n": len(table), "columns": described})
+        for array in arrays:
+            file.write(array.tobytes())
+
+
+def _column(values: pd.Series) -> tuple[Float32[np.ndarray, " n"], dict[str, Any]]:
+    if pd.api.types.is_bool_dtype(values):
+        return values.to_numpy("<f4"), {"kind": "flag"}
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy("<f4", na_value=np.nan), {"kind": "number"}
+    codes, categories = pd.factorize(values, sort=True)
+    return codes.astype("<f4"), {"kind": "category", "categories": [str(value) for value in categories]}
+
+
+def write_outlines(path: Path, geojson: Path, table: pd.DataFrame, height_px: int, width_px: int) -> None:
+    """Write the outlines of all cells, those of one square of the image beside each other.
+
+    The header says for each square, by `x,y`, where its bytes begin and how many they are. Of n cells with m corners
+    these are: n, rows of the table (uint32 n), where the corners of each begin (uint32 n + 1), and the corners x, y
+    relative to the square (int16 m 2).
+
+    Raises:
+        OutputError: The folder is not writable or the disk is full.
+    """
+    rings = list(_rings(geojson))
+    n_across = math.ceil(width_px / BLOCK_PX)
+    square = (table["centroid_y_px"] // BLOCK_PX * n_across + table["centroid_x_px"] // BLOCK_PX).to_numpy(np.int64)
+    order = np.argsort(square, kind="stable")
+    starts = np.flatnonzero(np.diff(square[order], prepend=-1))
+    blocks, places, offset = [], {}, 0
+    for rows in np.split(order, starts[1:]) if len(order) else []:
+        y, x = divmod(int(square[rows[0]]), n_across)
+        packed = _pack(rows, [rings[row] - (x * BLOCK_PX, y * BLOCK_PX) for row in rows])
+        places[f"{x},{y}"] = [offset, len(packed)]
+        offset += len(packed)
+        blocks.append(packed)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        _write_header(file, {"block_px": BLOCK_PX, "blocks": places})
+        for block in blocks:
+            file.write(block)
+
+
+def read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a packed file, and where its arrays begin."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<I", file.read(4))
+        return json.loads(file.read(length)), _aligned(4 + length)
+
+
+def read_block(path: Path, x: int, y: int) -> bytes:
+    """The outlines of one square; empty where it has no cell."""
+    header, begin = read_header(path)
+    place = header["blocks"].get(f"{x},{y}")
+    if place is None:
+        return struct.pack("<II", 0, 0)
+    with path.open("rb") as file:
+        file.seek(begin + place[0])
+        return file.read(place[1])
+
+
+def _rings(geojson: Path) -> Iterator[Int32[np.ndarray, "m 2"]]:
+    """Outer outlines in the order of the table; the file has one feature a line, so memory stays flat."""
+    with geojson.open(encoding="utf-8") as file:
+        for line in file:
+            text = line.strip().rstrip(",")
+            if text.startswith('{"type":"Feature",'):
+                geometry = json.loads(text)["geometry"]
+                ring = geometry["coordinates"][0] if geometry["type"] == "Polygon" else geometry["coordinates"][0][0]
+                yield np.array(ring[:-1], np.int32)
+
+
+def _pack(rows: np.ndarray, rings: list[Int32[np.ndarray, "m 2"]]) -> bytes:
+    lengths = np.array([len(ring) for ring in rings])
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype("<u4")
+    corners = np.clip(np.concatenate(rings), -32768, 32767).astype("<i2")
+    return struct.pack("<I", len(rows)) + rows.astype("<u4").tobytes() + starts.tobytes() + corners.tobytes()
+
+
+def _write_header(file: BinaryIO, header: dict[str, Any]) -> None:
+    text = json.dumps(header).encode()
+    file.write(struct.pack("<I", len(text)) + text)
+    file.write(b"\0" * (_aligned(4 + len(text)) - 4 - len(text)))
+
+
+def _aligned(n_bytes: int) -> int:
+    return (n_bytes + 3) // 4 * 4

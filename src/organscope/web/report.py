@@ -1,0 +1,167 @@
+"""The report of an image or a study to keep: one HTML page that needs no other file, or the same as PDF."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from pyarrow import parquet
+
+from organscope.errors import OutputError
+from organscope.jobs.files import CELLS_PARQUET, EVIDENCE, OVERLAY
+from organscope.report.embed import picture_uri, side_px_for
+from organscope.report.histogram import area_text, histogram_svg
+from organscope.web.analysis import STEM
+from organscope.web.corrections import Corrected
+from organscope.web.settings import Settings
+
+PDF_TIMEOUT_S = 180
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a report says of one image; `cells` is the file of its table, `deleted` the cells that experts took out."""
+
+    name: str
+    size: str
+    answer: str
+    reason: str
+    facts: list[tuple[str, str]]
+    expert: str
+    overlay: str
+    evidence: str
+    cells: str
+    um_per_px: float | None
+    deleted: list[int]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a report shows."""
+
+    title: str
+    created: str
+    entries: list[Entry]
+    promise: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
+
+
+def make_report(
+    title: str,
+    rows: Sequence[tuple[dict[str, Any], dict[str, Any], Corrected]],
+    promised: list[str],
+    methods: list[str],
+    settings: Settings,
+) -> Report:
+    """Put together what a report shows.
+
+    Args:
+        title: Of the report.
+        rows: Row of the database, verdict and corrections of each finished image.
+        promised: The recall promise in words.
+        methods: Paragraphs of the methods.
+        settings: Of the server.
+    """
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Report(title, created, [_entry(*row, settings) for row in rows], promised, methods)
+
+
+def render_html(report: Report) -> str:
+    """The report as a page; every text from outside is escaped."""
+    environment = Environment(
+        loader=PackageLoader("organscope.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    side_px = side_px_for(len(report.entries))
+    template = environment.get_template("report.html.j2")
+    return template.render(report=report, picture=lambda path: picture_uri(Path(path), side_px), histogram=_histogram)
+
+
+def write_pdf(report: Report, path: Path) -> None:
+    """Write the report as PDF, in a process of its own: matplotlib takes a second and 100 MB.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    command = [sys.executable, "-m", "organscope.web.pdf", str(path)]
+    text = json.dumps(asdict(report))
+    try:
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=PDF_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise OutputError(f"Expected the PDF within {PDF_TIMEOUT_S} s, found none. Take the HTML report.") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise OutputError(f"Expected to make the PDF, found: {last}. Take the HTML report.")
+
+
+def areas_of(entry: Entry) -> tuple[Any, str]:
+    """Areas of the cells that experts left, and their unit."""
+    table = parquet.read_table(entry.cells, columns=["id", "area_px"]).to_pandas()
+    areas = table.loc[~table["id"].isin(entry.deleted), "area_px"].to_numpy(float)
+    return (areas, "px²") if entry.um_per_px is None else (areas * entry.um_per_px**2, "µm²")
+
+
+def _histogram(entry: Entry) -> Markup:
+    areas, unit = areas_of(entry)
+    return histogram_svg(areas, unit=unit) if areas.size else Markup("")
+
+
+def _entry(row: dict[str, Any], verdict: dict[str, Any], found: Corrected, settings: Settings) -> Entry:
+    results = settings.result_folder(row["id"]) / STEM
+    evidence = results / EVIDENCE
+    accepted = verdict["decision"] == "accept"
+    return Entry(
+        name=row["name"],
+        size=_size(row),
+        answer=verdict["organ"] if accepted else "I don't know",
+        reason="" if accepted else verdict["reason"],
+        facts=_facts(row, verdict, found),
+        expert=_expert(found),
+        overlay=str(results / OVERLAY),
+        evidence=str(evidence) if evidence.is_file() else "",
+        cells=str(results / CELLS_PARQUET),
+        um_per_px=row["summary"]["um_per_px"],
+        deleted=sorted(found.deleted),
+    )
+
+
+def _size(row: dict[str, Any]) -> str:
+    um_per_px = row["summary"]["um_per_px"]
+    pixel = "pixel size unknown" if um_per_px is None else f"{um_per_px:.4g} µm a pixel"
+    return f"{row['width_px']:,} × {row['height_px']:,} px, {pixel}"
+
+
+def _facts(row: dict[str, Any], verdict: dict[str, Any], found: Corrected) -> list[tuple[str, str]]:
+    summary = row["summary"]
+    facts = [("Most probable", ", ".join(f"{top['organ']} {top['probability']:.2f}" for top in verdict["top"][:3]))]
+    if verdict["prediction_set"]:
+        facts.append(("Cannot be ruled out", ", ".join(verdict["prediction_set"])))
+    if verdict["flagged"] is not None:
+        facts.append(("Flagged", "yes" if verdict["flagged"] else "no"))
+    if summary["cells_organ"]:
+        facts.append(("Its cells together say", f"{summary['cells_organ']} ({summary['agreement']})"))
+    facts.append(("Cells", f"{summary['n_cells'] - len(found.deleted):,}"))
+    if summary["median_area_um2"] is not None:
+        facts.append(("Median area", f"{area_text(summary['median_area_um2'])} µm²"))
+    elif summary["median_area_px"] is not None:
+        facts.append(("Median area", f"{area_text(summary['median_area_px'])} px²"))
+    facts += [("Quality", flag["reason"]) for flag in row["view"]["quality"]]
+    return facts
+
+
+def _expert(found: Corrected) -> str:
+    if not found.is_reviewed:
+        return ""
+    parts = []
+    if found.organ is not None:
+        at = datetime.fromtimestamp(found.at, UTC).strftime("%Y-%m-%d")
+        parts.append(f"{found.who} {'accepted' if found.action == 'accept' else 'named'} {found.organ} ({at})")
+    parts += [f"{len(found.deleted)} cell(s) deleted"] if found.deleted else []
+    parts += [f"{len(found.marked)} outline(s) marked as wrong"] if found.marked else []
+    return "; ".join(parts)

@@ -1,0 +1,54 @@
+"""Verdicts of a study, and what experts say of them."""
+
+from fastapi import APIRouter
+
+from organscope.web import corrections, messages, studies
+from organscope.web.refusals import Refusal, refusing
+from organscope.web.routes.questions import Asked
+from organscope.web.state import Parts, User
+from organscope.web.verdicts import organs_known
+
+router = APIRouter(prefix="/api", responses=refusing(409))
+
+
+@router.get("/studies/{study}/verdicts", tags=["decisions"])
+def verdicts(study: str, user: User, state: Parts, asked: Asked) -> messages.Verdicts:
+    """The answers for all finished images of a study, those to look at first at the top; no network runs."""
+    studies.study_of(state.database, study, user)
+    images = studies.images_of(state.database, study)
+    found = [messages.Verdict(**entry) for entry in state.judge.verdicts(images, asked)]
+    return messages.Verdicts(organs=organs_known(images), promise=state.judge.promise(images, asked), verdicts=found)
+
+
+@router.get("/images/{image}/corrections", tags=["corrections"])
+def look_at_corrections(image: str, user: User, state: Parts) -> messages.Corrections:
+    """Everything that experts said of an image, and what it comes to."""
+    row = studies.image_of(state.database, image, user)
+    said = corrections.corrections_of(state.database, row["id"])
+    now = corrections.as_data(corrections.corrected(state.database, row["id"]))
+    entries = [messages.Correction(**entry) for entry in said]
+    return messages.Corrections(now=messages.Corrected(**now), said=entries)
+
+
+@router.post("/images/{image}/corrections", status_code=201, tags=["corrections"])
+def correct(image: str, new: messages.NewCorrection, user: User, state: Parts) -> messages.Corrections:
+    """Accept or override the organ of an image, or delete or mark cells; nothing that was said is ever lost."""
+    row = studies.finished_image_of(state.database, image, user)
+    _require_sense(new, row["summary"]["n_cells"])
+    corrections.add_corrections(
+        state.database, row["id"], new.action, user, cells=new.cells, organ=new.organ, note=new.note
+    )
+    return look_at_corrections(image, user, state)
+
+
+def _require_sense(new: messages.NewCorrection, n_cells: int) -> None:
+    is_of_cells = new.action in corrections.CELL_ACTIONS
+    if is_of_cells and (not new.cells or max(new.cells) > n_cells):
+        raise Refusal(422, f"Expected cells from 1 to {n_cells} with {new.action}, found {new.cells[:5] or 'none'}.")
+    if not is_of_cells and new.cells:
+        raise Refusal(
+            422, f"Expected no cells with {new.action}, found {len(new.cells)}. It speaks of the whole image."
+        )
+    if (new.action in ("accept", "override")) != (new.organ is not None):
+        wanted = "an organ" if new.organ is None else "no organ"
+        raise Refusal(422, f"Expected {wanted} with {new.action}, found {new.organ or 'none'}.")

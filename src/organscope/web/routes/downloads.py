@@ -1,0 +1,132 @@
+"""Files to take away."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+
+from organscope.web import corrections, studies
+from organscope.web.exports import MEDIA_TYPES, write_export
+from organscope.web.methods import methods_text
+from organscope.web.refusals import Refusal, refusing
+from organscope.web.report import Report, make_report, render_html, write_pdf
+from organscope.web.routes.questions import Asked
+from organscope.web.state import Parts, State, User
+from organscope.web.training_set import write_training_set
+from organscope.web.uploads import file_name
+from organscope.web.verdicts import Question
+
+router = APIRouter(prefix="/api", tags=["downloads"], responses=refusing(409, 507))
+FILES = {200: {"content": {kind.split(";")[0]: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()}}}
+REPORTS = {200: {"content": {kind: {"schema": {"type": "string"}} for kind in ("text/html", "application/pdf")}}}
+ZIP = {200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}}
+MAX_REPORT_IMAGES = 200
+ExportName = Literal["cells.csv", "cells.parquet", "cells.geojson", "labels.ome.tif"]
+ReportName = Literal["report.html", "report.pdf"]
+
+
+@router.get("/images/{image}/files/{kind}", response_class=Response, responses=FILES)
+async def export(image: str, kind: ExportName, user: User, state: Parts) -> FileResponse:
+    """Cells as CSV, Parquet or GeoJSON for QuPath, or labels as OME-TIFF, with corrections applied."""
+    row = await run_in_threadpool(studies.finished_image_of, state.database, image, user)
+    folder = Path(tempfile.mkdtemp(prefix="organscope-"))
+    async with state.making:
+        path = await run_in_threadpool(_export, kind, folder, row, state)
+    return _sent(path, f"{_stem(row)}-{kind}", MEDIA_TYPES[kind])
+
+
+def _export(kind: str, folder: Path, row: dict[str, Any], state: State) -> Path:
+    found = corrections.corrected(state.database, row["id"])
+    out = state.settings.result_folder(row["id"])
+    try:
+        return write_export(kind, folder, out, found, row["um_per_px"], row["name"])
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+@router.get("/images/{image}/{kind}", response_class=Response, responses=REPORTS)
+async def image_report(image: str, kind: ReportName, user: User, state: Parts, asked: Asked) -> FileResponse:
+    """The report of one image, with figures and a methods text."""
+    row = await run_in_threadpool(studies.finished_image_of, state.database, image, user)
+    async with state.making:
+        path = await run_in_threadpool(_report, kind, row["name"], [row], asked, state)
+    return _sent(path, f"{_stem(row)}-{kind}", _media_type(kind))
+
+
+@router.get("/studies/{study}/annotations.zip", response_class=Response, responses=ZIP, tags=["corrections"])
+async def annotations(study: str, user: User, state: Parts) -> FileResponse:
+    """Reviewed images with their corrected labels, as `organscope data import` takes them."""
+    row = await run_in_threadpool(studies.study_of, state.database, study, user)
+    async with state.making:
+        path = await run_in_threadpool(_annotations, study, state)
+    return _sent(path, f"{file_name(row['name'])}-annotations.zip", "application/zip")
+
+
+@router.get("/studies/{study}/{kind}", response_class=Response, responses=REPORTS)
+async def study_report(study: str, kind: ReportName, user: User, state: Parts, asked: Asked) -> FileResponse:
+    """The report of all finished images of a study."""
+    row = await run_in_threadpool(studies.study_of, state.database, study, user)
+    images = await run_in_threadpool(studies.images_of, state.database, study)
+    async with state.making:
+        path = await run_in_threadpool(_report, kind, row["name"], images, asked, state)
+    return _sent(path, f"{file_name(row['name'])}-{kind}", _media_type(kind))
+
+
+def _annotations(study: str, state: State) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="organscope-"))
+    path = folder / "annotations.zip"
+    try:
+        images = studies.images_of(state.database, study)
+        found = corrections.corrected_in_study(state.database, study)
+        write_training_set(path, images, found, state.database, state.settings)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return path
+
+
+def _report(kind: str, title: str, images: list[dict[str, Any]], asked: Question, state: State) -> Path:
+    finished = [row for row in images if row["summary"]]
+    if not finished or len(finished) > MAX_REPORT_IMAGES:
+        raise Refusal(409, f"Expected 1 to {MAX_REPORT_IMAGES} finished images for a report, found {len(finished)}.")
+    folder = Path(tempfile.mkdtemp(prefix="organscope-"))
+    try:
+        report = _content(title, finished, asked, state)
+        if kind == "report.pdf":
+            write_pdf(report, folder / kind)
+        else:
+            (folder / kind).write_text(render_html(report), "utf-8")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder / kind
+
+
+def _content(title: str, finished: list[dict[str, Any]], asked: Question, state: State) -> Report:
+    by_id = {row["id"]: row for row in finished}
+    promised = state.judge.promise(finished, asked)
+    rows = [
+        (by_id[verdict["image"]], verdict, corrections.corrected(state.database, verdict["image"]))
+        for verdict in state.judge.verdicts(finished, asked)
+    ]
+    return make_report(title, rows, promised, methods_text(finished, asked, promised), state.settings)
+
+
+def _sent(path: Path, name: str, media_type: str) -> FileResponse:
+    """The file, removed with its folder once it is sent."""
+    cleaning = BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True)
+    return FileResponse(path, media_type=media_type, filename=name, background=cleaning)
+
+
+def _stem(row: dict[str, Any]) -> str:
+    return Path(file_name(row["name"])).stem
+
+
+def _media_type(kind: str) -> str:
+    return "application/pdf" if kind.endswith("pdf") else "text/html; charset=utf-8"

@@ -1,0 +1,77 @@
+"""The pages that a person opens; what they show comes through the interface."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from organscope import __version__
+from organscope.web.access import LOCAL_USER, user_of
+from organscope.web.refusals import Refusal
+from organscope.web.state import state_of
+
+router = APIRouter(include_in_schema=False)
+environment = Environment(
+    loader=PackageLoader("organscope.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+
+
+@router.get("/")
+def home(request: Request) -> Response:
+    """Drop images, see the queue and the studies."""
+    limits = state_of(request).settings.limits
+    facts = {"upload_mb": limits.upload_bytes // 10**6, "images_a_study": limits.images_a_study}
+    return _page(
+        request, "home.html.j2", title="Studies", facts=facts, allowed=bool(state_of(request).settings.allowed)
+    )
+
+
+@router.get("/studies/{study}")
+def study(request: Request, study: str) -> Response:
+    """All images of a study."""
+    return _page(request, "study.html.j2", title="Study", facts={"study": study[:64]})
+
+
+@router.get("/images/{image}")
+def image(request: Request, image: str) -> Response:
+    """One image."""
+    return _page(request, "image.html.j2", title="Image", facts={"image": image[:64]})
+
+
+@router.get("/login")
+def login() -> HTMLResponse:
+    """Show a token."""
+    return HTMLResponse(_render("login.html.j2", title="Sign in", facts={}, user="", active=""))
+
+
+@router.get("/docs")
+def docs(request: Request) -> Response:
+    """The interface, from its own description; no other server is needed to read it."""
+    description = request.app.openapi()
+    return _page(
+        request, "docs.html.j2", title="Interface", facts={}, description=description, groups=_groups(description)
+    )
+
+
+def _page(request: Request, template: str, **values: Any) -> Response:
+    try:
+        user = user_of(request)
+    except Refusal:
+        return RedirectResponse("/login", 303)
+    return HTMLResponse(_render(template, user="" if user == LOCAL_USER else user, active=request.url.path, **values))
+
+
+def _render(template: str, **values: Any) -> str:
+    return environment.get_template(template).render(version=__version__, **values)
+
+
+def _groups(description: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Operations by their last tag, which is the most telling one."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            entry = {"path": path, "method": method.upper(), **operation}
+            groups.setdefault(operation["tags"][-1], []).append(entry)
+    return dict(sorted(groups.items()))

@@ -1,0 +1,87 @@
+"""What the operator of the page decides, in one place."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from organscope.errors import UsageError
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+DEFAULT_PORT = 8765
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much the page takes on; beyond, a request is refused with a sentence.
+
+    Attributes:
+        upload_bytes: Size of one uploaded file, also of all files of one zip together once unpacked.
+        image_pixels: Height x width of one uploaded image.
+        images_a_study: Images of one study.
+        queued: Images that wait for the network, of all users together.
+        uploads_at_once: Uploads that are received at the same time.
+        body_bytes: Size of any other request.
+        tile_cache_bytes: Encoded tiles of slides that are kept in memory.
+    """
+
+    upload_bytes: int = 2_000 * MB
+    image_pixels: int = 400_000_000
+    images_a_study: int = 2_000
+    queued: int = 5_000
+    uploads_at_once: int = 64
+    body_bytes: int = 1 * MB
+    tile_cache_bytes: int = 64 * MB
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the page is served.
+
+    Attributes:
+        store: Folder of everything that is kept: the database, uploads and results.
+        host: Address to listen on.
+        port: Port to listen on; 0 lets the system choose.
+        tokens: Name of each user -> secret. Empty where nobody needs to say who they are.
+        allowed: Folders whose images may be analysed where they lie.
+        bundles: Bundles to use instead of those inside the package, names or paths.
+        threads: Threads of the network.
+        limits: How much is taken on.
+        analyse: Whether a worker is started; False where another process works on the queue.
+    """
+
+    store: Path
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    tokens: dict[str, str] = field(default_factory=dict)
+    allowed: tuple[Path, ...] = ()
+    bundles: tuple[str, ...] = ()
+    threads: int = field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1))
+    limits: Limits = field(default_factory=Limits)
+    analyse: bool = True
+
+    def __post_init__(self) -> None:
+        if self.host not in LOOPBACK and not self.tokens:
+            raise UsageError(
+                f"Expected a token for the address {self.host}, which other machines can reach, found none. "
+                "Give one with --token, or name users with --user."
+            )
+        for folder in self.allowed:
+            if not folder.is_dir():
+                raise UsageError(f"Expected a folder to allow, found none at {folder}. Check the path.")
+        names = [folder.resolve().name for folder in self.allowed]
+        if len(set(names)) != len(names):
+            raise UsageError(f"Expected allowed folders of different names, found {', '.join(names)}. Rename one.")
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file of studies, images, jobs and corrections."""
+        return self.store / "organscope.sqlite3"
+
+    def upload_folder(self, image_id: str) -> Path:
+        """Where the file of one uploaded image lies."""
+        return self.store / "uploads" / image_id
+
+    def result_folder(self, image_id: str) -> Path:
+        """Where the results of one image lie: an output folder as `organscope analyze` makes it."""
+        return self.store / "results" / image_id

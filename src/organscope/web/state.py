@@ -1,0 +1,58 @@
+"""What all routes share, made once by the app."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from organscope.web.access import user_of
+from organscope.web.database import Database
+from organscope.web.settings import Settings
+from organscope.web.supervisor import Supervisor
+from organscope.web.tiles import TileReader
+from organscope.web.verdicts import Judge, Question
+
+#: Reports and archives that are made at the same time; each takes a core.
+MAX_MADE_AT_ONCE = 2
+
+
+@dataclass
+class State:
+    """The parts of the server.
+
+    Attributes:
+        uploads: Uploads that are being received.
+        making: Held while a report or an archive is made.
+    """
+
+    settings: Settings
+    database: Database
+    tiles: TileReader
+    judge: Judge
+    supervisor: Supervisor
+    making: asyncio.Semaphore
+    uploads: int = 0
+
+
+def new_state(settings: Settings) -> State:
+    """Everything for these settings; nothing is started yet."""
+    database = Database(settings.database)
+    (settings.store / "uploads").mkdir(exist_ok=True)
+    return State(
+        settings,
+        database,
+        TileReader(settings.limits.tile_cache_bytes),
+        Judge(settings),
+        Supervisor(settings, database),
+        asyncio.Semaphore(MAX_MADE_AT_ONCE),
+    )
+
+
+def state_of(request: Request) -> State:
+    """The parts of the server that answers."""
+    return request.app.state.parts
+
+
+User = Annotated[str, Depends(user_of)]
+Parts = Annotated[State, Depends(state_of)]

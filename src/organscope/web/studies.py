@@ -1,0 +1,194 @@
+"""Studies and their images, as the database keeps them; every question is asked for one user."""
+
+import json
+import secrets
+import shutil
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from organscope.web import queue
+from organscope.web.database import Database
+from organscope.web.refusals import Refusal, not_found
+from organscope.web.settings import Settings
+
+_LATEST = "SELECT max(number) FROM jobs WHERE image = i.id"
+_IMAGE_COLUMNS = (
+    "i.*, s.owner, s.name AS study_name, j.number AS job, j.state, j.stage, j.fraction, j.message, j.started, j.ended, "
+    "j.seconds FROM images i JOIN studies s ON s.id = i.study "
+    f"LEFT JOIN jobs j ON j.number = ({_LATEST})"
+)
+
+
+@dataclass(frozen=True)
+class NewImage:
+    """An image whose file is in its place, before the database knows it.
+
+    Attributes:
+        id: Names its folders.
+        name: As the user named it, for people.
+        path: The file.
+        uploaded: The file is ours; False for one that lies in an allowed folder.
+    """
+
+    id: str
+    name: str
+    path: Path
+    uploaded: bool
+    n_bytes: int
+    height_px: int
+    width_px: int
+    um_per_px: float | None
+
+
+def new_id() -> str:
+    """A name that nobody can guess."""
+    return secrets.token_hex(8)
+
+
+def add_study(database: Database, owner: str, name: str, um_per_px: float | None, channel: int | None) -> str:
+    """A new, empty study; its id."""
+    study = new_id()
+    database.read().execute(
+        "INSERT INTO studies VALUES (?, ?, ?, ?, ?, ?)", (study, owner, name, time.time(), um_per_px, channel)
+    )
+    return study
+
+
+def studies_of(database: Database, owner: str) -> list[dict[str, Any]]:
+    """The studies of a user, the newest first, with how many images are in which state."""
+    rows = database.read().execute(
+        "SELECT s.id, s.name, s.created, s.um_per_px, s.channel, count(i.id) AS n_images, "
+        "coalesce(sum(j.state = 'done'), 0) AS n_done, coalesce(sum(j.state IN ('queued', 'running')), 0) AS n_waiting, "
+        "coalesce(sum(j.state = 'failed'), 0) AS n_failed "
+        "FROM studies s LEFT JOIN images i ON i.study = s.id "
+        f"LEFT JOIN jobs j ON j.number = ({_LATEST}) WHERE s.owner = ? GROUP BY s.id ORDER BY s.created DESC",
+        (owner,),
+    )
+    return [dict(row) for row in rows]
+
+
+def study_of(database: Database, study: str, owner: str) -> dict[str, Any]:
+    """One study of a user.
+
+    Raises:
+        Refusal: 404, where there is none of that id, or it is another user's.
+    """
+    row = database.read().execute("SELECT * FROM studies WHERE id = ? AND owner = ?", (study, owner)).fetchone()
+    if row is None:
+        raise not_found("a study of yours", study)
+    return dict(row)
+
+
+def images_of(database: Database, study: str) -> list[dict[str, Any]]:
+    """The images of a study in the order of their arrival, each with its latest job."""
+    rows = database.read().execute(f"SELECT {_IMAGE_COLUMNS} WHERE i.study = ? ORDER BY i.number", (study,))
+    return [_decoded(row) for row in rows]
+
+
+def image_of(database: Database, image: str, owner: str) -> dict[str, Any]:
+    """One image of a user with its latest job.
+
+    Raises:
+        Refusal: 404, where there is none of that id, or it is another user's.
+    """
+    row = database.read().execute(f"SELECT {_IMAGE_COLUMNS} WHERE i.id = ? AND s.owner = ?", (image, owner)).fetchone()
+    if row is None:
+        raise not_found("an image of yours", image)
+    return _decoded(row)
+
+
+def finished_image_of(database: Database, image: str, owner: str) -> dict[str, Any]:
+    """One image of a user whose results are there.
+
+    Raises:
+        Refusal: 404 as `image_of`; 409, where it is not finished.
+    """
+    found = image_of(database, image, owner)
+    if found["summary"] is None:
+        raise Refusal(
+            409, f"Expected results of {found['name']}, found that it is {found['state']}. Wait until it is done."
+        )
+    return found
+
+
+def recent_images(database: Database, owner: str, since: float) -> list[dict[str, Any]]:
+    """Images of a user that wait, are worked on, or ended after a point in time, in the order of the queue."""
+    rows = database.read().execute(
+        f"SELECT {_IMAGE_COLUMNS} WHERE s.owner = ? AND (j.state IN ('queued', 'running') OR j.ended > ?) "
+        "ORDER BY j.state != 'running', j.number",
+        (owner, since),
+    )
+    return [_decoded(row) for row in rows]
+
+
+def add_images(database: Database, study: str, images: list[NewImage], settings: Settings) -> None:
+    """Keep images and put them into the queue, all or none.
+
+    Raises:
+        Refusal: 413, where the study would hold too many; 503, where the queue is full.
+    """
+    limits = settings.limits
+    with database.write() as connection:
+        held = connection.execute("SELECT count(*) FROM images WHERE study = ?", (study,)).fetchone()[0]
+        if held + len(images) > limits.images_a_study:
+            raise Refusal(
+                413,
+                f"Expected at most {limits.images_a_study:,} images in a study, found {held + len(images):,}. "
+                "Make several studies, or use `organscope analyze` on the folder.",
+            )
+        for image in images:
+            _insert(connection, study, image)
+            queue.add_job(connection, image.id)
+
+
+def _insert(connection: sqlite3.Connection, study: str, image: NewImage) -> None:
+    connection.execute(
+        "INSERT INTO images (id, study, name, path, uploaded, n_bytes, height_px, width_px, um_per_px, created) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (image.id, study, image.name, str(image.path), image.uploaded, image.n_bytes, image.height_px, image.width_px,
+         image.um_per_px, time.time()),
+    )  # fmt: skip
+
+
+def try_again(database: Database, image: dict[str, Any]) -> None:
+    """Put an image that failed or was cancelled into the queue again."""
+    with database.write() as connection:
+        queue.add_job(connection, image["id"])
+
+
+def keep_view(database: Database, image: str, view: dict[str, Any]) -> None:
+    """Note how the picture is shown."""
+    database.read().execute("UPDATE images SET view = ? WHERE id = ?", (json.dumps(view), image))
+
+
+def keep_summary(database: Database, image: str, summary: dict[str, Any]) -> None:
+    """Note what was found."""
+    database.read().execute(
+        "UPDATE images SET summary = ?, um_per_px = ? WHERE id = ?", (json.dumps(summary), summary["um_per_px"], image)
+    )
+
+
+def remove_study(database: Database, study: str, settings: Settings) -> None:
+    """Forget a study with its files; images in allowed folders stay where they are."""
+    images = images_of(database, study)
+    for image in images:
+        queue.cancel(database, image["id"])
+    database.read().execute("DELETE FROM studies WHERE id = ?", (study,))
+    for image in images:
+        remove_files(image["id"], settings)
+
+
+def remove_files(image: str, settings: Settings) -> None:
+    """Remove the upload and the results of an image."""
+    for folder in (settings.upload_folder(image), settings.result_folder(image)):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _decoded(row: sqlite3.Row) -> dict[str, Any]:
+    found = dict(row)
+    for name in ("view", "summary"):
+        found[name] = None if found[name] is None else json.loads(found[name])
+    return found

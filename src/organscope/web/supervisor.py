@@ -1,0 +1,82 @@
+"""Keeps the worker process alive as long as the server is."""
+
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+
+from organscope.web import queue
+from organscope.web.database import Database
+from organscope.web.settings import Settings
+from organscope.web.worker import settings_line
+
+LOOK_EVERY_S = 0.3
+#: A worker that dies at once is started again ever later.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+#: A cancelled image is dropped at its next piece of progress; a worker that does not get there is replaced.
+CANCEL_PATIENCE_S = 5.0
+STOP_PATIENCE_S = 5.0
+
+
+class Supervisor:
+    """Starts the worker, starts it again where it ended, and replaces it where it does not let go."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Put back what an earlier server left unfinished, and start the worker."""
+        queue.requeue_interrupted(self._database)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the worker; what it works on is put back at the next start."""
+        self._stopping.set()
+        self._thread.join(STOP_PATIENCE_S)
+        self._end_process()
+
+    @property
+    def worker(self) -> int | None:
+        """Process number of the worker, None while there is none."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def _watch(self) -> None:
+        pause = FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            if self.worker is None:
+                if self._process is not None:
+                    queue.requeue_interrupted(self._database)
+                    self._stopping.wait(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE_S)
+                if not self._stopping.is_set():
+                    self._process = self._start_process()
+            elif queue.overdue_cancel(self._database, self.worker, CANCEL_PATIENCE_S):
+                self._end_process()
+                pause = FIRST_PAUSE_S
+            self._stopping.wait(LOOK_EVERY_S)
+
+    def _start_process(self) -> subprocess.Popen:
+        command = [sys.executable, "-m", "organscope.web.worker"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        with suppress(OSError):
+            process.stdin.write(settings_line(self._settings))
+            process.stdin.flush()
+        return process
+
+    def _end_process(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        with suppress(OSError):
+            process.stdin.close()
+        process.terminate()
+        try:
+            process.wait(STOP_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

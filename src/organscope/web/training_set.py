@@ -1,0 +1,101 @@
+"""What experts reviewed, as a folder of images and labels that `organscope data import` takes."""
+
+import csv
+import io
+import re
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from organscope.images import write_labels
+from organscope.web.corrections import Corrected, corrections_of
+from organscope.web.database import Database
+from organscope.web.exports import labels_of
+from organscope.web.refusals import Refusal
+from organscope.web.settings import Settings
+
+CORRECTION_COLUMNS = ("image", "action", "cell", "organ", "note", "who", "at")
+
+
+def write_training_set(
+    path: Path, images: Sequence[dict[str, Any]], found: dict[str, Corrected], database: Database, settings: Settings
+) -> None:
+    """Write a zip of `images/<organ>/`, `labels/<organ>/` and `corrections.csv`.
+
+    Reviewed images alone are in it: those whose organ an expert accepted or named, or whose cells an expert corrected.
+    Labels are without the cells that experts deleted. Slides in allowed folders are not copied; a note names them.
+
+    Raises:
+        Refusal: 409, where nothing was reviewed.
+    """
+    reviewed = [row for row in images if row["summary"] and found.get(row["id"], Corrected()).is_reviewed]
+    if not reviewed:
+        raise Refusal(
+            409, "Expected images that an expert reviewed, found none. Accept or correct an organ, or correct cells."
+        )
+    names = _unique_names(reviewed, found)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+        for row in reviewed:
+            _add_pair(archive, row, names[row["id"]], found[row["id"]], settings)
+        archive.writestr("corrections.csv", _corrections_csv(reviewed, names, database))
+        archive.writestr("README.txt", _read_me(reviewed, names))
+
+
+def _add_pair(archive: zipfile.ZipFile, row: dict[str, Any], name: str, found: Corrected, settings: Settings) -> None:
+    source = Path(row["path"])
+    if row["uploaded"]:
+        archive.write(source, f"images/{name}{source.suffix.lower()}")
+    with tempfile.TemporaryDirectory(prefix="organscope-") as folder:
+        labels = Path(folder) / "labels.tif"
+        write_labels(labels, labels_of(settings.result_folder(row["id"]), found), row["um_per_px"])
+        archive.write(labels, f"labels/{name}.tif")
+
+
+def _unique_names(rows: Sequence[dict[str, Any]], found: dict[str, Corrected]) -> dict[str, str]:
+    """`<organ>/<image>` by id; an organ that no expert named leaves the image at the top."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for row in rows:
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(row["name"]).with_suffix("").as_posix()).strip("._") or "image"
+        organ = re.sub(r"[^\w .-]+", "_", found[row["id"]].organ or "").strip(" .")
+        name = f"{organ}/{stem}" if organ else stem
+        if name.lower() in taken:
+            name = f"{name}-{row['id'][:6]}"
+        taken.add(name.lower())
+        names[row["id"]] = name
+    return names
+
+
+def _corrections_csv(rows: Sequence[dict[str, Any]], names: dict[str, str], database: Database) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CORRECTION_COLUMNS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for row in rows:
+        for said in corrections_of(database, row["id"]):
+            at = datetime.fromtimestamp(said["at"], UTC).isoformat(timespec="seconds")
+            writer.writerow({**said, "image": names[row["id"]], "at": at, "note": _harmless(said["note"])})
+    return text.getvalue()
+
+
+def _harmless(text: str) -> str:
+    """A spreadsheet would run a field that begins like a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _read_me(rows: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
+    lines = [
+        "Images and labels that experts reviewed in organscope.",
+        "",
+        "    organscope data import THIS_FOLDER -o INDEX",
+        "",
+        "labels/: 0 is background, each other value one cell; cells that experts deleted are left out.",
+        "corrections.csv: who said what, and when (UTC). mark_cell: the outline is wrong; the cell is still in labels/.",
+    ]
+    slides = [row for row in rows if not row["uploaded"]]
+    if slides:
+        lines += ["", "Copy these images, which were analysed where they lie, to the places named:"]
+        lines += [f"    {row['name']} -> images/{names[row['id']]}{Path(row['path']).suffix}" for row in slides]
+    return "\n".join(lines) + "\n"
