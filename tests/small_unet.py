@@ -22,7 +22,8 @@ class SmallUnet:
     manifest: Manifest
 
     def __post_init__(self):
-        self._session = onnxruntime.InferenceSession(_graph().SerializeToString(), providers=["CPUExecutionProvider"])
+        graph = small_unet_graph().SerializeToString()
+        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
     def run(self, batch: np.ndarray) -> dict[str, np.ndarray]:
         return {"maps": self._session.run(["maps"], {"image": batch})[0]}
@@ -60,7 +61,7 @@ class _Builder:
         return self.block(both, n_in + n_out, n_out)
 
 
-def _graph() -> onnx.ModelProto:
+def small_unet_graph() -> onnx.ModelProto:
     build = _Builder()
     x = build.add("Transpose", ["image"], perm=[0, 3, 1, 2])
     full = build.block(x, 3, 12)

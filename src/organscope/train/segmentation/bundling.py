@@ -3,9 +3,11 @@
 import io
 import tempfile
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import keras
 import numpy as np
@@ -31,11 +33,14 @@ from organscope.train.card import render_card
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.export import OPSET, export_graph
 from organscope.train.segmentation.network import with_readout
+from organscope.train.segmentation.quantise import replayed
 from organscope.train.segmentation.tune import MapsAndLabels
 
 POINTS_FILE = "operating_points.parquet"
 TOLERANCE = 1e-3
 """Of the test tensors, in probability: processors add up in other orders, which costs about 1e-5."""
+INTEGER_TOLERANCE = 0.05
+"""The same for a graph in integers, where a sum that falls on the other side of a rounding moves by a whole step."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,20 @@ class BundleWriter:
         self._graph = export_graph(network)
         self._weights = _weights_file(network)
         self._test = _test_tensors(network, config.network.stride_px)
+        self._tolerance = TOLERANCE
         self._created = datetime.now(UTC).replace(microsecond=0)
+
+    def with_graph(self, graph: bytes) -> Self:
+        """A writer of the same bundle with the graph in integers, and its own outputs as those to expect."""
+        other = copy(self)
+        other._graph, other._test, other._tolerance = graph, replayed(self._test, graph), INTEGER_TOLERANCE
+        return other
+
+    def with_fact(self, fact: str) -> Self:
+        """A writer of the same bundle with one more sentence on its card."""
+        other = copy(self)
+        other._facts = [*self._facts, fact]
+        return other
 
     def write(self, folder: Path, measured: Measured) -> Bundle:
         """Write and verify the bundle with what is known by now, and open it as a user would."""
@@ -109,7 +127,7 @@ class BundleWriter:
             scores=list(measured.scores),
             data_fingerprint=self._fingerprint,
             calibration="calibration.parquet",
-            test=TestVectors(file="test.safetensors", absolute_tolerance=TOLERANCE),
+            test=TestVectors(file="test.safetensors", absolute_tolerance=self._tolerance),
             licence=config.bundle.licence,
         )
 

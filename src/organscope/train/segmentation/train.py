@@ -16,6 +16,7 @@ from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.crops import Pictures
 from organscope.train.segmentation.fit import fit
 from organscope.train.segmentation.operating_points import measure_operating_points, typical_diameter_px
+from organscope.train.segmentation.quantise import compare_bundles, prepared_tiles, quantise_graph
 from organscope.train.segmentation.start import Start
 from organscope.train.segmentation.tune import tune_decoder
 from organscope.train.settings import read_settings
@@ -111,6 +112,9 @@ def _measure(
     bundle = writer.write(draft, untuned)
     decoder = tune_decoder(lambda: maps_of_samples(bundle, held), config.network.head, report)
     bundle = writer.write(draft, Measured(decoder))
+    if config.int8 == "auto":
+        writer = _with_integers_if_worth_it(writer, bundle, split.training, held, run.state / "integers", report)
+        bundle = writer.write(draft, Measured(decoder))
     _, cells = score_pictures(bundle, held, lambda done, total: None)
     cells = cells[["id", "probability", "matched"]]
     curve = fit_probability_curve(cells["probability"].to_numpy(), cells["matched"].to_numpy())
@@ -123,6 +127,17 @@ def _measure(
     )
     bundle = writer.write(draft, measured)
     return writer.write(run.bundle, replace(measured, scores=tuple(_score(bundle, config, split, report))))
+
+
+def _with_integers_if_worth_it(
+    writer: BundleWriter, plain: Bundle, training: list[Sample], held: list[Sample], folder: Path, report: Report
+) -> BundleWriter:
+    """The same writer, or one that writes the graph in integers; the card says which, and why."""
+    graph = quantise_graph(plain.read(plain.manifest.graph.file), prepared_tiles(plain, training))
+    integers = writer.with_graph(graph)
+    trial = compare_bundles(plain, integers.write(folder, Measured(plain.manifest.spec.decoder)), held)
+    report(trial.sentence)
+    return (integers if trial.worth_it else writer).with_fact(trial.sentence)
 
 
 def _held_out(split: TrainingSplit, start: Start | None) -> list[Sample]:
