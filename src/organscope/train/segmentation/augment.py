@@ -20,7 +20,10 @@ def vary_appearance(images, settings: AugmentationSettings, random: np.random.Ge
     Returns:
         A tensor of the same shape and range.
     """
-    return _vary_sharpness(_vary_colour(images, settings, random), settings, random)
+    images = _vary_colour(images, settings, random)
+    if settings.illumination > 0:
+        images = images * (1 + _draw_light(images.shape, settings.illumination, random))
+    return _vary_sharpness(images, settings, random)
 
 
 def _vary_colour(images, settings: AugmentationSettings, random: np.random.Generator):
@@ -44,6 +47,16 @@ def _draw_stain(n: int, settings: AugmentationSettings, random: np.random.Genera
     gamma = _column(settings.gamma ** random.uniform(-1, 1, n))
     matrix = np.linalg.inv(STAINS) @ (gain * STAINS) * gamma
     return matrix.astype(np.float32), (offset @ STAINS * gamma).astype(np.float32)
+
+
+def _draw_light(shape: tuple[int, ...], most: float, random: np.random.Generator) -> np.ndarray:
+    """Smooth fields (n, y, x, 1) of at most `most`: parabolas in both directions, in Bernstein form."""
+    fields = random.uniform(-most, most, (shape[0], 3, 3))
+    for axis in (1, 2):
+        t = np.linspace(0, 1, shape[axis])
+        basis = np.stack([(1 - t) ** 2, 2 * t * (1 - t), t**2])
+        fields = np.moveaxis(np.tensordot(fields, basis, axes=(axis, 0)), -1, axis)
+    return fields[..., None].astype(np.float32)
 
 
 def _vary_sharpness(images, settings: AugmentationSettings, random: np.random.Generator):

@@ -61,39 +61,54 @@ class LossSettings(Settings):
 
     Attributes:
         positive_weight: Weight of a missed foreground pixel against a falsely found one in the cross-entropy.
-        dice_weight: Weight of the soft Dice loss of the foreground.
-        height_weight: Weight of the second map.
+        overlap: How the overlap of the foreground is measured: `dice`, `tversky` or `focal_tversky`, see
+            `organscope.train.segmentation.losses.MapLoss`.
+        overlap_weight: Weight of the overlap against the cross-entropy.
+        missed_weight: Of missed pixels in a Tversky overlap (its beta); false pixels weigh 1 minus this.
+        focus: The focal Tversky loss is the Tversky loss to the power 1 / focus (its gamma).
+        height_weight: Weight of the second map, distance or boundary.
+        flow_weight: Weight of the flow, where the head has one.
     """
 
     positive_weight: float = Field(1.0, gt=0)
-    dice_weight: float = Field(0.5, ge=0)
+    overlap: Literal["dice", "tversky", "focal_tversky"] = "dice"
+    overlap_weight: float = Field(0.5, ge=0)
+    missed_weight: float = Field(0.7, gt=0, lt=1)
+    focus: float = Field(4 / 3, ge=1, le=3)
     height_weight: float = Field(1.0, ge=0)
+    flow_weight: float = Field(0.5, ge=0)
 
 
 class AugmentationSettings(Settings):
-    """How training crops are varied; every amount is a maximum, drawn evenly up to it.
+    """How training crops are varied; every amount is a maximum, drawn evenly up to it, where nothing else is said.
 
     Attributes:
         zoom: A crop is shown between 1/zoom and zoom times its size.
         rotate: Turn by any angle, and mirror.
+        elastic_px: Pixels that a smooth deformation moves the points of a coarse grid by (one standard deviation).
         stain: Gain and offset of each stain (haematoxylin, eosin, DAB; Ruifrok and Johnston 2001).
         contrast: Gain around the mean, in either direction.
         brightness: Offset.
         gamma: Exponent between 1/gamma and gamma.
         gray: Share of crops shown in gray.
+        illumination: Gain of a smooth field of light over the crop, in either direction.
         blur_px: Standard deviation of a Gaussian.
         noise: Standard deviation of Gaussian noise.
+        jpeg: Share of crops that go through JPEG compression of quality 30 to 90.
     """
 
     zoom: float = Field(1.5, ge=1, le=4)
     rotate: bool = True
+    elastic_px: float = Field(0.0, ge=0, le=20)
     stain: float = Field(0.15, ge=0, le=1)
     contrast: float = Field(0.25, ge=0, lt=1)
     brightness: float = Field(0.1, ge=0, le=1)
     gamma: float = Field(1.4, ge=1, le=4)
     gray: float = Field(0.1, ge=0, le=1)
+    illumination: float = Field(0.0, ge=0, lt=1)
     blur_px: float = Field(1.5, ge=0, le=5)
     noise: float = Field(0.03, ge=0, le=1)
+    jpeg: float = Field(0.0, ge=0, le=1)
 
 
 class FitSettings(Settings):
@@ -129,7 +144,11 @@ class FitSettings(Settings):
 
 
 class SegmentationConfig(TrainingSettings):
-    """The whole configuration of a segmentation training."""
+    """The whole configuration of a segmentation training.
+
+    Attributes:
+        int8: `auto` ships eight-bit integers where they are faster and lose next to no PQ on the validation pictures.
+    """
 
     task: Literal["segmentation"] = "segmentation"
     preprocessing: Preprocessing = Preprocessing()
@@ -137,3 +156,4 @@ class SegmentationConfig(TrainingSettings):
     loss: LossSettings = LossSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     fit: FitSettings = FitSettings()
+    int8: Literal["auto", "never"] = "auto"

@@ -4,17 +4,18 @@ import keras
 import numpy as np
 
 from organscope.dataset.index import Sample
+from organscope.ops.instances import Head
 from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, standardise, to_rgb
 from organscope.train.segmentation.augment import vary_appearance
 from organscope.train.segmentation.config import SegmentationConfig
-from organscope.train.segmentation.squares import cut_square, draw_square
-from organscope.train.segmentation.targets import training_maps
+from organscope.train.segmentation.squares import compress, cut_square, draw_square
+from organscope.train.segmentation.targets import training_maps, turn_flow
 
 
 class Pictures:
     """Decoded pictures and their maps as bytes, kept in memory up to a limit."""
 
-    def __init__(self, samples: list[Sample], preprocessing: Preprocessing, head: str, cache_mb: int) -> None:
+    def __init__(self, samples: list[Sample], preprocessing: Preprocessing, head: Head, cache_mb: int) -> None:
         self.samples = samples
         self._preprocessing = preprocessing
         self._head = head
@@ -22,7 +23,7 @@ class Pictures:
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture `number`: uint8 (y, x, 3) after intensity scaling, and uint8 (y, x, 2) maps."""
+        """Picture `number`: uint8 (y, x, 3) after intensity scaling, and uint8 (y, x, k) maps."""
         if number in self._kept:
             return self._kept[number]
         sample = self.samples[number]
@@ -52,17 +53,25 @@ class TrainingCrops(keras.utils.PyDataset):
         return self._config.fit.steps_per_epoch
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images and maps, float32 (n, y, x, 3) and (n, y, x, 2)."""
+        """Images and maps, float32 (n, y, x, 3) and (n, y, x, k)."""
         fit, amounts = self._config.fit, self._config.augmentation
         random = np.random.default_rng([fit.seed, self._epoch, step])
         chosen = random.choice(len(self._pictures.samples), size=fit.batch, p=self._probability)
         squares = [draw_square(random, amounts.zoom, amounts.rotate) for _ in chosen]
-        crops = [
-            cut_square(*self._pictures[number], fit.crop_px, square, random)
-            for number, square in zip(chosen, squares, strict=True)
-        ]
+        crops = [self._crop(number, square, random) for number, square in zip(chosen, squares, strict=True)]
         images = np.stack([image for image, _ in crops]).astype(np.float32) / 255
-        maps = np.stack([maps for _, maps in crops]).astype(np.float32) / 255
-        maps[..., 0] = maps[..., 0] > 0.5
+        maps = np.stack([maps for _, maps in crops])
         images = keras.ops.convert_to_numpy(vary_appearance(images, amounts, random))
         return np.stack([standardise(image, self._config.preprocessing) for image in images]), maps
+
+    def _crop(self, number: int, square: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A crop as bytes, and its maps as float32 with a foreground that is 0 or 1."""
+        amounts = self._config.augmentation
+        image, cut = cut_square(
+            *self._pictures[number], self._config.fit.crop_px, square, random, elastic_px=amounts.elastic_px
+        )
+        if amounts.jpeg > 0 and random.random() < amounts.jpeg:
+            image = compress(image, int(random.integers(30, 91)))
+        maps = cut.astype(np.float32) / 255
+        maps[..., 0] = maps[..., 0] > 0.5
+        return image, turn_flow(maps, square) if self._config.network.head == "flow" else maps

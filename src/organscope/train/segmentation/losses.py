@@ -7,10 +7,11 @@ from organscope.train.segmentation.config import LossSettings
 
 
 class MapLoss(keras.losses.Loss):
-    """Weighted cross-entropy and soft Dice of the foreground, cross-entropy of the second map.
+    """Weighted cross-entropy and overlap of the foreground, cross-entropy of the head's maps.
 
-    The second map's target is a fraction; cross-entropy against a fraction is least where the prediction
-    equals it, and its gradient does not fade as that of a squared error behind a sigmoid does.
+    The target of a head's map is a fraction; cross-entropy against a fraction is least where the prediction
+    equals it, and its gradient does not fade as that of a squared error behind a sigmoid does. Directions are
+    learned inside true cells alone: outside they mean nothing.
     """
 
     def __init__(self, settings: LossSettings) -> None:
@@ -18,20 +19,34 @@ class MapLoss(keras.losses.Loss):
         self.settings = settings
 
     def call(self, y_true, y_pred):
-        """Mean loss of a batch: truth in [0, 1] and logits, both (n, y, x, 2)."""
+        """Mean loss of a batch: truth in [0, 1] and logits, both (n, y, x, k)."""
         entropy = _cross_entropy(y_true, y_pred)
         truth, probability = y_true[..., 0], ops.sigmoid(y_pred[..., 0])
         weight = 1 + (self.settings.positive_weight - 1) * truth
         loss = ops.mean(weight * entropy[..., 0])
-        loss += self.settings.dice_weight * _soft_dice_loss(truth, probability)
-        return loss + self.settings.height_weight * ops.mean(entropy[..., 1])
+        loss += self.settings.overlap_weight * self._overlap_loss(truth, probability)
+        loss += self.settings.height_weight * ops.mean(entropy[..., 1])
+        if y_pred.shape[-1] > 2:
+            inside = ops.sum(truth[..., None] * entropy[..., 2:]) / (ops.sum(truth) + 1)
+            loss += self.settings.flow_weight * inside / (y_pred.shape[-1] - 2)
+        return loss
+
+    def _overlap_loss(self, truth, probability):
+        """1 - overlap over the batch, defined for an empty batch by the added ones.
+
+        Dice (Milletari et al. 2016); Tversky, equation 3 of Salehi et al. (2017), of which Dice is the case that
+        weighs missed and false pixels alike; focal Tversky, equation 5 of Abraham and Khan (2019).
+        """
+        missed_weight = 0.5 if self.settings.overlap == "dice" else self.settings.missed_weight
+        both = ops.sum(truth * probability)
+        missed = ops.sum(truth) - both
+        false = ops.sum(probability) - both
+        loss = 1 - (2 * both + 1) / (2 * (both + missed_weight * missed + (1 - missed_weight) * false) + 1)
+        if self.settings.overlap == "focal_tversky":
+            # The root has no slope at 0, where a perfect batch would make it infinite.
+            return ops.power(loss + 1e-6, 1 / self.settings.focus)
+        return loss
 
 
 def _cross_entropy(target, logits):
     return ops.relu(logits) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
-
-
-def _soft_dice_loss(target, probability):
-    """1 - Dice over the batch (Milletari et al. 2016), defined for an empty batch by the added ones."""
-    overlap = ops.sum(target * probability)
-    return 1 - (2 * overlap + 1) / (ops.sum(target) + ops.sum(probability) + 1)

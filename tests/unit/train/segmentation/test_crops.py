@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from organscope.train.segmentation.augment import vary_appearance
 from organscope.train.segmentation.config import AugmentationSettings
-from organscope.train.segmentation.squares import cut_square, draw_square
+from organscope.train.segmentation.squares import compress, cut_square, draw_square
+from organscope.train.segmentation.targets import training_maps, turn_flow
 
 IDENTITY = np.eye(2)
 
@@ -38,6 +40,73 @@ def test_a_square_keeps_shapes(rng):
     assert matrix @ matrix.T == pytest.approx(np.eye(2))
     scaled = draw_square(rng, 2.0, True)
     assert 1 / 4 <= abs(np.linalg.det(scaled)) <= 4
+
+
+def test_a_bend_of_nothing_is_a_plain_crop(rng):
+    image = ndimage.gaussian_filter(rng.integers(0, 256, (80, 80, 3)).astype(float), (1, 1, 0)).astype(np.uint8)
+    square = draw_square(rng, 1.5, True)
+    plain, bent = (
+        cut_square(image, image[:, :, :2], 48, square, np.random.default_rng(1), elastic_px=px)[0] for px in (0.0, 1e-9)
+    )
+    # Pillow follows the boxes in other arithmetic than the whole.
+    inner = plain[1:-1, 1:-1].astype(int) - bent[1:-1, 1:-1]
+    assert np.abs(inner).max() <= 1
+
+
+def test_a_bend_moves_image_and_maps_alike_and_leaves_no_gap(rng):
+    gray = rng.integers(1, 256, (90, 90, 1), dtype=np.uint8)
+    image = np.repeat(gray, 3, axis=2)
+    square = draw_square(rng, 1.5, True)
+    crop, maps = cut_square(image, gray, 64, square, np.random.default_rng(1), elastic_px=4.0)
+    straight, _ = cut_square(image, gray, 64, square, np.random.default_rng(1))
+    assert np.array_equal(crop[:, :, :1], maps)
+    assert crop.min() > 0
+    assert (crop != straight).mean() > 0.5
+
+
+def test_directions_turn_with_the_square_and_mirror_beyond_the_picture():
+    """A round cell keeps pointing to its centre, however it is cut."""
+    labels = np.zeros((60, 70), np.int32)
+    y, x = np.mgrid[:60, :70]
+    labels[np.hypot(y - 30, x - 34) < 20] = 1
+    maps = training_maps(labels, "flow")
+    image = np.repeat(maps[:, :, :1], 3, axis=2)
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        square = draw_square(random, 1.3, True)
+        _, cut = cut_square(image, maps, 128, square, random)
+        crop = turn_flow(cut.astype(np.float32) / 255, square)
+        cells, n_cells = ndimage.label(crop[..., 0] > 0.9)
+        whole = [c for c in range(1, n_cells + 1) if not _touches_border(cells == c)]
+        assert whole
+        for cell in whole:
+            rows, columns = np.nonzero(cells == cell)
+            towards = np.array([rows.mean(), columns.mean()])[:, None] - (rows, columns)
+            length = np.hypot(*towards)
+            far = length > 4
+            cosine = ((2 * crop[rows, columns, 2:].T - 1) * towards).sum(axis=0)[far] / length[far]
+            # Pixels at the edge are background by up to a tenth, where there is no direction.
+            assert cosine.min() > 0.88
+
+
+def _touches_border(mask: np.ndarray) -> bool:
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+
+
+def test_compression_keeps_shape_and_leaves_traces(colon):
+    crop = np.ascontiguousarray(colon[:64, :64])
+    poor, good = compress(crop, 30), compress(crop, 90)
+    assert poor.shape == crop.shape
+    assert np.abs(poor.astype(int) - crop).mean() > np.abs(good.astype(int) - crop).mean() > 0
+
+
+def test_light_is_smooth_and_bounded(rng):
+    images = np.full((4, 32, 40, 3), 0.5, np.float32)
+    still = {"stain": 0, "contrast": 0, "brightness": 0, "gamma": 1, "gray": 0, "blur_px": 0, "noise": 0}
+    lit = np.asarray(vary_appearance(images, AugmentationSettings(**still, illumination=0.3), rng))
+    gain = lit / 0.5 - 1
+    assert 0.05 < np.abs(gain).max() <= 0.3 + 1e-5
+    assert np.abs(np.diff(gain, axis=1)).max() < 0.05
 
 
 def test_appearance_stays_in_range_and_follows_the_seed(rng):

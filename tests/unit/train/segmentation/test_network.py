@@ -4,23 +4,30 @@ import keras
 import numpy as np
 import pytest
 
+from organscope.bundle import load_bundle
+from organscope.ops.instances import HEAD_MAPS
 from organscope.train.segmentation.config import LossSettings, NetworkSettings
 from organscope.train.segmentation.losses import MapLoss
 from organscope.train.segmentation.network import build_network, with_readout
+from organscope.train.segmentation.start import Start
 
-VARIANTS = [
-    NetworkSettings(base_filters=4, depth=2),
-    NetworkSettings(base_filters=4, depth=3, block="plain", stem_stride=1),
-]
+VARIANTS = {
+    "shipped": NetworkSettings(base_filters=4, depth=2),
+    "plain": NetworkSettings(base_filters=4, depth=3, block="plain", skip="concat", stem_stride=1),
+    "attention": NetworkSettings(base_filters=4, depth=3, attention=True),
+    "dual": NetworkSettings(base_filters=4, depth=3, skip="concat", decoders=2, stem_stride=1),
+    "flow": NetworkSettings(base_filters=4, depth=2, attention=True, decoders=2, head="flow"),
+}
+each_variant = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 
 
-@pytest.mark.parametrize("settings", VARIANTS)
-def test_two_maps_of_the_size_of_the_image(settings):
+@each_variant
+def test_maps_of_the_size_of_the_image(settings):
     images = np.zeros((2, 3 * settings.stride_px, 5 * settings.stride_px, 3), np.float32)
-    assert build_network(settings)(images).shape == (*images.shape[:3], 2)
+    assert build_network(settings)(images).shape == (*images.shape[:3], len(HEAD_MAPS[settings.head]))
 
 
-@pytest.mark.parametrize("settings", VARIANTS)
+@each_variant
 def test_nothing_beyond_the_halo_is_seen(settings, rng):
     network = with_readout(build_network(settings))
     side = 2 * settings.halo_px + 4 * settings.stride_px
@@ -32,20 +39,71 @@ def test_nothing_beyond_the_halo_is_seen(settings, rng):
     assert difference[settings.stride_px + settings.halo_px :].max() == 0
 
 
+def test_the_shipped_weights_still_fit():
+    """A new option must leave the network of older bundles as it was, or they can no longer be trained on."""
+    bundle = load_bundle("nuclei")
+    network = build_network(NetworkSettings(**bundle.manifest.weights.architecture))
+    Start(bundle.read("weights.h5"), "nuclei").load_into(network)
+    test = bundle.tensors(bundle.manifest.test.file)
+    maps = np.asarray(with_readout(network)(test["input"]))
+    assert np.abs(maps - test["maps"]).max() <= bundle.manifest.test.absolute_tolerance
+
+
 def test_loss_of_a_hand_worked_case():
     truth = np.array([[[[1.0, 1.0], [0.0, 0.0]]]], np.float32)
     logits = np.zeros((1, 1, 2, 2), np.float32)
     # Every probability is 1/2: cross-entropy ln 2 for each map; Dice (2 * 0.5 + 1) / (1 + 1 + 1) = 2/3.
-    loss = MapLoss(LossSettings(dice_weight=1.0))(truth, logits)
+    loss = MapLoss(LossSettings(overlap_weight=1.0))(truth, logits)
     assert float(loss) == pytest.approx(2 * np.log(2) + 1 / 3, abs=1e-6)
     # A missed pixel three times as heavy: the mean weight is (3 + 1) / 2.
-    heavier = MapLoss(LossSettings(dice_weight=0.0, height_weight=0.0, positive_weight=3.0))(truth, logits)
+    heavier = MapLoss(LossSettings(overlap_weight=0.0, height_weight=0.0, positive_weight=3.0))(truth, logits)
     assert float(heavier) == pytest.approx(2 * np.log(2), abs=1e-6)
 
 
 def test_loss_is_least_where_the_prediction_is_right():
     truth = np.full((1, 2, 2, 2), 0.3, np.float32)
     logits = np.linspace(-3, 3, 61, dtype=np.float32)
-    height_only = MapLoss(LossSettings(dice_weight=0.0))
+    height_only = MapLoss(LossSettings(overlap_weight=0.0))
     losses = [float(height_only(truth, np.full_like(truth, value))) for value in logits]
     assert float(keras.ops.sigmoid(logits[int(np.argmin(losses))])) == pytest.approx(0.3, abs=0.02)
+
+
+def test_tversky_is_dice_with_other_weights(rng):
+    truth = (rng.random((1, 8, 8, 2)) < 0.4).astype(np.float32)
+    logits = rng.normal(0, 2, (1, 8, 8, 2)).astype(np.float32)
+    alone = {"height_weight": 0.0, "overlap_weight": 1.0}
+    dice = float(MapLoss(LossSettings(**alone))(truth, logits))
+    even = float(MapLoss(LossSettings(**alone, overlap="tversky", missed_weight=0.5))(truth, logits))
+    assert even == pytest.approx(dice, rel=1e-6)
+
+
+@pytest.mark.parametrize("overlap", ["tversky", "focal_tversky"])
+def test_a_missed_cell_costs_more_than_a_false_one(overlap):
+    truth = np.zeros((1, 4, 4, 2), np.float32)
+    truth[:, :2, :, 0] = 1
+    right = np.where(truth > 0, 8.0, -8.0).astype(np.float32)
+    missed, false = right.copy(), right.copy()
+    missed[:, 0, :, 0], false[:, 3, :, 0] = -8, 8
+    loss = MapLoss(LossSettings(overlap=overlap, overlap_weight=1.0, height_weight=0.0))
+    symmetric = MapLoss(LossSettings(overlap_weight=0.0, height_weight=0.0))
+    assert float(symmetric(truth, missed)) == pytest.approx(float(symmetric(truth, false)), rel=1e-5)
+    assert float(loss(truth, missed)) > float(loss(truth, false)) > float(loss(truth, right))
+
+
+def test_focal_tversky_of_a_hand_worked_case():
+    truth = np.array([[[[1.0, 0.0], [0.0, 0.0]]]], np.float32)
+    # Probability 1/2 twice: both 0.5, missed 0.5, false 0.5; 1 - 2 / (2 (0.5 + 0.35 + 0.15) + 1) = 1/3.
+    settings = LossSettings(overlap="focal_tversky", overlap_weight=1.0, height_weight=0.0, focus=2.0)
+    loss = float(MapLoss(settings)(truth, np.zeros_like(truth)))
+    assert loss == pytest.approx(np.log(2) + (1 / 3) ** 0.5, abs=1e-5)
+
+
+def test_directions_are_learned_inside_cells_alone():
+    truth = np.full((1, 2, 2, 4), 0.5, np.float32)
+    truth[..., 0] = [[1, 0], [1, 0]]
+    logits = np.zeros((1, 2, 2, 4), np.float32)
+    loss = MapLoss(LossSettings())
+    outside, inside = logits.copy(), logits.copy()
+    outside[:, :, 1, 2:], inside[:, :, 0, 2:] = 3, 3
+    assert float(loss(truth, outside)) == pytest.approx(float(loss(truth, logits)))
+    assert float(loss(truth, inside)) > float(loss(truth, logits))

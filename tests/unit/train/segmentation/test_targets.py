@@ -1,7 +1,10 @@
 """Training maps, worked out by hand."""
 
 import numpy as np
+import pytest
 
+from organscope.metrics.segmentation import segmentation_scores
+from organscope.ops.instances import Decoder, decode_cells
 from organscope.train.segmentation.targets import training_maps
 
 
@@ -38,6 +41,33 @@ def test_boundary_lies_between_cells_only():
     assert boundary[2] == boundary[15] == boundary[19] == 0
 
 
+def test_flow_points_to_the_centroid():
+    labels = np.zeros((7, 9), np.int32)
+    labels[1:6, 2:7] = 3
+    maps = training_maps(labels, "flow").astype(float) / 255
+    assert np.array_equal(maps[..., :2], training_maps(labels, "distance") / 255)
+    flow = 2 * maps[..., 2:] - 1
+    # Half a step of a byte.
+    assert flow[1, 4] == pytest.approx([1, 0], abs=0.01)
+    assert flow[5, 2] == pytest.approx([-(0.5**0.5), 0.5**0.5], abs=0.01)
+    assert flow[3, 4] == pytest.approx([0, 0], abs=0.01)
+
+
+def test_true_maps_decode_to_the_true_cells():
+    """What a perfect network would say becomes the cells that were drawn, whatever the head."""
+    y, x = np.mgrid[:80, :100]
+    labels = np.zeros((80, 100), np.int32)
+    for cell, (cy, cx) in enumerate([(20, 20), (20, 41), (50, 30), (60, 80), (40, 60)], start=1):
+        labels[(np.hypot(y - cy, (x - cx) * 0.8) < 11) & (labels == 0)] = cell
+    for head in ("distance", "boundary", "flow"):
+        maps = training_maps(labels, head).astype(np.float32) / 255
+        found = decode_cells(maps, Decoder(head=head, seed_prominence=0.2))
+        scores = segmentation_scores(labels, found)
+        assert scores["ap_80"] == 1.0
+        assert scores["dice"] == 1.0
+
+
 def test_no_cells_give_empty_maps():
     for head in ("distance", "boundary"):
         assert training_maps(np.zeros((4, 4), np.int32), head).max() == 0
+    assert training_maps(np.zeros((4, 4), np.int32), "flow")[..., 2:].min() == 128
