@@ -14,14 +14,15 @@ from organscope.tracking.tracker import Outcome, RunFacts, Tracker
 class BackgroundTracker:
     """Hands every call to a thread. The first exception ends the tracking with one sentence; the training goes on.
 
-    The tracker itself is made in the thread too, because importing MLflow or W&B takes seconds.
+    The tracker itself is made in the thread too, because importing MLflow or W&B takes seconds. Python's filters of
+    warnings are those of the whole process, so no tracker changes them while the training runs.
 
     Args:
         label: What a person calls the tracker.
         make: Makes the tracker.
         report: Gets the sentence, should there be one.
         started: Gets the identifier of the run once the tracker has it; called in the thread.
-        finish_timeout_s: How long `finish` waits for what is still to be written.
+        finish_timeout_s: How long `wait` waits for what is still to be written.
     """
 
     def __init__(
@@ -73,9 +74,12 @@ class BackgroundTracker:
         self._put("log_facts", dict(facts))
 
     def finish(self, outcome: Outcome) -> None:
-        """End the run; waits until all is written, or says that it takes too long."""
+        """End the run once all is written; `wait` waits for it."""
         self._put("finish", outcome)
         self._calls.put(None)
+
+    def wait(self) -> None:
+        """Wait until the run has ended, or say that it takes too long."""
         self._thread.join(self._finish_timeout_s)
         if self._thread.is_alive() and not self._failed.is_set():
             self._fail(f"did not finish within {self._finish_timeout_s:g} s")

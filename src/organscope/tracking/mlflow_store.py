@@ -4,9 +4,10 @@ import io
 import logging
 import math
 import os
+import sqlite3
 import time
-import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,13 @@ class MlflowTracker:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from mlflow import MlflowClient
+        from mlflow import MlflowClient
+
         self._new_client = MlflowClient
 
     def start(self, facts: RunFacts) -> str:
         """See `Tracker`."""
+        _require_database(facts.store / DATABASE)
         self._client = self._new_client(f"sqlite:///{facts.store / DATABASE}")
         if facts.known_as is not None:
             self._run_id = facts.known_as
@@ -114,6 +115,12 @@ class MlflowTracker:
         entries = [Param(name, str(value)[:LONGEST_VALUE]) for name, value in parameters.items()]
         for first in range(0, len(entries), PARAMETERS_A_CALL):
             self._client.log_batch(self._run_id, params=entries[first : first + PARAMETERS_A_CALL], synchronous=True)
+
+
+def _require_database(path: Path) -> None:
+    """Fail at once where there can be no database: MLflow would try again for minutes."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA schema_version")
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

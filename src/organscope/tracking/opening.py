@@ -13,7 +13,7 @@ from organscope.images.atomic import atomic_path
 from organscope.tracking.background import BackgroundTracker
 from organscope.tracking.facts import computer_facts
 from organscope.tracking.settings import TrackingSettings
-from organscope.tracking.tracker import RunFacts, Tracker
+from organscope.tracking.tracker import Outcome, RunFacts, Tracker
 
 IDENTIFIERS = "tracking.json"
 """File in the run folder: under which identifier each tracker knows the run."""
@@ -39,6 +39,12 @@ class Trackers:
         """Call a method of `Tracker` on each."""
         for member in self.members:
             getattr(member, method)(*arguments)
+
+    def finish(self, outcome: Outcome) -> None:
+        """End the run in each, side by side, and wait for them."""
+        self.tell("finish", outcome)
+        for member in self.members:
+            member.wait()
 
 
 def open_trackers(

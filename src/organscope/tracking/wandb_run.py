@@ -3,7 +3,6 @@
 import io
 import logging
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -28,9 +27,8 @@ class WandbTracker:
         # Before the import, which reads it: no reports of crashes.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         logging.getLogger("wandb").setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import wandb
+        import wandb
+
         self._wandb = wandb
         self._mode = mode
 

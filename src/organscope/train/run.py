@@ -45,7 +45,7 @@ class RunDirectory:
         outcome: Outcome = "finished"
         if kind is not None:
             outcome = "failed" if issubclass(kind, Exception) else "interrupted"
-        self._trackers.tell("finish", outcome)
+        self._trackers.finish(outcome)
 
     def start(
         self,

@@ -30,6 +30,7 @@ def tell_all(tracker: BackgroundTracker, facts) -> None:
     tracker.log_metrics({"train/loss": 1.0}, 1)
     tracker.log_picture("a", b"png")
     tracker.finish("finished")
+    tracker.wait()
 
 
 def background(recorder, said, *, timeout_s: float = 20.0, known=None) -> BackgroundTracker:

@@ -1,6 +1,7 @@
 """A run in MLflow's database, read back by MLflow's own client."""
 
 import logging
+import sqlite3
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,12 @@ def test_a_resumed_run_goes_on_in_the_same_place(tracked, facts):
     assert client.get_run(run.info.run_id).info.status == "RUNNING"
     tracker.finish("interrupted")
     assert client.get_run(run.info.run_id).info.status == "KILLED"
+
+
+def test_a_store_that_cannot_be_fails_at_once(facts, tmp_path):
+    (tmp_path / DATABASE).mkdir()
+    with pytest.raises(sqlite3.OperationalError):
+        MlflowTracker().start(facts(store=tmp_path))
 
 
 def test_nothing_is_said_on_the_terminal(tracked, capfd):

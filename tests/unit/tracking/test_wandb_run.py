@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import wandb
 
 from organscope.tracking import RunFacts
 from organscope.tracking.figures import picture_png
 from organscope.tracking.wandb_run import WandbTracker
-
 
 HEADER_BYTES = 7
 BLOCK_BYTES = 32 * 1024
@@ -74,6 +74,8 @@ def tracked(tmp_path_factory, environment):
     tracker.log_facts({"data_fingerprint": "f00d"})
     tracker.log_artifact("bundle", folder / "bundle")
     tracker.finish("finished")
+    # W&B's service writes the end of the file when it ends itself, as it does with the process.
+    wandb.teardown()
     return records(folder)
 
 
