@@ -14,6 +14,7 @@ from organscope.train.run import RunDirectory
 from organscope.train.segmentation.bundling import BundleWriter, Measured, maps_of_samples
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.crops import Pictures
+from organscope.train.segmentation.describe import network_in_words
 from organscope.train.segmentation.fit import fit
 from organscope.train.segmentation.operating_points import measure_operating_points, typical_diameter_px
 from organscope.train.segmentation.quantise import compare_bundles, prepared_tiles, quantise_graph
@@ -110,7 +111,7 @@ def _measure(
     if config.draft:
         return writer.write(run.bundle, untuned)
     bundle = writer.write(draft, untuned)
-    decoder = tune_decoder(lambda: maps_of_samples(bundle, held), config.network.head, report)
+    decoder = tune_decoder(maps_of_samples(bundle, held), len(held), config.network.head, report)
     bundle = writer.write(draft, Measured(decoder))
     if config.int8 == "auto":
         writer = _with_integers_if_worth_it(writer, bundle, split.training, held, run.state / "integers", report)
@@ -166,11 +167,10 @@ def _begun_from(start: Start | None) -> list[str]:
 
 
 def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, int, int]) -> list[str]:
-    network, epochs = config.network, run.metrics()
+    epochs = run.metrics()
     best = max(epochs, key=lambda row: row["score"])
     return [
-        f"U-Net, {network.block} blocks, {network.depth} levels from {network.base_filters} filters, stem stride "
-        f"{network.stem_stride}, head {network.head}; Keras 3, weights averaged over steps.",
+        network_in_words(config.network),
         f"{n_parts[0]} pictures trained it, {n_parts[1]} chose epoch, thresholds and calibration, {n_parts[2]} "
         "were only scored.",
         f"Epoch {best['epoch']} of {len(epochs)}, each {config.fit.steps_per_epoch} steps of {config.fit.batch} "
