@@ -1,0 +1,61 @@
+// What a miss costs: the organ that must not be missed, how much worse a miss is, what recall is promised.
+import { read, readNumber, write } from "./address.js";
+import { h, select, show } from "./dom.js";
+import { times } from "./format.js";
+
+// The slider is logarithmic: 0 is 1, 100 is 1,000.
+const toCost = (place) => 10 ** ((3 * place) / 100);
+const toPlace = (cost) => (100 * Math.log10(cost)) / 3;
+const RECALLS = [["", "no promise"], ["0.9", "90 %"], ["0.95", "95 %"], ["0.99", "99 %"]];
+
+export function makeQuestion(box, on_change) {
+  const asked = { positive: read("positive"), cost: readNumber("cost", 10), recall: read("recall") };
+  const organ = h("select", { id: "positive" });
+  const words = h("output", { for: "miss-cost" });
+  const slider = h("input", { type: "range", id: "miss-cost", min: 0, max: 100, step: 1, value: toPlace(asked.cost), "aria-label": "How many times worse a miss is than a false alarm" });
+  const recall = select(RECALLS, asked.recall, (value) => change({ recall: value }), { id: "min-recall" });
+  const promise = h("div", { class: "promise", hidden: true });
+  const price = h("div", { class: "slider" }, words, slider);
+  const promised = h("label", { class: "block" }, "Recall to promise", recall);
+  box.replaceChildren(h("div", { class: "controls" }, h("label", { class: "block" }, "The organ that must not be missed", organ), price, promised), promise);
+  organ.addEventListener("change", () => change({ positive: organ.value }));
+  slider.addEventListener("input", () => change({ cost: Number(toCost(Number(slider.value)).toPrecision(2)) }));
+
+  function change(values) {
+    Object.assign(asked, values);
+    draw();
+    write({ positive: asked.positive, cost: asked.positive ? asked.cost : "", recall: asked.positive ? asked.recall : "" });
+    on_change();
+  }
+
+  function draw() {
+    const is_asked = asked.positive !== "";
+    show(price, is_asked);
+    show(promised, is_asked);
+    words.textContent = `Missing one is ${times(asked.cost)} times worse than a false alarm`;
+    slider.setAttribute("aria-valuetext", `${times(asked.cost)} times worse`);
+  }
+
+  draw();
+  return {
+    query: () => {
+      const query = new URLSearchParams();
+      if (asked.positive) {
+        query.set("positive", asked.positive);
+        query.set("miss_cost", asked.cost);
+        if (asked.recall) query.set("min_recall", asked.recall);
+      }
+      return query.toString();
+    },
+    positive: () => asked.positive,
+    setOrgans: (organs) => {
+      const options = [["", "none: the most probable organ answers"], ...organs.map((name) => [name, name])];
+      if (organ.options.length === options.length) return;
+      organ.replaceChildren(...options.map(([value, text]) => h("option", { value, selected: value === asked.positive }, text)));
+    },
+    setPromise: (sentences) => {
+      show(promise, sentences.length > 0);
+      promise.replaceChildren(...sentences.map((sentence) => h("p", {}, sentence)));
+    },
+  };
+}
