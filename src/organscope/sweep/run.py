@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,11 +73,11 @@ def run_sweep(space: Space, folder: Path, means: Means, report: Report = lambda 
     """
     check_space(space)
     url = _storage_url(folder, means)
-    study = SweepStudy(space, url)
-    for number in study.give_up_lost():
-        report(f"trial {number} was lost when its sweep was killed; it is run again")
-    _run_trials(study, space, folder, means, report)
-    return SweepResult(trial_table(study.study, space), write_outcome(study.study, space, folder))
+    with closing(SweepStudy(space, url)) as study:
+        for number in study.give_up_lost():
+            report(f"trial {number} was lost when its sweep was killed; it is run again")
+        _run_trials(study, space, folder, means, report)
+        return SweepResult(trial_table(study.study, space), write_outcome(study.study, space, folder))
 
 
 def _run_trials(study: SweepStudy, space: Space, folder: Path, means: Means, report: Report) -> None:

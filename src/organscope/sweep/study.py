@@ -16,7 +16,7 @@ from organscope.errors import UsageError
 from organscope.sweep.ending import Ending
 from organscope.sweep.process import now, process_started
 from organscope.sweep.space import Space
-from organscope.sweep.storage import open_storage
+from organscope.sweep.storage import opened_storage
 
 LOST_SECONDS = 300
 """A trial of another computer that was not heard of for so long is lost."""
@@ -37,21 +37,34 @@ class SweepStudy:
     def __init__(self, space: Space, url: str) -> None:
         self._space = space
         self._lock = threading.Lock()
-        storage = open_storage(url)
+        with opened_storage(url) as self._storage:
+            self.study = self._joined()
+        self.study.pruner = _pruner(space)
+
+    def _joined(self) -> optuna.Study:
+        """The study, made where it is not there yet."""
+        space = self._space
         directions = [objective.direction for objective in space.objectives]
         try:
-            self.study = optuna.create_study(storage=storage, study_name=space.name, directions=directions)
-            self.study.set_user_attr(FINGERPRINT, fingerprint(space))
-            if space.sampler.kind == "grid":
-                self._enqueue_grid()
+            study = optuna.create_study(storage=self._storage, study_name=space.name, directions=directions)
         except DuplicatedStudyError:
-            self.study = optuna.load_study(storage=storage, study_name=space.name)
-            if self.study.user_attrs.get(FINGERPRINT, fingerprint(space)) != fingerprint(space):
+            study = optuna.load_study(storage=self._storage, study_name=space.name)
+            if study.user_attrs.get(FINGERPRINT) != fingerprint(space):
+                self.close()
                 raise UsageError(
                     f"The storage holds a sweep {space.name!r} of another space. Give the space another name, or go on "
                     "with the file it was started with."
                 ) from None
-        self.study.pruner = _pruner(space)
+            return study
+        study.set_user_attr(FINGERPRINT, fingerprint(space))
+        for combination in _grid(space) if space.sampler.kind == "grid" else ():
+            study.enqueue_trial(combination)
+        return study
+
+    def close(self) -> None:
+        """Give back the connections to the storage."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
 
     def next_trial(self, n_trials: int) -> optuna.Trial | None:
         """Begin the next trial, its parameters drawn; nothing where `n_trials` are done or begun, or a target is met.
@@ -97,7 +110,7 @@ class SweepStudy:
 
     def give_up_lost(self) -> list[int]:
         """Mark trials whose sweep was killed as failed, and enqueue their parameters again; their numbers."""
-        storage, lost = self.study._storage, []
+        storage, lost = self._storage, []
         for trial in self.trials():
             if trial.state != TrialState.RUNNING or not is_lost(trial):
                 continue
@@ -122,10 +135,6 @@ class SweepStudy:
         if self._space.sampler.kind != "grid":
             return n_trials
         return min(n_trials, len(_grid(self._space)))
-
-    def _enqueue_grid(self) -> None:
-        for combination in _grid(self._space):
-            self.study.enqueue_trial(combination)
 
     def _target_is_met(self, trials: list[FrozenTrial]) -> bool:
         aims = [(place, aim) for place, aim in enumerate(self._space.objectives) if aim.target is not None]

@@ -1,5 +1,7 @@
 """The same space as a sweep of Weights & Biases: registered there, run by W&B's agent through the same training."""
 
+import contextlib
+import io
 import json
 import logging
 import os
@@ -43,11 +45,11 @@ def run_wandb_sweep(space: Space, folder: Path, n_trials: int, report: Callable[
     config = wandb_config(space, folder)
     check_space(space)
     write_space(space, folder)
-    logging.getLogger("wandb").setLevel(logging.CRITICAL)
-    os.environ.setdefault("WANDB_SILENT", "true")
-    os.environ.setdefault("WANDB_DIR", str(folder.resolve()))
+    _prepare_agent(folder, n_trials)
     try:
-        identifier = wandb.sweep(config, project=PROJECT)
+        # W&B prints the identifier by itself.
+        with contextlib.redirect_stdout(io.StringIO()):
+            identifier = wandb.sweep(config, project=PROJECT)
     except (wandb.errors.Error, ValueError, OSError) as error:
         raise UsageError(
             f"The sweep could not be registered with Weights & Biases: {' '.join(str(error).split())[:300]} "
@@ -105,6 +107,17 @@ def write_space(space: Space, folder: Path) -> None:
 def read_written_space(folder: Path) -> Space:
     """The space that `write_space` kept."""
     return Space.model_validate_json((folder / SPACE_FILE).read_text(encoding="utf-8"))
+
+
+def _prepare_agent(folder: Path, n_trials: int) -> None:
+    """Settings of the agent in the environment: where its files go, and that failed trials do not end it."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    os.environ.setdefault("WANDB_DIR", str(folder.resolve()))
+    os.environ.setdefault("WANDB_AGENT_DISABLE_FLAPPING", "true")
+    os.environ.setdefault("WANDB_AGENT_MAX_INITIAL_FAILURES", str(n_trials + 1))
+    # The agent turns its own log lines on; a logger that is disabled stays silent.
+    logging.getLogger("wandb.wandb_agent").disabled = True
 
 
 def _in_their_words(parameter: Parameter) -> dict[str, Any]:

@@ -3,14 +3,21 @@
 import json
 import os
 import runpy
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from organscope.sweep.configuration import write_configuration
 from organscope.sweep.wandb_backend import PROJECT, read_written_space
 
 
-def main(folder: Path, drawn: dict) -> None:
+class StoppedByAgent(KeyboardInterrupt):
+    """The agent ended the trial early."""
+
+
+def main(folder: Path, drawn: dict[str, Any]) -> None:
     """Write the configuration of a trial and train in this process, which the agent watches.
 
     Args:
@@ -25,8 +32,35 @@ def main(folder: Path, drawn: dict) -> None:
     settings |= {f"tracking.{key}": value for key, value in tracking.items()}
     config = run / "trial.toml"
     write_configuration(config, space, settings, f"A trial of the W&B sweep {os.environ.get('WANDB_SWEEP_ID', '')}.")
+    _print_into(run / "log.txt")
     sys.argv = ["organscope", "train", space.task, str(config), "--output", str(run)]
-    runpy.run_module("organscope", run_name="__main__")
+    was_stopped = _note_stop()
+    try:
+        runpy.run_module("organscope", run_name="__main__")
+    except SystemExit:
+        # A trial that was given up early is no failure, of which the agent bears only a few.
+        if not was_stopped:
+            raise
+
+
+def _note_stop() -> list[int]:
+    """Turn the agent's SIGTERM into what Ctrl-C does, so that the run ends in order; the list then holds the signal."""
+    noted: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        raise StoppedByAgent
+
+    signal.signal(signal.SIGTERM, stop)
+    return noted
+
+
+def _print_into(path: Path) -> None:
+    """The agent's terminal is that of all trials: each prints into its own file."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)
 
 
 if __name__ == "__main__":

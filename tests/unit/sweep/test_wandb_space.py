@@ -24,7 +24,7 @@ parameters:
   network.head: {values: [distance, boundary]}
   network.block: {value: residual}
   network.depth: {min: 2, max: 4}
-  loss.dice_weight: {min: 0.0, max: 1.0}
+  loss.focus: {min: 0.0, max: 1.0}
   augmentation.zoom: {distribution: constant, value: 1.5}
   fit.precision: {distribution: categorical, values: [float32]}
   fit.batch: {distribution: int_uniform, min: 4, max: 8}
@@ -60,7 +60,7 @@ def test_every_supported_key(read):
     assert len(space.notes) == len(IGNORED)
     found = space.parameters
     assert found["network.depth"].integer
-    assert found["loss.dice_weight"].model_dump(exclude_defaults=True) == {"min": 0.0, "max": 1.0}
+    assert found["loss.focus"].model_dump(exclude_defaults=True) == {"min": 0.0, "max": 1.0}
     assert found["augmentation.gray"].round_to == 0.1
     rate = found["fit.learning_rate"]
     assert (rate.min, rate.max, rate.log) == (math.exp(-7), math.exp(-4), True)
@@ -135,7 +135,7 @@ def test_what_is_not_supported_is_named(read, path, value, reason):
 
 
 def test_a_sweep_of_wandb_needs_to_be_told_what_it_varies(read):
-    with pytest.raises(UsageError, match="--config CONFIG.toml"):
+    with pytest.raises(UsageError, match=r"--config CONFIG\.toml"):
         read(minimal(), config=None)
     with pytest.raises(UsageError, match="--task"):
         read(minimal(), task=None)
