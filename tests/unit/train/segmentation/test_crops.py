@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from organscope.ops.instances import HEAD_MAPS
 from organscope.train.segmentation.augment import vary_appearance
-from organscope.train.segmentation.config import AugmentationSettings
+from organscope.train.segmentation.config import AugmentationSettings, SegmentationConfig
+from organscope.train.segmentation.crops import TrainingCrops
 from organscope.train.segmentation.squares import compress, cut_square, draw_square
 from organscope.train.segmentation.targets import training_maps, turn_flow
 
@@ -126,3 +128,41 @@ def test_amounts_of_zero_change_nothing(rng):
     still = AugmentationSettings(stain=0, contrast=0, brightness=0, gamma=1, gray=0, blur_px=0, noise=0)
     # Through optical density and back in float32.
     assert np.asarray(vary_appearance(images, still, rng)) == pytest.approx(images, abs=1e-4)
+
+
+class OnePicture:
+    """Stands for `Pictures` with one in memory."""
+
+    def __init__(self, head: str) -> None:
+        random = np.random.default_rng(0)
+        self.samples = [None]
+        labels, _ = ndimage.label(ndimage.gaussian_filter(random.random((80, 90)), 3) > 0.5)
+        self._pair = random.integers(0, 256, (80, 90, 3), dtype=np.uint8), training_maps(labels, head)
+
+    def __getitem__(self, number: int):
+        return self._pair
+
+
+@pytest.mark.parametrize("head", ["distance", "flow"])
+def test_a_batch_follows_from_seed_epoch_and_step_alone(head):
+    """So an interrupted training goes on with the very crops that it would have seen."""
+    config = SegmentationConfig.model_validate(
+        {
+            "data": {"sources": [{"index": "none"}]},
+            "bundle": {"name": "none", "summary": "none"},
+            "network": {"head": head},
+            "augmentation": {"elastic_px": 2.0, "illumination": 0.2, "jpeg": 0.5},
+            "fit": {"crop_px": 32, "batch": 3},
+        }
+    )
+    pictures = OnePicture(head)
+    one, same = (TrainingCrops(pictures, np.ones(1), config, epoch=2) for _ in range(2))
+    same[0]
+    images, maps = one[4]
+    for found, expected in zip(same[4], (images, maps), strict=True):
+        assert np.array_equal(found, expected)
+    assert images.shape == (3, 32, 32, 3)
+    assert maps.shape == (3, 32, 32, len(HEAD_MAPS[head]))
+    assert set(np.unique(maps[..., 0])) <= {0, 1}
+    assert not np.array_equal(images, one[5][0])
+    assert not np.array_equal(images, TrainingCrops(pictures, np.ones(1), config, epoch=3)[4][0])
