@@ -1,0 +1,188 @@
+// The page of one image: the picture beside its verdict, its cells and its files.
+import { read, readNumber, write } from "./address.js";
+import { get, getBytes } from "./api.js";
+import { decodeCells } from "./cells_data.js";
+import { CellsPanel } from "./cells_panel.js";
+import { colouring } from "./colours.js";
+import { byId, facts, h, show } from "./dom.js";
+import { duration } from "./format.js";
+import { drawLegend, drawScale } from "./legend.js";
+import { makeTake } from "./take_panel.js";
+import { makeVerdict } from "./verdict_panel.js";
+import { Viewer } from "./viewer.js";
+
+const id = facts().image;
+const TABS = ["verdict", "cells", "take"];
+let viewer = null;
+let panel = null;
+let colours = null;
+
+async function begin() {
+  let details;
+  try {
+    details = await get(`/api/images/${id}`);
+  } catch (error) {
+    return notice(h("p", {}, error.message));
+  }
+  drawHead(details);
+  if (!viewer && details.image.is_shown) makeViewer(details);
+  if (details.summary === null) return waitFor(details);
+  show(byId("notice"), false);
+  return showResults(details);
+}
+
+function drawHead(details) {
+  document.title = `${details.image.name} · organscope`;
+  byId("crumb").textContent = details.image.name;
+  byId("crumb-study").textContent = details.study_name;
+  byId("crumb-study").href = `/studies/${details.image.study}`;
+  for (const name of ["previous", "next"]) {
+    show(byId(name), details[name] !== null);
+    byId(name).href = `/images/${details[name]}`;
+  }
+}
+
+function waitFor(details) {
+  const { image } = details;
+  byId("panel-verdict").replaceChildren(h("p", { class: "empty" }, "The results come here."));
+  if (image.state === "failed") return notice(h("p", { class: "reason" }, image.message));
+  if (image.state === "cancelled") return notice(h("p", {}, "The analysis was cancelled."));
+  notice(h("p", {}, `${image.stage || "Waiting in the queue"}, about ${duration(image.seconds_left ?? 1)} left`), h("progress", { max: 1, value: image.fraction, "aria-label": "Analysis" }));
+  byId("notice").classList.toggle("low", image.is_shown);
+  setTimeout(begin, 700);
+  return undefined;
+}
+
+function notice(...children) {
+  byId("notice").replaceChildren(...children);
+  show(byId("notice"), true);
+}
+
+function makeViewer(details) {
+  const moved = (camera) => {
+    drawScale(byId("scale"), camera, details.image.um_per_px);
+    if (camera.is_fit) write({ x: "", y: "", zoom: "" });
+    else write({ x: camera.x.toFixed(1), y: camera.y.toFixed(1), zoom: camera.scale.toPrecision(4) });
+  };
+  const place = [readNumber("x"), readNumber("y"), readNumber("zoom")];
+  viewer = new Viewer(byId("viewer"), details, moved, (row) => pick(row, false));
+  if (place.every((value) => value !== null)) viewer.camera.goTo(...place);
+  byId("zoom-in").onclick = () => viewer.zoom(1.5);
+  byId("zoom-out").onclick = () => viewer.zoom(1 / 1.5);
+  byId("zoom-fit").onclick = () => viewer.fit();
+}
+
+async function showResults(details) {
+  const cells = decodeCells(await getBytes(`/api/images/${id}/cells`));
+  cells.correct(details.corrections);
+  viewer.outlines.setCells(cells);
+  const corrected = (now) => {
+    details.corrections = now;
+    cells.correct(now);
+    panel.table.draw();
+    viewer.redraw();
+  };
+  makeColours(cells);
+  panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, corrected, changed: () => viewer.redraw(), colours: () => colours });
+  const verdict = makeVerdict(byId("panel-verdict"), details, corrected);
+  makeTake(byId("panel-take"), details, verdict.query);
+  makeLayers(details);
+  makeTabs();
+  const row = cells.row_of.get(readNumber("cell"));
+  if (row !== undefined) pick(row, false);
+}
+
+function pick(row, is_shown) {
+  if (!panel) return;
+  viewer.select(row);
+  panel.select(row);
+  write({ cell: row >= 0 ? panel.cells.id[row] : "" });
+  if (row < 0) return;
+  if (is_shown) viewer.showCell(row);
+  else openTab("cells");
+}
+
+function makeColours(cells) {
+  const choices = [["plain", "plain"], ...["organ", "probability", "organ_probability", "area_um2", "area_px"].filter((name) => cells.column(name)).map((name) => [name, cells.column(name).label.toLowerCase()])];
+  const wanted = choices.filter(([name]) => name !== "area_px" || !cells.column("area_um2"));
+  const chosen = wanted.some(([name]) => name === read("colour")) ? read("colour") : cells.column("organ") ? "organ" : "plain";
+  const menu = byId("colour");
+  menu.replaceChildren(...wanted.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
+  const apply = () => {
+    colours = colouring(cells, menu.value);
+    viewer.outlines.setColours(colours);
+    drawLegend(byId("legend"), colours.legend);
+    viewer.redraw();
+    panel?.drawPlots();
+  };
+  menu.onchange = () => {
+    write({ colour: menu.value });
+    apply();
+  };
+  apply();
+}
+
+function makeLayers(details) {
+  const outlines = byId("show-cells");
+  outlines.checked = read("outlines") !== "off";
+  const apply = () => {
+    viewer.outlines.is_shown = outlines.checked;
+    write({ outlines: outlines.checked ? "" : "off" });
+    viewer.redraw();
+  };
+  outlines.onchange = apply;
+  apply();
+  if (details.has_evidence) makeEvidence();
+}
+
+function makeEvidence() {
+  const box = byId("show-evidence");
+  const strength = byId("evidence-strength");
+  show(byId("evidence-label"), true);
+  const picture = new Image();
+  const apply = async () => {
+    show(strength, box.checked);
+    write({ evidence: box.checked ? "on" : "" });
+    if (box.checked && !picture.src) {
+      picture.src = `/api/images/${id}/evidence`;
+      await picture.decode();
+    }
+    viewer.evidence = box.checked ? picture : null;
+    viewer.evidence_strength = strength.value / 100;
+    viewer.redraw();
+  };
+  box.checked = read("evidence") === "on";
+  box.onchange = apply;
+  strength.oninput = apply;
+  apply();
+}
+
+function makeTabs() {
+  for (const [place, name] of TABS.entries()) {
+    const tab = byId(`tab-${name}`);
+    tab.onclick = () => openTab(name);
+    tab.onkeydown = (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      const next = TABS[(place + step + TABS.length) % TABS.length];
+      openTab(next);
+      byId(`tab-${next}`).focus();
+    };
+  }
+  openTab(TABS.includes(read("tab")) ? read("tab") : "verdict");
+}
+
+function openTab(chosen) {
+  for (const name of TABS) {
+    byId(`tab-${name}`).setAttribute("aria-selected", name === chosen);
+    byId(`tab-${name}`).tabIndex = name === chosen ? 0 : -1;
+    show(byId(`panel-${name}`), name === chosen);
+  }
+  write({ tab: chosen === "verdict" ? "" : chosen });
+  if (chosen === "cells") {
+    panel.drawPlots();
+    panel.table.draw();
+  }
+}
+
+begin();

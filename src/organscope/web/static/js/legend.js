@@ -1,0 +1,29 @@
+// What the colours mean, and how long a micrometre is.
+import { viridis } from "./colours.js";
+import { h, show } from "./dom.js";
+import { number, whole } from "./format.js";
+
+const BAR_PX = 120;
+
+export function drawLegend(box, legend) {
+  if (!legend) return box.replaceChildren();
+  const title = h("strong", {}, legend.unit ? `${legend.title}, ${legend.unit}` : legend.title);
+  if (legend.entries) return box.replaceChildren(title, ...legend.entries.map((entry) => h("span", { class: "entry" }, h("i", { style: { background: entry.colour } }), entry.text, h("span", { class: "n num" }, whole(entry.n)))));
+  const ramp = h("canvas", { width: 190, height: 12 });
+  const context = ramp.getContext("2d");
+  for (let x = 0; x < 190; x++) {
+    context.fillStyle = viridis(x / 189);
+    context.fillRect(x, 0, 1, 12);
+  }
+  return box.replaceChildren(title, ramp, h("div", { class: "ends num" }, h("span", {}, number(legend.low)), h("span", {}, number(legend.high))));
+}
+
+export function drawScale(box, camera, um_per_px) {
+  show(box, um_per_px !== null);
+  if (um_per_px === null) return;
+  const longest = (BAR_PX / camera.scale) * um_per_px;
+  const power = 10 ** Math.floor(Math.log10(longest));
+  const length = [5, 2, 1].map((step) => step * power).find((value) => value <= longest);
+  const text = length >= 1000 ? `${length / 1000} mm` : `${Number(length.toPrecision(2))} µm`;
+  box.replaceChildren(text, h("i", { style: { width: `${(length / um_per_px) * camera.scale}px` } }));
+}

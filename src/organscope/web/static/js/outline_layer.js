@@ -1,0 +1,175 @@
+// The cells: outlines where they can be told apart, dots where there are too many.
+import { getBytes } from "./api.js";
+
+const BLOCK_PX = 1024;
+//: Below this mean diameter on the screen outlines would run into each other.
+const SMALLEST_OUTLINE = 5;
+const MOST_BLOCKS = 60;
+
+export class OutlineLayer {
+  constructor(image, redraw) {
+    Object.assign(this, { image, redraw, cells: null, colours: null, is_shown: true, selected: -1, version: 0 });
+    this.blocks = new Map();
+  }
+
+  setCells(cells) {
+    this.cells = cells;
+    const middle = cells.n ? cells.column("area_px").range(0.5, 0.5)[0] : 1;
+    this.diameter_px = Math.sqrt((4 * middle) / Math.PI);
+  }
+
+  setColours(colours) {
+    this.colours = colours;
+    this.version++;
+  }
+
+  draw(context, camera, density) {
+    if (!this.cells || !this.is_shown) return;
+    const blocks = this.visibleBlocks(camera);
+    this.has_outlines = this.diameter_px * camera.scale >= SMALLEST_OUTLINE && blocks.length <= MOST_BLOCKS;
+    if (this.has_outlines) this.drawOutlines(context, camera, density, blocks);
+    else this.drawDots(context, camera);
+    this.drawSelected(context, camera, density);
+  }
+
+  visibleBlocks(camera) {
+    const [left, top, right, bottom] = camera.bounds();
+    const reach = 2 * this.diameter_px;
+    const found = [];
+    for (let y = Math.max(0, Math.floor((top - reach) / BLOCK_PX)); y * BLOCK_PX < bottom + reach && y * BLOCK_PX < camera.height_px; y++) {
+      for (let x = Math.max(0, Math.floor((left - reach) / BLOCK_PX)); x * BLOCK_PX < right + reach && x * BLOCK_PX < camera.width_px; x++) found.push([x, y]);
+    }
+    return found;
+  }
+
+  drawOutlines(context, camera, density, blocks) {
+    const ready = blocks.map(([x, y]) => this.block(x, y)).filter(Boolean);
+    const width = Math.min(Math.max(camera.scale * 0.9, 1.1), 2.4) / camera.scale;
+    context.save();
+    context.setTransform(density * camera.scale, 0, 0, density * camera.scale, density * (camera.view_width / 2 - camera.x * camera.scale), density * (camera.view_height / 2 - camera.y * camera.scale));
+    context.lineJoin = "round";
+    for (const block of ready) {
+      for (const path of block.paths.values()) this.stroke(context, path, "rgba(0,0,0,.6)", width * 2.1);
+    }
+    for (const block of ready) {
+      for (const [code, path] of block.paths) this.stroke(context, path, this.colours.palette[code], width);
+      this.stroke(context, block.marked, "#ffffff", width, [4 * width, 3 * width]);
+      this.stroke(context, block.deleted, "rgba(120,130,140,.9)", width * 0.8, [3 * width, 3 * width]);
+    }
+    context.restore();
+  }
+
+  stroke(context, path, colour, width, dash = []) {
+    context.setLineDash(dash);
+    context.lineWidth = width;
+    context.strokeStyle = colour;
+    context.stroke(path);
+  }
+
+  drawDots(context, camera) {
+    const { cells, colours } = this;
+    const side = Math.min(Math.max(this.diameter_px * camera.scale * 0.8, 1.5), 4);
+    const [left, top, right, bottom] = camera.bounds();
+    const by_colour = colours.palette.map(() => []);
+    for (let row = 0; row < cells.n; row++) {
+      if (!cells.shown[row] || cells.deleted[row]) continue;
+      if (cells.x[row] >= left && cells.x[row] <= right && cells.y[row] >= top && cells.y[row] <= bottom) by_colour[colours.codes[row]].push(row);
+    }
+    by_colour.forEach((rows, code) => {
+      context.fillStyle = colours.palette[code];
+      for (const row of rows) {
+        const [x, y] = camera.toView(cells.x[row], cells.y[row]);
+        context.fillRect(x - side / 2, y - side / 2, side, side);
+      }
+    });
+  }
+
+  drawSelected(context, camera, density) {
+    const row = this.selected;
+    if (row < 0) return;
+    const [x, y] = camera.toView(this.cells.x[row], this.cells.y[row]);
+    const radius = Math.max(Math.sqrt(this.cells.area[row] / Math.PI) * camera.scale * 1.7, 9);
+    for (const [colour, width] of [["rgba(0,0,0,.75)", 4.5], ["#ffffff", 2]]) {
+      context.beginPath();
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.stroke();
+    }
+  }
+
+  // The outlines of one square, asked for when it is first seen; paths are made anew when colours or filters change.
+  block(x, y) {
+    const key = `${x},${y}`;
+    let block = this.blocks.get(key);
+    if (!block) {
+      block = { rows: null };
+      this.blocks.set(key, block);
+      this.fetchBlock(block, x, y, key);
+    }
+    if (!block.rows) return null;
+    const version = `${this.version}.${this.cells.version}`;
+    if (block.version !== version) {
+      this.makePaths(block);
+      block.version = version;
+    }
+    return block;
+  }
+
+  async fetchBlock(block, x, y, key) {
+    try {
+      const buffer = await getBytes(`/api/images/${this.image}/outlines/${x}/${y}`);
+      const n = new DataView(buffer).getUint32(0, true);
+      block.x = x * BLOCK_PX;
+      block.y = y * BLOCK_PX;
+      block.rows = new Uint32Array(buffer, 4, n);
+      block.starts = new Uint32Array(buffer, 4 + 4 * n, n ? n + 1 : 1);
+      block.corners = new Int16Array(buffer, 8 + 8 * n - (n ? 0 : 4));
+      this.redraw();
+    } catch {
+      setTimeout(() => this.blocks.delete(key), 2000);
+    }
+  }
+
+  makePaths(block) {
+    block.paths = new Map();
+    block.deleted = new Path2D();
+    block.marked = new Path2D();
+    const { cells, colours } = this;
+    block.rows.forEach((row, place) => {
+      if (!cells.shown[row]) return;
+      if (cells.deleted[row]) return this.trace(block.deleted, block, place);
+      const code = colours.codes[row];
+      if (!block.paths.has(code)) block.paths.set(code, new Path2D());
+      this.trace(block.paths.get(code), block, place);
+      if (cells.marked[row]) this.trace(block.marked, block, place);
+    });
+  }
+
+  // Corners lie on the edges of pixels; the line goes through the middles of the edges, so that it has no stairs.
+  trace(path, block, place) {
+    const { corners, x, y } = block;
+    const begin = block.starts[place];
+    const n = block.starts[place + 1] - begin;
+    const at = (k) => 2 * (begin + ((k + n) % n));
+    const middle = (k) => [x + (corners[at(k)] + corners[at(k + 1)]) / 2, y + (corners[at(k) + 1] + corners[at(k + 1) + 1]) / 2];
+    path.moveTo(...middle(0));
+    for (let k = 1; k <= n; k++) path.quadraticCurveTo(x + corners[at(k)], y + corners[at(k) + 1], ...middle(k));
+    path.closePath();
+  }
+
+  // The cell under a point of the picture; -1 where there is none.
+  cellAt(x, y, reach_px) {
+    const { cells } = this;
+    if (!cells) return -1;
+    let best = -1;
+    let nearest = Infinity;
+    for (let row = 0; row < cells.n; row++) {
+      if (!cells.shown[row]) continue;
+      const distance = Math.hypot(cells.x[row] - x, cells.y[row] - y);
+      if (distance < nearest) [nearest, best] = [distance, row];
+    }
+    const radius = best < 0 ? 0 : Math.sqrt(cells.area[best] / Math.PI);
+    return nearest <= Math.max(1.5 * radius, reach_px) ? best : -1;
+  }
+}

@@ -1,0 +1,152 @@
+// The picture on a canvas: layers, and what mouse, fingers and keys do to it.
+import { Camera } from "./camera.js";
+import { OutlineLayer } from "./outline_layer.js";
+import { TileLayer } from "./tile_layer.js";
+
+const CLICK_PX = 4;
+const WHEEL_STEP = 0.0016;
+const KEY_STEP_PX = 90;
+
+export class Viewer {
+  constructor(canvas, details, on_move, on_pick) {
+    Object.assign(this, { canvas, on_move, on_pick, evidence: null, evidence_strength: 0.7, pointers: new Map(), is_due: false });
+    this.camera = new Camera(details.image.width_px, details.image.height_px);
+    this.camera.is_fit = true;
+    const redraw = () => this.redraw();
+    this.tiles = new TileLayer(details.image.id, details.tile_px, details.highest_power, redraw);
+    this.outlines = new OutlineLayer(details.image.id, redraw);
+    this.tiles_shown = details.image.is_shown;
+    new ResizeObserver(() => this.resize()).observe(canvas);
+    this.resize();
+    this.listen();
+  }
+
+  resize() {
+    this.density = devicePixelRatio || 1;
+    const { clientWidth, clientHeight } = this.canvas;
+    this.canvas.width = Math.round(clientWidth * this.density);
+    this.canvas.height = Math.round(clientHeight * this.density);
+    this.camera.resize(clientWidth, clientHeight);
+    this.redraw();
+  }
+
+  redraw() {
+    if (this.is_due) return;
+    this.is_due = true;
+    requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    this.is_due = false;
+    const context = this.canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    context.setTransform(this.density, 0, 0, this.density, 0, 0);
+    if (this.tiles_shown) this.tiles.draw(context, this.camera, this.density);
+    if (this.evidence) this.drawEvidence(context);
+    context.setLineDash([]);
+    this.outlines.draw(context, this.camera, this.density);
+    this.on_move(this.camera);
+  }
+
+  drawEvidence(context) {
+    const [left, top] = this.camera.toView(0, 0);
+    const [right, bottom] = this.camera.toView(this.camera.width_px, this.camera.height_px);
+    context.globalAlpha = this.evidence_strength;
+    context.imageSmoothingEnabled = true;
+    context.drawImage(this.evidence, left, top, right - left, bottom - top);
+    context.globalAlpha = 1;
+  }
+
+  select(row) {
+    this.outlines.selected = row;
+    this.redraw();
+  }
+
+  // Bring a cell into sight, and near enough to be told from others.
+  showCell(row) {
+    const { cells, diameter_px } = this.outlines;
+    const near = Math.max(this.camera.scale, 26 / diameter_px);
+    this.camera.goTo(cells.x[row], cells.y[row], near);
+    this.redraw();
+  }
+
+  zoom(factor, left, top) {
+    this.camera.zoom(factor, left, top);
+    this.redraw();
+  }
+
+  fit() {
+    this.camera.fit();
+    this.redraw();
+  }
+
+  listen() {
+    const { canvas } = this;
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      const step = event.deltaMode === 1 ? 18 * event.deltaY : event.deltaY;
+      this.zoom(Math.exp(-step * WHEEL_STEP * (event.ctrlKey ? 5 : 1)), event.offsetX, event.offsetY);
+    }, { passive: false });
+    canvas.addEventListener("pointerdown", (event) => this.press(event));
+    canvas.addEventListener("pointermove", (event) => this.move(event));
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.release(event));
+    canvas.addEventListener("dblclick", (event) => this.zoom(2, event.offsetX, event.offsetY));
+    canvas.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  press(event) {
+    this.canvas.setPointerCapture(event.pointerId);
+    this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
+    this.pressed = [event.offsetX, event.offsetY];
+    this.has_moved = this.pointers.size > 1;
+  }
+
+  move(event) {
+    const before = this.pointers.get(event.pointerId);
+    if (!before) return this.hover(event);
+    const now = [event.offsetX, event.offsetY];
+    if (this.pointers.size === 2) this.pinch(event.pointerId, before, now);
+    else if (this.has_moved || Math.hypot(now[0] - this.pressed[0], now[1] - this.pressed[1]) > CLICK_PX) {
+      this.has_moved = true;
+      this.canvas.classList.add("dragging");
+      this.camera.pan(now[0] - before[0], now[1] - before[1]);
+      this.redraw();
+    } else return undefined;
+    this.pointers.set(event.pointerId, now);
+    return undefined;
+  }
+
+  hover(event) {
+    const [x, y] = this.camera.toImage(event.offsetX, event.offsetY);
+    this.canvas.classList.toggle("over-cell", this.outlines.is_shown && this.outlines.cellAt(x, y, 0) >= 0);
+  }
+
+  pinch(id, before, now) {
+    const [, other] = [...this.pointers].find(([key]) => key !== id);
+    const spread = (point) => Math.hypot(point[0] - other[0], point[1] - other[1]);
+    this.camera.zoom(spread(now) / Math.max(spread(before), 1), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+    this.camera.pan((now[0] - before[0]) / 2, (now[1] - before[1]) / 2);
+    this.redraw();
+  }
+
+  release(event) {
+    this.pointers.delete(event.pointerId);
+    this.canvas.classList.remove("dragging");
+    if (this.has_moved || event.type === "pointercancel" || this.pointers.size) return;
+    const [x, y] = this.camera.toImage(event.offsetX, event.offsetY);
+    this.on_pick(this.outlines.cellAt(x, y, 6 / this.camera.scale));
+  }
+
+  key(event) {
+    const steps = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+    if (steps[event.key]) this.camera.pan(...steps[event.key].map((step) => step * KEY_STEP_PX));
+    else if (event.key === "+" || event.key === "=") this.camera.zoom(1.4);
+    else if (event.key === "-") this.camera.zoom(1 / 1.4);
+    else if (event.key === "0") this.camera.fit();
+    else if (event.key === "Escape") this.on_pick(-1);
+    else return;
+    event.preventDefault();
+    this.redraw();
+  }
+}
