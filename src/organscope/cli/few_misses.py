@@ -19,6 +19,7 @@ def few_misses_as_data(point: OperatingPoint | None) -> dict[str, Any]:
     return {
         "few_misses": {
             "min_recall": point.min_recall,
+            "reached": point.reached,
             "faint_threshold": point.faint_threshold,
             "held_out": point.figures.to_dict("records"),
             "sentence": point.sentence,

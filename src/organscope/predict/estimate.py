@@ -20,7 +20,7 @@ from organscope.predict.maps import run_tile
 from organscope.predict.prepare import Preparation
 from organscope.predict.scaled import scale_image
 
-LARGER, SMALLER = 1.75, 0.7
+LARGER, SMALLER = 1.6, 0.72
 """Clearly larger or smaller than in training; less is borne by a network that was trained with crops of 2/3 to 3/2 of
 their size. It is about the median of cells by area, some 1.1 times that by number, which bundles state."""
 

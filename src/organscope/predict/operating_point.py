@@ -42,6 +42,11 @@ class OperatingPoint:
     figures: pd.DataFrame
 
     @property
+    def reached(self) -> bool:
+        """Whether it found as many cells as were asked for, in every data set."""
+        return bool((self.figures["recall"] >= self.min_recall).all())
+
+    @property
     def sentence(self) -> str:
         """What a person should know before relying on it."""
         parts = [
@@ -50,36 +55,35 @@ class OperatingPoint:
             f"{row.default_recall:.1%} at {row.default_false_per_true:.2f}"
             for row in self.figures.itertuples()
         ]
+        short = "" if self.reached else "more than was reached; the most that can be had is taken: "
         how = "the usual threshold is enough"
         if self.faint_threshold is not None:
             how = f"cells are kept down to a foreground probability of {self.faint_threshold:g}"
         return (
-            f"Recall {self.min_recall:g}: {how}; {'; '.join(parts)}. "
-            "Found means that half of a cell or more is marked. Pictures of other kinds can differ."
+            f"Recall {self.min_recall:g}: {short}{how}; {'; '.join(parts)}. "
+            "Found means that half of a cell is marked, or a mark lies in it. Pictures of other kinds can differ."
         )
 
 
 def choose_operating_point(bundle: Bundle, min_recall: float) -> OperatingPoint:
     """The highest threshold that finds at least this share of the true cells of every held-out data set.
 
+    Where none does, the highest of those that find most in the data set where most are missed; `reached` and
+    `sentence` say so.
+
     Args:
         bundle: For segmentation.
         min_recall: In (0, 1).
 
     Raises:
-        UsageError: The bundle has no table of operating points, or none of its thresholds finds so many.
+        UsageError: The bundle has no table of operating points.
         IntegrityError: The table is damaged.
     """
     require_task(bundle, "segmentation")
     table = operating_points(bundle)
     recall = table["n_found"] / table["n_truth"]
     worst = recall.groupby(table["threshold"]).min()
-    enough = worst.index[worst >= min_recall]
-    if enough.empty:
-        raise UsageError(
-            f"Expected a recall that '{bundle.manifest.name}' can reach, found {min_recall:g}: at its lowest "
-            f"threshold it found {worst.max():.3f} of the cells of held-out pictures. Ask for less with --min-recall."
-        )
+    enough = worst.index[worst >= min(min_recall, worst.max())]
     threshold, usual = float(enough.max()), float(worst.index.max())
     return OperatingPoint(min_recall, None if threshold == usual else threshold, _figures(table, threshold, usual))
 

@@ -12,9 +12,12 @@ def test_half_of_a_cell_counts():
     predicted = np.zeros_like(truth)
     predicted[:, 2:5] = 5  # half of cell 1, a quarter of cell 2; all of it on true cells
     predicted[:, 8:11] = 7  # half of cell 3; two thirds of it on none
+    predicted[0, 7] = 9  # a mark inside cell 2
     pairs = match_cells(truth, predicted)
-    assert found_cells(pairs).tolist() == [True, False, True]
-    assert false_cells(pairs).tolist() == [False, True]
+    assert found_cells(pairs).tolist() == [True, True, True]
+    assert false_cells(pairs).tolist() == [False, True, False]
+    predicted[0, 7] = 0
+    assert found_cells(match_cells(truth, predicted)).tolist() == [True, False, True]
 
 
 def test_two_halves_of_one_cell_find_it():

@@ -52,9 +52,15 @@ def test_nothing_changes_where_the_usual_threshold_is_enough(measured):
     assert choose_operating_point(measured, 0.7).faint_threshold is None
 
 
-def test_what_cannot_be_reached_is_refused(measured, cells_bundle):
-    with pytest.raises(UsageError, match=r"it found 0\.990 of the cells"):
-        choose_operating_point(measured, 0.995)
+def test_what_cannot_be_reached_is_said(measured):
+    point = choose_operating_point(measured, 0.995)
+    assert point.faint_threshold == 0.1
+    assert not point.reached
+    assert "more than was reached" in point.sentence
+    assert choose_operating_point(measured, 0.99).reached
+
+
+def test_a_bundle_without_measures_is_refused(cells_bundle):
     with pytest.raises(UsageError, match="Leave --min-recall out"):
         choose_operating_point(cells_bundle, 0.9)
 

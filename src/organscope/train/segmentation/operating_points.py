@@ -8,17 +8,15 @@ import pandas as pd
 from organscope.dataset.index import Sample
 from organscope.metrics.finding import false_cells, found_cells
 from organscope.metrics.matching import match_cells
+from organscope.ops.faint import THRESHOLDS
 from organscope.ops.instances import Decoder
 from organscope.predict.operating_point import COLUMNS
 from organscope.predict.stitch import decode_bands
 from organscope.train.segmentation.tune import MapsAndLabels
 
-FAINT_THRESHOLDS = (0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02)
-"""Tried where they are below the decoder's own; at the last of them nearly every pixel that could be cell is."""
-
 
 def measure_operating_points(pictures: Iterable[MapsAndLabels], decoder: Decoder) -> pd.DataFrame:
-    """Count found and false cells at the decoder's threshold and at each lower one for faint cells.
+    """Count found and false cells at the decoder's threshold and at each lower one of `organscope.ops.faint`.
 
     Args:
         pictures: Held-out pictures with the bundle's maps; one is in memory at a time.
@@ -28,7 +26,7 @@ def measure_operating_points(pictures: Iterable[MapsAndLabels], decoder: Decoder
         The columns of `organscope.predict.operating_point.COLUMNS`, one row a data set and threshold.
     """
     usual = decoder.foreground_threshold
-    thresholds = (usual, *(t for t in FAINT_THRESHOLDS if t < usual))
+    thresholds = (usual, *(t for t in THRESHOLDS if t < usual))
     rows = []
     for dataset, maps, labels in pictures:
         for threshold in thresholds:
