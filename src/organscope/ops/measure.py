@@ -35,13 +35,19 @@ def measure_cells(
     labels: Int32[np.ndarray, "y x"],
     pixels: Num[np.ndarray, "height width c"],
     um_per_px: float | None = None,
+    *,
+    origin_px: tuple[int, int] = (0, 0),
 ) -> dict[str, np.ndarray]:
     """The columns named above, one row a cell in the order of their labels.
+
+    A region of a larger picture gives the same numbers as the whole for every cell that lies in it entirely, to the
+    last bit; only `touches_border` speaks of the edge of the region.
 
     Args:
         labels: 0 for background; each other value is a cell. Gaps are allowed.
         pixels: The picture that the cells lie in, as in its file.
         um_per_px: Length of a pixel's side.
+        origin_px: Row and column of the first pixel in the larger picture.
 
     Raises:
         ShapeError: The picture and the labels differ in height or width.
@@ -54,8 +60,8 @@ def measure_cells(
     area = sums[1:, 0]
     columns = {
         "id": ids,
-        "centroid_y_px": first[1:, 0] + sums[1:, 1] / area,
-        "centroid_x_px": first[1:, 1] + sums[1:, 2] / area,
+        "centroid_y_px": first[1:, 0] + origin_px[0] + sums[1:, 1] / area,
+        "centroid_x_px": first[1:, 1] + origin_px[1] + sums[1:, 2] / area,
         "area_px": area,
         "perimeter_px": _perimeter(sum_perimeter(labels, n_cells)[1:]),
         "eccentricity": _eccentricity(sums[1:]),
