@@ -14,14 +14,4 @@ def print_few_misses(point: OperatingPoint | None) -> None:
 
 def few_misses_as_data(point: OperatingPoint | None) -> dict[str, Any]:
     """The same for scripts; no entry where no recall was asked for."""
-    if point is None:
-        return {}
-    return {
-        "few_misses": {
-            "min_recall": point.min_recall,
-            "reached": point.reached,
-            "faint_threshold": point.faint_threshold,
-            "held_out": point.figures.to_dict("records"),
-            "sentence": point.sentence,
-        }
-    }
+    return {} if point is None else {"few_misses": point.as_data()}

@@ -21,7 +21,8 @@ SUMMARY = "summary.csv"
 REPORT = "report.html"
 POLICY = "policy.json"
 DECISIONS = "decisions.csv"
-RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS)
+FEW_MISSES = "few_misses.json"
+RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES)
 
 
 def is_result_file(path: Path) -> bool:

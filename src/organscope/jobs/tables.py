@@ -1,5 +1,6 @@
 """Files about a whole run: predictions.csv, summary.csv, report.html."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from organscope.bundle import Bundle
 from organscope.decide import Policy, promise
 from organscope.errors import OutputError
 from organscope.images.atomic import atomic_path
-from organscope.jobs.files import POLICY, PREDICTIONS, REPORT, SUMMARY
+from organscope.jobs.files import FEW_MISSES, POLICY, PREDICTIONS, REPORT, SUMMARY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
 from organscope.jobs.result import Failure, ImageResult
 from organscope.jobs.stored_policy import write_policy
+from organscope.predict import OperatingPoint
 
 SUMMARY_COLUMNS = (
     "image", "status", "message", "results", "height_px", "width_px", "um_per_px", "scale", "scale_source",
@@ -33,6 +35,8 @@ def write_run_files(
     if models.organs is not None:
         writers[PREDICTIONS] = lambda path: write_table(path, predictions_table(images, models.organs))
         writers[POLICY] = lambda path: write_policy(path, models.organs)
+    if models.few_misses is not None:
+        writers[FEW_MISSES] = lambda path: write_few_misses(path, models.few_misses)
     if models.organs is not None and models.cells is not None:
         # Imported here because only `analyze` makes a page.
         from organscope.jobs.page import write_report
@@ -47,6 +51,16 @@ def write_run_files(
         except OutputError as error:
             unwritten.append(Failure(str(plan.out / name), str(error)))
     return written, unwritten
+
+
+def write_few_misses(path: Path, point: OperatingPoint) -> None:
+    """Write what the promise of few missed cells rests on, and what it costs.
+
+    Raises:
+        OutputError: The folder is not writable or the disk is full.
+    """
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text(json.dumps(point.as_data(), indent=2) + "\n", encoding="utf-8")
 
 
 def predictions_table(images: Sequence[ImageResult], bundle: Bundle) -> pd.DataFrame:

@@ -5,6 +5,7 @@ of faint cells, with counts over its pictures. What `found` and `false` mean is 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -45,6 +46,16 @@ class OperatingPoint:
     def reached(self) -> bool:
         """Whether it found as many cells as were asked for, in every data set."""
         return bool((self.figures["recall"] >= self.min_recall).all())
+
+    def as_data(self) -> dict[str, Any]:
+        """All of it as plain data, for scripts and for the folder of the results."""
+        return {
+            "min_recall": self.min_recall,
+            "reached": self.reached,
+            "faint_threshold": self.faint_threshold,
+            "held_out": self.figures.to_dict("records"),
+            "sentence": self.sentence,
+        }
 
     @property
     def sentence(self) -> str:
