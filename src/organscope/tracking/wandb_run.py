@@ -24,8 +24,9 @@ class WandbTracker:
     """
 
     def __init__(self, mode: Literal["auto", "online", "offline"]) -> None:
-        # Before the import, which reads it: no reports of crashes.
+        # Before the import, which reads them: no reports of crashes, no lines on the terminal.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        os.environ.setdefault("WANDB_SILENT", "true")
         logging.getLogger("wandb").setLevel(logging.CRITICAL)
         import wandb
 
