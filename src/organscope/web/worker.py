@@ -25,7 +25,7 @@ from organscope.web.studies import keep_summary, keep_view, remove_files
 IDLE_S = 0.2
 REPORT_EVERY_S = 0.2
 #: Pages come first: the network takes what they leave.
-NICENESS = 10
+NICENESS = 5
 
 
 class Unwanted(BaseException):

@@ -13,7 +13,7 @@ export class CellTable {
     this.scroll = h("div", { class: "grid-scroll", tabindex: 0, role: "grid", "aria-label": "Cells", "aria-rowcount": cells.n + 1 }, this.head, this.body);
     this.element = h("div", { class: "grid" }, this.scroll);
     this.rows = [];
-    this.columns = [cells.column("id"), ...cells.columns.filter((column) => column.name !== "id")];
+    this.columns = inOrder(cells);
     this.scroll.addEventListener("scroll", () => this.draw());
     this.scroll.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.draw()).observe(this.scroll);
@@ -83,6 +83,16 @@ export class CellTable {
     const next = place < 0 ? 0 : Math.min(Math.max(place + steps[event.key], 0), this.rows.length - 1);
     this.on_pick(this.rows[next]);
   }
+}
+
+// What is asked for most comes first, where it is in the table; the place of a cell is seen in the picture.
+const FIRST = ["id", "organ", "organ_probability", "probability", "area_um2", "area_px"];
+
+export function inOrder(cells) {
+  const first = FIRST.map((name) => cells.column(name)).filter(Boolean);
+  const is_place = (column) => column.name.startsWith("centroid");
+  const others = cells.columns.filter((column) => !first.includes(column));
+  return [...first, ...others.filter((column) => !is_place(column)), ...others.filter(is_place)];
 }
 
 export function text(column, row) {

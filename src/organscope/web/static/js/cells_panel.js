@@ -1,8 +1,8 @@
 // Cells in numbers: the chosen one, filters, distributions, the table.
 import { read, readNumber, write } from "./address.js";
 import { attempt, post } from "./api.js";
-import { CellTable, text } from "./cell_table.js";
-import { h, select, show, toast } from "./dom.js";
+import { CellTable, inOrder, text } from "./cell_table.js";
+import { byId, h, select, show, toast } from "./dom.js";
 import { whole } from "./format.js";
 import { drawHistogram, drawScatter } from "./plots.js";
 
@@ -11,12 +11,12 @@ const RANGES = [["area", "Area", ["area_um2", "area_px"]], ["probability", "Prob
 export class CellsPanel {
   constructor(box, cells, details, hooks) {
     Object.assign(this, { cells, details, hooks, selected: -1 });
-    this.card = h("div", { class: "cell-card", id: "cell-card", hidden: true, "aria-live": "polite" });
+    this.card = byId("cell-card");
     this.count = h("p", { class: "faint num", id: "cell-count" });
     this.histogram = h("canvas", { class: "plot", id: "histogram", role: "img", "aria-label": "Histogram; drag to filter" });
     this.scatter = h("canvas", { class: "plot tall", id: "scatter", role: "img", "aria-label": "Scatter plot; click for a cell" });
     this.table = new CellTable(cells, (row) => hooks.pick(row, true));
-    box.replaceChildren(this.card, h("h3", {}, "Show only"), this.makeFilters(), this.count, this.makePlotHead("Distribution", ["histogram"]), this.histogram, this.makePlotHead("One against another", ["across", "up"]), this.scatter, h("h3", {}, "All cells"), this.table.element);
+    box.replaceChildren(h("h3", {}, "Show only"), this.makeFilters(), this.count, this.table.element, this.makePlotHead("Distribution", ["histogram"]), this.histogram, this.makePlotHead("One against another", ["across", "up"]), this.scatter);
     this.listen();
     this.filter();
   }
@@ -108,11 +108,12 @@ export class CellsPanel {
     show(this.card, row >= 0);
     if (row < 0) return;
     const { cells } = this;
-    const facts = cells.columns.filter((column) => column.name !== "id").flatMap((column) => [h("dt", {}, column.unit ? `${column.label}, ${column.unit}` : column.label), h("dd", { class: "num" }, text(column, row))]);
+    const facts = inOrder(cells).filter((column) => column.name !== "id").flatMap((column) => [h("dt", {}, column.unit ? `${column.label}, ${column.unit}` : column.label), h("dd", { class: "num" }, text(column, row))]);
     const is_changed = cells.deleted[row] || cells.marked[row];
     const acts = is_changed ? [["restore_cell", "Take back"]] : [["delete_cell", "No cell"], ["mark_cell", "Wrong outline"]];
     this.card.replaceChildren(
-      h("header", {}, h("strong", {}, `Cell ${cells.id[row]}`), cells.deleted[row] ? h("span", { class: "tag doubt" }, "deleted") : null, cells.marked[row] ? h("span", { class: "tag doubt" }, "wrong outline") : null,
+      h("header", {}, h("strong", {}, `Cell ${cells.id[row]}`), h("button", { type: "button", class: "quiet small", "aria-label": "Close", onclick: () => this.hooks.pick(-1) }, "✕")),
+      h("div", { class: "buttons" }, cells.deleted[row] ? h("span", { class: "tag doubt" }, "deleted") : null, cells.marked[row] ? h("span", { class: "tag doubt" }, "wrong outline") : null,
         acts.map(([action, words]) => h("button", { type: "button", class: "small", "data-action": action, onclick: () => this.correct(action, row) }, words))),
       h("dl", { class: "facts" }, facts));
   }

@@ -99,7 +99,6 @@ function pick(row, is_shown) {
   write({ cell: row >= 0 ? panel.cells.id[row] : "" });
   if (row < 0) return;
   if (is_shown) viewer.showCell(row);
-  else openTab("cells");
 }
 
 function makeColours(cells) {

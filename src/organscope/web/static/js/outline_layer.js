@@ -123,8 +123,8 @@ export class OutlineLayer {
       block.x = x * BLOCK_PX;
       block.y = y * BLOCK_PX;
       block.rows = new Uint32Array(buffer, 4, n);
-      block.starts = new Uint32Array(buffer, 4 + 4 * n, n ? n + 1 : 1);
-      block.corners = new Int16Array(buffer, 8 + 8 * n - (n ? 0 : 4));
+      block.starts = new Uint32Array(buffer, 4 + 4 * n, n + 1);
+      block.corners = new Int16Array(buffer, 8 + 8 * n);
       this.redraw();
     } catch {
       setTimeout(() => this.blocks.delete(key), 2000);

@@ -50,7 +50,7 @@ export function drawScatter(canvas, cells, across, up, colours) {
     if (!cells.shown[row]) continue;
     const [x, y] = place(row);
     if (!(x >= PAD.left && x <= page.width && y >= 0 && y <= PAD.top + inner.height)) continue;
-    page.context.fillStyle = colours.palette[colours.codes[row]];
+    page.context.fillStyle = colours.legend ? colours.palette[colours.codes[row]] : page.accent;
     page.context.fillRect(x - side / 2, y - side / 2, side, side);
   }
   page.context.globalAlpha = 1;

@@ -66,9 +66,12 @@ export class Viewer {
   // Bring a cell into sight, and near enough to be told from others.
   showCell(row) {
     const { cells, diameter_px } = this.outlines;
-    const near = Math.max(this.camera.scale, 26 / diameter_px);
-    this.camera.goTo(cells.x[row], cells.y[row], near);
-    this.redraw();
+    const { camera } = this;
+    const [left, top] = camera.toView(cells.x[row], cells.y[row]);
+    const is_seen = left > 60 && top > 70 && left < camera.view_width - 280 && top < camera.view_height - 60;
+    if (is_seen && diameter_px * camera.scale >= 14) return this.redraw();
+    camera.goTo(cells.x[row], cells.y[row], Math.max(camera.scale, 26 / diameter_px));
+    return this.redraw();
   }
 
   zoom(factor, left, top) {
