@@ -3,8 +3,8 @@
     python bench/segmentation_exact.py --side 4096 --bundle nuclei
 
 Predicts a mosaic (`bench/mosaic.py`) in one piece and in tiles of several sizes, as it is and at another scale, and
-compares maps, labels and probabilities. Ends with exit code 1 where a single bit differs. A piece of 4096 x 4096 px needs
-about 8 GB of memory.
+compares maps, labels and probabilities. Ends with exit code 1 where a single bit differs. A piece of 4096 x 4096 px
+needs about 8 GB of memory.
 """
 
 import argparse
