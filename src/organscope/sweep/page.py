@@ -41,7 +41,7 @@ def render_sweep_page(study: "Study", space: Space, table: pd.DataFrame) -> str:
         space: What was searched.
         table: Its trials, see `trial_table`.
     """
-    data = SweepData(space, table, learning_curves(study), _importances(study, space))
+    data = sweep_data(study, space, table)
     metrics = [objective.metric for objective in space.objectives]
     ranked = table.sort_values(metrics[0], ascending=space.objectives[0].direction == "minimize", na_position="last")
     return (
@@ -59,6 +59,11 @@ def render_sweep_page(study: "Study", space: Space, table: pd.DataFrame) -> str:
             data_uri=data_uri,
         )
     )
+
+
+def sweep_data(study: "Study", space: Space, table: pd.DataFrame) -> SweepData:
+    """What the figures of a study are drawn from."""
+    return SweepData(space, table, learning_curves(study), _importances(study, space))
 
 
 def _drawings(data: SweepData) -> list[Drawing]:

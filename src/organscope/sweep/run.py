@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 from optuna import Trial
 
-from organscope.errors import OutputError, UsageError
+from organscope.errors import UsageError
 from organscope.sweep.configuration import check_space
 from organscope.sweep.ending import Ending
+from organscope.sweep.kept import make_folder, write_space
 from organscope.sweep.one_trial import Bench, run_trial
 from organscope.sweep.outcome import SweepFiles, write_outcome
 from organscope.sweep.progress import ProgressLines
@@ -62,7 +63,7 @@ def run_sweep(space: Space, folder: Path, means: Means, report: Report = lambda 
 
     Args:
         space: What is searched.
-        folder: Gets `study.db`, `trials/`, `trials.csv`, `sweep.html` and `best.toml`.
+        folder: Gets `space.json`, `study.db`, `trials/`, `trials.csv`, `sweep.html` and `best.toml`.
         means: How many trials, how many at a time, where the study is kept.
         report: Gets one line a trial.
 
@@ -74,6 +75,7 @@ def run_sweep(space: Space, folder: Path, means: Means, report: Report = lambda 
     check_space(space)
     url = _storage_url(folder, means)
     with closing(SweepStudy(space, url)) as study:
+        write_space(space, folder)
         for number in study.give_up_lost():
             report(f"trial {number} was lost when its sweep was killed; it is run again")
         _run_trials(study, space, folder, means, report)
@@ -123,10 +125,7 @@ def _run_one(trial: Trial, bench: Bench, study: SweepStudy) -> Ending:
 
 def _storage_url(folder: Path, means: Means) -> str:
     """The storage; a local one is neither overwritten nor begun anew by mistake."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make the folder of the sweep, {folder}: {error.strerror}.") from error
+    make_folder(folder)
     if means.storage is not None:
         return means.storage
     database = folder / DATABASE

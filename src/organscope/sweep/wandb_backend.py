@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import logging
 import os
 import sys
@@ -10,15 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from organscope.errors import MissingExtraError, OutputError, UsageError
-from organscope.images.atomic import atomic_path
+from organscope.errors import MissingExtraError, UsageError
 from organscope.sweep.configuration import check_space
+from organscope.sweep.kept import make_folder, write_space
 from organscope.sweep.parameters import Parameter
 from organscope.sweep.space import Space
 from organscope.tracking.names import metric_names
 
 METHODS = {"tpe": "bayes", "random": "random", "grid": "grid"}
-SPACE_FILE = "space.json"
 PROJECT = "organscope"
 
 
@@ -44,6 +42,7 @@ def run_wandb_sweep(space: Space, folder: Path, n_trials: int, report: Callable[
         raise MissingExtraError("Expected the package 'wandb', found none. Install: pip install '.[train]'") from error
     config = wandb_config(space, folder)
     check_space(space)
+    make_folder(folder)
     write_space(space, folder)
     _prepare_agent(folder, n_trials)
     try:
@@ -88,25 +87,6 @@ def wandb_config(space: Space, folder: Path) -> dict[str, Any]:
         rule = space.pruner
         config["early_terminate"] = {"type": "hyperband", "min_iter": rule.min_epochs, "eta": rule.reduction_factor}
     return config
-
-
-def write_space(space: Space, folder: Path) -> None:
-    """Keep the space where every trial finds it.
-
-    Raises:
-        OutputError: The folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make the folder of the sweep, {folder}: {error.strerror}.") from error
-    with atomic_path(folder / SPACE_FILE) as temporary:
-        temporary.write_text(json.dumps(space.model_dump(mode="json", by_alias=True)), encoding="utf-8")
-
-
-def read_written_space(folder: Path) -> Space:
-    """The space that `write_space` kept."""
-    return Space.model_validate_json((folder / SPACE_FILE).read_text(encoding="utf-8"))
 
 
 def _prepare_agent(folder: Path, n_trials: int) -> None:

@@ -10,7 +10,8 @@ from types import FrameType
 from typing import Any
 
 from organscope.sweep.configuration import write_configuration
-from organscope.sweep.wandb_backend import PROJECT, read_written_space
+from organscope.sweep.kept import read_written_space
+from organscope.sweep.wandb_backend import PROJECT
 
 
 class StoppedByAgent(KeyboardInterrupt):

@@ -28,7 +28,8 @@ def test_the_winner_is_a_configuration_and_everything_is_in_the_folder(space, fo
     best = tomllib.loads((folder / "best.toml").read_text())
     assert best["fit"] == {"learning_rate": winner["fit.learning_rate"]}
     assert best["data"]["sources"] == [{"index": "../index"}]
-    assert {path.name for path in folder.iterdir()} == {"best.toml", "study.db", "sweep.html", "trials", "trials.csv"}
+    files = {"best.toml", "space.json", "study.db", "sweep.html", "trials", "trials.csv"}
+    assert {path.name for path in folder.iterdir()} == files
     assert [line.split()[0] for line in said] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
     assert "min left" in said[0]
     assert "min left" not in said[-1]

@@ -12,7 +12,8 @@ import yaml
 
 from organscope.errors import UsageError
 from organscope.sweep import wandb_trial
-from organscope.sweep.wandb_backend import read_written_space, wandb_config, write_space
+from organscope.sweep.kept import make_folder, read_written_space, write_space
+from organscope.sweep.wandb_backend import wandb_config
 from wandb_server import StandIn, running_server
 
 PARAMETERS = {
@@ -50,12 +51,14 @@ def test_several_objectives_are_not_for_them(space, folder):
 
 
 def test_a_space_survives_being_written(space, folder):
+    make_folder(folder)
     written = space(parameters=PARAMETERS)
     write_space(written, folder)
     assert read_written_space(folder) == written
 
 
 def test_a_trial_trains_with_what_the_agent_drew(space, folder, monkeypatch):
+    make_folder(folder)
     write_space(space(parameters=PARAMETERS), folder)
     monkeypatch.setenv("WANDB_RUN_ID", "run1")
     monkeypatch.setattr(wandb_trial, "_print_into", lambda path: None)

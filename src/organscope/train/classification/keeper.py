@@ -87,7 +87,9 @@ class Keeper(lightning.Callback):
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": self._epochs_done, "loss": float(np.mean(losses)), **module.scores, "learning_rate": rate}
         facts = {"n_images": len(losses) * self._config.batch, "seconds": seconds, "best": better}
-        facts["score"] = _score(module.scores, self._config.monitor, self._epochs_done)
+        # Without a monitor the last epoch is the best; what is shown and swept is still how well it does.
+        monitor = "nll" if self._config.monitor == "none" else self._config.monitor
+        facts["score"] = _score(module.scores, monitor, self._epochs_done)
         self._run.log(row | facts, losses)
         reason = self._reason_to_stop()
         trainer.should_stop = reason is not None
