@@ -16,6 +16,8 @@ _UNDECIDED, _LOST = -2, -1
 def follow_flow(cores, flow_y, flow_x, foreground):
     """Give every foreground pixel the core that its flow leads to; 0 where it leads to none.
 
+    The components of the flow run from 0 (up, left) over 0.5 to 1 (down, right).
+
     Each pixel points to one of its eight neighbours, so that the walks form trees whose roots are cores or
     circles; a walk stops where another one came before, hence linear time.
     """
@@ -45,7 +47,7 @@ def next_pixel(pixel, flow_y, flow_x, foreground):
     """The neighbour that the flow points to, within the same connected piece; the pixel itself if there is none."""
     n_rows, n_columns = foreground.shape
     y, x = pixel // n_columns, pixel % n_columns
-    down, right = flow_y[y, x], flow_x[y, x]
+    down, right = 2 * flow_y[y, x] - 1, 2 * flow_x[y, x] - 1
     if down * down + right * right < WEAKEST * WEAKEST:
         return pixel
     dy = 0 if abs(down) < _NEXT_SECTOR * abs(right) else (1 if down > 0 else -1)

@@ -12,38 +12,45 @@ def fill_holes(labels, blocked):
     reaches the edge of the image, a second cell, or a blocked pixel.
     """
     n_rows, n_columns = labels.shape
-    seen = np.zeros(labels.shape, dtype=np.bool_)
+    mark = np.zeros(labels.shape, dtype=np.int32)
     region = np.empty(labels.size, dtype=np.int32)
-    for y in range(n_rows):
-        for x in range(1, n_columns):
-            # Every hole has a pixel to the right of its cell.
-            if labels[y, x] != 0 or labels[y, x - 1] == 0 or seen[y, x]:
+    for y in range(1, n_rows - 1):
+        for x in range(1, n_columns - 1):
+            owner = labels[y, x - 1]
+            if labels[y, x] != 0 or owner == 0 or mark[y, x] != 0:
                 continue
-            n, owner = explore(y, x, labels, blocked, seen, region)
-            if owner > 0:
+            # The first pixel of a hole has its cell on the left and in all three places above.
+            if labels[y - 1, x - 1] == owner and labels[y - 1, x] == owner and labels[y - 1, x + 1] == owner:
+                n = explore(y, x, owner, labels, blocked, mark, region)
                 for place in range(n):
                     labels[region[place] // n_columns, region[place] % n_columns] = owner
 
 
 @numba.njit(cache=True)
-def explore(y, x, labels, blocked, seen, region):
-    """Collect the background region of a pixel; its size, and the one cell around it, or -1."""
+def explore(y, x, owner, labels, blocked, mark, region):
+    """Collect the background region of a pixel; its size, or 0 where it is open.
+
+    What was seen of an open region stays marked, and whatever meets it is open too. A region that reaches back
+    before its start was met there already and is open. So no pixel is seen twice, and few are seen at all.
+    """
     n_rows, n_columns = labels.shape
-    owner = labels[y, x - 1]
-    seen[y, x] = True
-    region[0] = y * n_columns + x
+    start = y * n_columns + x
+    region[0] = start
+    mark[y, x] = start
     n, done = 1, 0
     while done < n:
         row, column = region[done] // n_columns, region[done] % n_columns
         done += 1
         if blocked[row, column] or row in (0, n_rows - 1) or column in (0, n_columns - 1):
-            owner = -1
-        for v in range(max(row - 1, 0), min(row + 2, n_rows)):
-            for u in range(max(column - 1, 0), min(column + 2, n_columns)):
-                if labels[v, u] != 0:
-                    owner = owner if labels[v, u] == owner else -1
-                elif not seen[v, u]:
-                    seen[v, u] = True
-                    region[n] = v * n_columns + u
-                    n += 1
-    return n, owner
+            return 0
+        for v in range(row - 1, row + 2):
+            for u in range(column - 1, column + 2):
+                if labels[v, u] == owner or mark[v, u] == start:
+                    continue
+                pixel = v * n_columns + u
+                if labels[v, u] != 0 or mark[v, u] != 0 or pixel < start:
+                    return 0
+                mark[v, u] = start
+                region[n] = pixel
+                n += 1
+    return n

@@ -14,6 +14,7 @@ from organscope.errors import ShapeError
 from organscope.ops.flood_kernels import N_LEVELS, flood
 from organscope.ops.flow_kernels import follow_flow
 from organscope.ops.hole_kernels import fill_holes
+from organscope.ops.label_kernels import renumber, sum_cells
 from organscope.ops.seed_kernels import find_peaks, grow_cores, smooth_inside
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
@@ -90,22 +91,19 @@ def decode_cells(maps: Float32[np.ndarray, "y x k"], decoder: Decoder) -> Int32[
         least = max(1, round(decoder.seed_prominence * (N_LEVELS - 1)))
         cores = grow_cores(levels, foreground, find_peaks(levels, foreground, least), least)
     if decoder.head == "flow":
-        flow_y, flow_x = (np.ascontiguousarray(2 * maps[:, :, k] - 1) for k in (2, 3))
-        cores = follow_flow(cores, flow_y, flow_x, foreground)
+        cores = follow_flow(cores, maps[:, :, 2], maps[:, :, 3], foreground)
     labels = flood(cores, levels, foreground)
     if decoder.fill_holes:
         fill_holes(labels, maps[:, :, 0] < 0)
-    return _renumber(labels, _is_kept(labels, maps[:, :, 0], decoder))
+    _keep_cells(labels, maps[:, :, 0], decoder)
+    return labels
 
 
 def cell_probability(
     labels: Int32[np.ndarray, "y x"], foreground: Float32[np.ndarray, "y x"]
 ) -> Float32[np.ndarray, " n"]:
     """Mean foreground probability of each cell 1..n, in [0, 1]."""
-    inside = np.flatnonzero(labels)
-    cell = labels.reshape(-1)[inside]
-    area = np.bincount(cell)
-    total = np.bincount(cell, weights=foreground.reshape(-1)[inside])
+    area, total, _ = sum_cells(labels, foreground)
     return (total[1:] / np.maximum(area[1:], 1)).astype(np.float32)
 
 
@@ -116,19 +114,6 @@ def _height(
     if decoder.smoothing == 0:
         return height
     return smooth_inside(np.ascontiguousarray(height), foreground, decoder.smoothing)
-
-
-def _is_kept(
-    labels: Int32[np.ndarray, "y x"], foreground: Float32[np.ndarray, "y x"], decoder: Decoder
-) -> Bool[np.ndarray, " n"]:
-    """Which labels are large and likely enough; never 0, the background."""
-    inside = np.flatnonzero(labels)
-    area = np.bincount(labels.reshape(-1)[inside], minlength=1)
-    kept = area >= max(decoder.min_area_px, 1)
-    if decoder.min_probability > 0:
-        kept[1:] &= cell_probability(labels, foreground) >= decoder.min_probability
-    kept[0] = False
-    return kept
 
 
 def _seeds(foreground: Bool[np.ndarray, "y x"], core: Bool[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
@@ -143,12 +128,11 @@ def _seeds(foreground: Bool[np.ndarray, "y x"], core: Bool[np.ndarray, "y x"]) -
     return np.where(seeds > 0, seeds, number[pieces])
 
 
-def _renumber(labels: Int32[np.ndarray, "y x"], kept: Bool[np.ndarray, " n"]) -> Int32[np.ndarray, "y x"]:
-    """Drop all labels but those kept, and number these in raster order."""
-    inside = np.flatnonzero(labels)
-    start = np.full(kept.size, labels.size, dtype=np.int64)
-    np.minimum.at(start, labels.reshape(-1)[inside], inside)
-    survivors = np.flatnonzero(kept)
-    number = np.zeros(kept.size, dtype=np.int32)
-    number[survivors[np.argsort(start[survivors])]] = np.arange(1, survivors.size + 1, dtype=np.int32)
-    return number[labels]
+def _keep_cells(labels: Int32[np.ndarray, "y x"], foreground: Float32[np.ndarray, "y x"], decoder: Decoder) -> None:
+    """Drop cells that are too small or too unlikely and number the others in raster order, in place."""
+    area, total, first = sum_cells(labels, foreground)
+    likely = total / np.maximum(area, 1) >= decoder.min_probability
+    kept = np.flatnonzero((area >= max(decoder.min_area_px, 1)) & likely)
+    number = np.zeros(area.size, dtype=np.int32)
+    number[kept[np.argsort(first[kept])]] = np.arange(1, kept.size + 1, dtype=np.int32)
+    renumber(labels, number)

@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from organscope.errors import ShapeError
+from organscope.ops.hole_kernels import fill_holes
 from organscope.ops.instances import Decoder, cell_probability, decode_cells
 
 DECODER = Decoder(min_area_px=1)
@@ -160,6 +161,26 @@ def test_a_hole_between_two_cells_or_around_a_third_stays_open():
     island = decode_cells(ring, Decoder(fill_holes=True, min_area_px=1))
     assert island.max() == 2
     assert (island == 0).sum() == 12 * 24 - 10 * 22 + 6 * 16 - 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holes_are_those_of_an_independent_search(seed):
+    random = np.random.default_rng(seed)
+    labels = (ndimage.gaussian_filter(random.random((60, 70)), 1.2) > 0.48).astype(np.int32)
+    labels *= 1 + (np.arange(70) > 35).astype(np.int32)
+    expected = labels.copy()
+    background, n_regions = ndimage.label(labels == 0, structure=np.ones((3, 3)))
+    n_filled = 0
+    for region in range(1, n_regions + 1):
+        inside = background == region
+        around = set(labels[ndimage.binary_dilation(inside, np.ones((3, 3))) & ~inside])
+        at_edge = inside[[0, -1]].any() or inside[:, [0, -1]].any()
+        if len(around) == 1 and not at_edge:
+            expected[inside] = around.pop()
+            n_filled += 1
+    fill_holes(labels, np.zeros(labels.shape, bool))
+    assert n_filled > 5
+    assert np.array_equal(labels, expected)
 
 
 def test_unlikely_cells_are_removed():

@@ -21,7 +21,7 @@ Options = list[dict[str, Any]]
 def tune_decoder(
     pictures: Iterable[MapsAndLabels], n_pictures: int, head: Head, report: Callable[[str], None]
 ) -> Decoder:
-    """Find the decoder with the best mean of PQ and mean AP, each dataset counting the same.
+    """Find the decoder with the best mean of AJI, PQ and mean AP, each dataset counting the same.
 
     First a coarse grid of foreground and seeds, where most is won or lost; then one parameter after the other
     around the best so far. About 70 settings.
@@ -40,7 +40,7 @@ def tune_decoder(
         candidates = [best, *(best.model_copy(update=option) for option in options(best))]
         _try(candidates, examples, scores)
         best = max(candidates, key=scores.__getitem__)
-    report(f"decoder: {_in_words(best)}; (PQ + mean AP) / 2 = {scores[best]:.4f} on the validation pictures")
+    report(f"decoder: {_in_words(best)}; mean of AJI, PQ and mean AP {scores[best]:.4f} on the validation pictures")
     return best
 
 
@@ -92,7 +92,7 @@ def _try(decoders: list[Decoder], examples: list[MapsAndLabels], scores: dict[De
 
 def _score(maps: np.ndarray, labels: np.ndarray, decoder: Decoder) -> float:
     found = segmentation_scores(labels, decode_cells(maps, decoder))
-    return (found["pq"] + found["mean_ap"]) / 2
+    return (found["aji"] + found["pq"] + found["mean_ap"]) / 3
 
 
 def _in_words(decoder: Decoder) -> str:
