@@ -89,11 +89,12 @@ def compared_section(name: str, default: Path, winner: Path) -> str:
             lines += _rows(index.folder.name, scored, bundles[0])
     lines += [
         "",
-        "Test folds, which neither trained nor chose anything. In parentheses: 95 % bootstrap intervals; that of a ",
+        "Test folds, which neither trained nor chose anything. In parentheses: 95 % bootstrap intervals; that",
     ]
-    lines[-1] += "difference draws pictures in pairs."
-    curves = _curves(default, winner, CURVE[bundles[0].manifest.spec.task])
-    return "\n".join([*lines, "", _save(f"{name}-training", "Learning curves of both trainings", curves)])
+    lines += ["of a difference draws pictures in pairs."]
+    with themed(LIGHT):
+        curves = _curves(default, winner, CURVE[bundles[0].manifest.spec.task])
+        return "\n".join([*lines, "", _save(f"{name}-training", "Learning curves of both trainings", curves)])
 
 
 def _facts(data: SweepData) -> str:
@@ -101,8 +102,8 @@ def _facts(data: SweepData) -> str:
     states = ", ".join(f"{count} {state}" for state, count in table["state"].value_counts().items())
     metrics = " and ".join(objective.metric for objective in space.objectives)
     return (
-        f"{len(table)} trials ({states}), {table['seconds'].fillna(0).sum() / 60:.0f} minutes of training in all, at most "
-        f"{space.epochs} epochs each; sampler {space.sampler.kind}, seed {space.sampler.seed}, pruning "
+        f"{len(table)} trials ({states}), {table['seconds'].fillna(0).sum() / 60:.0f} minutes of training in all, "
+        f"at most {space.epochs} epochs each; sampler {space.sampler.kind}, seed {space.sampler.seed}, pruning "
         f"{space.pruner.kind if space.prunes else 'none'}. Judged by {metrics} on the inner validation."
     )
 
@@ -144,15 +145,14 @@ def _interval(value: float, low: float, high: float, sign: str = "") -> str:
 
 
 def _curves(default: Path, winner: Path, metric: str) -> Any:
-    with themed(LIGHT):
-        figure = new_figure(3.2)
-        panels = figure.subplots(1, 2)
-        for run, label, colour in ((default, "default", LIGHT.bar), (winner, "winner", LIGHT.mark)):
-            rows = pd.read_json(run / "metrics.jsonl", lines=True)
-            for axes, key in zip(panels, ("loss", metric), strict=True):
-                axes.plot(rows["epoch"], rows[key], color=colour, label=label, linewidth=1.4)
-                axes.set(xlabel="epoch", ylabel=key.replace("_", " "))
-        panels[0].legend(frameon=False)
+    figure = new_figure(3.2)
+    panels = figure.subplots(1, 2)
+    for run, label, colour in ((default, "default", LIGHT.bar), (winner, "winner", LIGHT.mark)):
+        rows = pd.read_json(run / "metrics.jsonl", lines=True)
+        for axes, key in zip(panels, ("loss", metric), strict=True):
+            axes.plot(rows["epoch"], rows[key], color=colour, label=label, linewidth=1.4)
+            axes.set(xlabel="epoch", ylabel=key.replace("_", " "))
+    panels[0].legend(frameon=False)
     return figure
 
 
