@@ -30,8 +30,8 @@ class ParameterAxis:
 
     @property
     def title(self) -> str:
-        """The last part of the name, which is what tells parameters apart."""
-        return self.name.rpartition(".")[2].replace("_", " ")
+        """The name in words."""
+        return self.name.replace("_", " ").replace(".", " ")
 
 
 def parameter_axis(name: str, parameter: Parameter, values: pd.Series) -> ParameterAxis:

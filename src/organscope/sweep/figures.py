@@ -111,7 +111,7 @@ def importance_figure(data: SweepData, theme: Theme) -> "Figure":
     figure = new_figure(0.8 + 0.3 * n_bars)
     panels = figure.subplots(1, len(data.importances), squeeze=False)[0]
     for axes, (metric, shares) in zip(panels, data.importances.items(), strict=True):
-        names = [name.rpartition(".")[2].replace("_", " ") for name in shares]
+        names = [name.replace("_", " ").replace(".", " ") for name in shares]
         bars = axes.barh(names, list(shares.values()), color=theme.bar, height=0.6)
         axes.bar_label(bars, [f" {share:.0%}" for share in shares.values()], color=theme.text, fontsize=8)
         axes.invert_yaxis()

@@ -75,7 +75,7 @@ def _drawings(data: SweepData) -> list[Drawing]:
         wanted.append(("Pareto front", "No trial is better than one of the front in every objective.", front_figure))
     wanted += [
         ("Optimisation history", f"The ring marks the best. {GIVEN_UP}", history_figure),
-        ("Parallel coordinates", f"A line is a trial; darker is better. Faint: given up early. Right: {metric}.",
+        ("Parallel coordinates", f"A line is a trial; the further it stands out, the better its {metric} (right). Faint: given up early.",
          coordinates_figure),
         ("Slices", f"{metric} against each parameter by itself. {GIVEN_UP}", slices_figure),
     ]  # fmt: skip
