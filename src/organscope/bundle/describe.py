@@ -4,6 +4,7 @@ from organscope.bundle.manifest import ClassificationSpec, Manifest, Score, Segm
 from organscope.decide.contract import promise
 from organscope.decide.policy import Policy
 from organscope.decide.wording import share
+from organscope.ops.instances import decoder_in_words
 
 LEAST_RECALL = 0.5
 """Lower promises are not worth a line."""
@@ -48,18 +49,13 @@ def _task_rows(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def _segmentation_rows(spec: SegmentationSpec) -> list[tuple[str, str]]:
-    decoder = spec.decoder
     calibrated = "measured" if spec.cell_calibration else "not calibrated"
     diameter = f"about {spec.typical_diameter_px:.0f} px wide" if spec.typical_diameter_px else "of a size not measured"
     return [
         ("Cells", diameter),
         ("Maps", ", ".join(spec.maps)),
         ("Tiles", f"multiples of {spec.stride_px} px, {spec.halo_px} px around each"),
-        (
-            "Decoder",
-            f"{decoder.head}, foreground {decoder.foreground_threshold:g}, seeds {decoder.seed_threshold:g}, "
-            f"at least {decoder.min_area_px} px",
-        ),
+        ("Decoder", decoder_in_words(spec.decoder)),
         ("Probability", calibrated),
         ("Few misses", "measured, see --min-recall" if spec.operating_points else "not measured"),
     ]

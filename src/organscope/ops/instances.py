@@ -107,6 +107,23 @@ def cell_probability(
     return (total[1:] / np.maximum(area[1:], 1)).astype(np.float32)
 
 
+def decoder_in_words(decoder: Decoder) -> str:
+    """One line for a person: the head and every threshold that is in force."""
+    seeds = f"seeds {decoder.seed_threshold:g}"
+    if decoder.seed_prominence is not None:
+        seeds = f"seeds {decoder.seed_prominence:g} above their surroundings"
+    parts = [
+        decoder.head,
+        f"foreground {decoder.foreground_threshold:g}",
+        seeds,
+        *([f"smoothed {decoder.smoothing} times"] if decoder.smoothing else []),
+        *(["holes filled"] if decoder.fill_holes else []),
+        f"at least {decoder.min_area_px} px",
+        *([f"and probability {decoder.min_probability:g}"] if decoder.min_probability else []),
+    ]
+    return ", ".join(parts)
+
+
 def _height(
     maps: Float32[np.ndarray, "y x k"], foreground: Bool[np.ndarray, "y x"], decoder: Decoder
 ) -> Float32[np.ndarray, "y x"]:

@@ -13,15 +13,13 @@ from keras import ops
 from safetensors.numpy import load_file, save_file
 
 from organscope.images.atomic import atomic_path
-from organscope.metrics.segmentation import segmentation_scores
-from organscope.ops.instances import Decoder, decode_cells
-from organscope.ops.preprocess import standardise
 from organscope.train.run import RunDirectory
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.crops import Pictures, TrainingCrops
 from organscope.train.segmentation.losses import MapLoss
 from organscope.train.segmentation.network import build_network, with_readout
 from organscope.train.segmentation.start import Start
+from organscope.train.segmentation.validate import validate
 
 Report = Callable[[str], None]
 
@@ -143,7 +141,7 @@ def fit(
         _save_weights(trainer.average, best)
         report(f"before training  PQ {progress.best_score:.4f}")
     while progress.epoch < config.fit.epochs and progress.epochs_without_gain < config.fit.patience:
-        start = time.perf_counter()
+        begun = time.perf_counter()
         loss = trainer.run_epoch(training, probability)
         scores = validate(shown, validation, config)
         better = scores["score"] > progress.best_score
@@ -152,54 +150,12 @@ def fit(
             progress.best_score = scores["score"]
             _save_weights(trainer.average, best)
         trainer.save(run.state)
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - begun
         facts = {"learning_rate": trainer.learning_rate, "n_images": config.fit.steps_per_epoch * config.fit.batch}
         run.log({"epoch": progress.epoch, "loss": loss, **scores, **facts, "seconds": seconds}, trainer.step_losses)
         report(_line(progress, config.fit.epochs, loss, scores["score"], seconds))
     trainer.average.load_weights(best)
     return trainer.average
-
-
-def validate(network: keras.Model, pictures: Pictures, config: SegmentationConfig) -> dict[str, float]:
-    """Mean PQ and Dice over fixed crops (two corners of each picture), at the default thresholds.
-
-    Args:
-        network: With its readout.
-        pictures: Validation pictures.
-        config: For preprocessing and crop size.
-
-    Returns:
-        `pq`, `dice` and `score`: the mean of the datasets' mean PQ, so that a large set does not drown a small.
-    """
-    decoder = Decoder(head=config.network.head)
-    rows: dict[str, list[tuple[float, float]]] = {}
-    for number, sample in enumerate(pictures.samples):
-        image, _ = pictures[number]
-        labels = sample.read_labels()
-        for corner in _corners(image.shape[:2], config.fit.crop_px):
-            tile = standardise(image[corner].astype(np.float32) / 255, config.preprocessing)
-            padded, size = _pad(tile, config.network.stride_px)
-            maps = network.predict_on_batch(padded[None])[0, : size[0], : size[1]]
-            scores = segmentation_scores(labels[corner], decode_cells(maps, decoder))
-            rows.setdefault(sample.dataset, []).append((scores["pq"], scores["dice"]))
-    means = np.array([np.nanmean(values, axis=0) for values in rows.values()])
-    return {
-        "pq": float(means[:, 0].mean()),
-        "dice": float(means[:, 1].mean()),
-        "score": float(means[:, 0].mean()),
-    }
-
-
-def _corners(shape: tuple[int, int], side: int) -> list[tuple[slice, slice]]:
-    """The upper left and the lower right square of a picture; one where they are the same."""
-    starts = {(0, 0), tuple(max(0, length - side) for length in shape)}
-    return [(slice(y, y + side), slice(x, x + side)) for y, x in sorted(starts)]
-
-
-def _pad(tile: np.ndarray, stride_px: int) -> tuple[np.ndarray, tuple[int, int]]:
-    height, width = tile.shape[:2]
-    missing = [(0, -height % stride_px), (0, -width % stride_px), (0, 0)]
-    return np.pad(tile, missing, mode="reflect"), (height, width)
 
 
 def _line(progress: Progress, epochs: int, loss: float, score: float, seconds: float) -> str:

@@ -3,7 +3,8 @@
 Static quantisation in QDQ form: weights signed and symmetric by output channel, activations unsigned, both ranges found
 on training tiles (Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference, CVPR 2018). Convolutions, sums and pooling become integers; the up-convolutions stay, because onnxruntime has
-no integer kernel for them, and so do the maps, which are read as probabilities.
+no integer kernel for them, the maps, which are read as probabilities, and the first convolution: it costs little, and
+what is rounded away of the picture never comes back.
 """
 
 import logging
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 from jaxtyping import Float32
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -86,12 +88,14 @@ def quantise_graph(graph: bytes, tiles: Iterable[Tile]) -> bytes:
             plain, ready, done = (Path(folder) / name for name in ("plain.onnx", "ready.onnx", "done.onnx"))
             plain.write_bytes(graph)
             quant_pre_process(plain, ready, skip_symbolic_shape=True)
+            first = next(node.name for node in onnx.load(ready).graph.node if node.op_type == "Conv")
             quantize_static(
                 ready,
                 done,
                 _Tiles(tiles),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(QUANTISED_OPERATORS),
+                nodes_to_exclude=[first],
                 per_channel=True,
                 # Seven bits of weight, so that no sum of products overflows 16 bits: processors without dot-product
                 # instructions then give the very same integers.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from organscope.metrics.segmentation import segmentation_scores
-from organscope.ops.instances import Decoder, Head, decode_cells
+from organscope.ops.instances import Decoder, Head, decode_cells, decoder_in_words
 
 MOST_PX = 1 << 25
 """Pixels of all pictures together that thresholds are tried on; larger pictures count with their middle."""
@@ -40,7 +40,9 @@ def tune_decoder(
         candidates = [best, *(best.model_copy(update=option) for option in options(best))]
         _try(candidates, examples, scores)
         best = max(candidates, key=scores.__getitem__)
-    report(f"decoder: {_in_words(best)}; mean of AJI, PQ and mean AP {scores[best]:.4f} on the validation pictures")
+    report(
+        f"decoder: {decoder_in_words(best)}; mean of AJI, PQ and mean AP {scores[best]:.4f} on the validation pictures"
+    )
     return best
 
 
@@ -65,7 +67,7 @@ def _finer_foreground(best: Decoder) -> Options:
 
 def _least_likely(best: Decoder) -> Options:
     """The least probability lies above the foreground threshold, since every pixel of a cell does."""
-    share = (0.0, 0.1, 0.2, 0.3, 0.4)
+    share = (0.0, 0.15, 0.3, 0.4, 0.5, 0.6)
     likely = [round(best.foreground_threshold + s * (1 - best.foreground_threshold), 3) if s else 0.0 for s in share]
     return [{"fill_holes": fill, "min_probability": p} for fill, p in product((False, True), likely)]
 
@@ -93,14 +95,3 @@ def _try(decoders: list[Decoder], examples: list[MapsAndLabels], scores: dict[De
 def _score(maps: np.ndarray, labels: np.ndarray, decoder: Decoder) -> float:
     found = segmentation_scores(labels, decode_cells(maps, decoder))
     return (found["aji"] + found["pq"] + found["mean_ap"]) / 3
-
-
-def _in_words(decoder: Decoder) -> str:
-    seeds = f"seeds {decoder.seed_threshold}"
-    if decoder.seed_prominence is not None:
-        seeds = f"seeds {decoder.seed_prominence} above their surroundings"
-    holes = "filled" if decoder.fill_holes else "open"
-    return (
-        f"foreground {decoder.foreground_threshold}, {seeds}, smoothed {decoder.smoothing} times, holes {holes}, "
-        f"at least {decoder.min_area_px} px and probability {decoder.min_probability}"
-    )

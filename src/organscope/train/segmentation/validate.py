@@ -1,0 +1,67 @@
+"""How good a network is between two epochs, on crops of the inner validation pictures that never change."""
+
+from collections import defaultdict
+
+import keras
+import numpy as np
+
+from organscope.metrics.segmentation import segmentation_scores
+from organscope.ops.instances import Decoder, decode_cells
+from organscope.ops.preprocess import standardise
+from organscope.train.segmentation.config import SegmentationConfig
+from organscope.train.segmentation.crops import Pictures
+
+METRICS = ("pq", "dice", "aji", "missed_rate", "false_rate")
+FOREGROUND_THRESHOLDS = (0.4, 0.5, 0.65)
+"""The best of these counts, so that a network is not taken for worse because its probabilities lie higher or lower."""
+
+
+def validate(network: keras.Model, pictures: Pictures, config: SegmentationConfig) -> dict[str, float]:
+    """Score fixed crops, two corners of each picture, with decoders near those that tuning usually ends with.
+
+    Args:
+        network: With its readout.
+        pictures: Validation pictures.
+        config: For preprocessing and crop size.
+
+    Returns:
+        Means over the crops of a dataset, averaged over datasets, so that a large set does not drown a small one: `pq`,
+        `dice`, `aji`, `missed_rate` and `false_rate` at the threshold of highest PQ, and `score`, which is that PQ.
+    """
+    decoders = [_decoder(config, threshold) for threshold in FOREGROUND_THRESHOLDS]
+    rows = defaultdict(list)
+    for number, sample in enumerate(pictures.samples):
+        image, _ = pictures[number]
+        labels = sample.read_labels()
+        for corner in _corners(image.shape[:2], config.fit.crop_px):
+            tile = standardise(image[corner].astype(np.float32) / 255, config.preprocessing)
+            padded, size = _pad(tile, config.network.stride_px)
+            maps = np.ascontiguousarray(network.predict_on_batch(padded[None])[0, : size[0], : size[1]])
+            scores = [segmentation_scores(labels[corner], decode_cells(maps, decoder)) for decoder in decoders]
+            rows[sample.dataset].append([[score[metric] for metric in METRICS] for score in scores])
+    means = np.mean([np.nanmean(values, axis=0) for values in rows.values()], axis=0)
+    best = means[np.argmax(means[:, 0])]
+    return {**{metric: float(value) for metric, value in zip(METRICS, best, strict=True)}, "score": float(best[0])}
+
+
+def _decoder(config: SegmentationConfig, threshold: float) -> Decoder:
+    return Decoder(
+        head=config.network.head,
+        foreground_threshold=threshold,
+        seed_prominence=0.12,
+        smoothing=1,
+        fill_holes=True,
+        min_probability=threshold + 0.3 * (1 - threshold),
+    )
+
+
+def _corners(shape: tuple[int, int], side: int) -> list[tuple[slice, slice]]:
+    """The upper left and the lower right square of a picture; one where they are the same."""
+    starts = {(0, 0), tuple(max(0, length - side) for length in shape)}
+    return [(slice(y, y + side), slice(x, x + side)) for y, x in sorted(starts)]
+
+
+def _pad(tile: np.ndarray, stride_px: int) -> tuple[np.ndarray, tuple[int, int]]:
+    height, width = tile.shape[:2]
+    missing = [(0, -height % stride_px), (0, -width % stride_px), (0, 0)]
+    return np.pad(tile, missing, mode="reflect"), (height, width)
