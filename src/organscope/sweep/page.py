@@ -73,12 +73,12 @@ def _drawings(data: SweepData) -> list[Drawing]:
     wanted: list[tuple[str, str, Any]] = []
     if len(data.space.objectives) > 1:
         wanted.append(("Pareto front", "No trial is better than one of the front in every objective.", front_figure))
+    lines = f"A line is a trial; the further it stands out, the better its {metric} (right). Faint: given up early."
     wanted += [
         ("Optimisation history", f"The ring marks the best. {GIVEN_UP}", history_figure),
-        ("Parallel coordinates", f"A line is a trial; the further it stands out, the better its {metric} (right). Faint: given up early.",
-         coordinates_figure),
+        ("Parallel coordinates", lines, coordinates_figure),
         ("Slices", f"{metric} against each parameter by itself. {GIVEN_UP}", slices_figure),
-    ]  # fmt: skip
+    ]
     if data.importances:
         n_done = int((data.table["state"] == "complete").sum())
         caption = f"Share in the variance of the results (fANOVA, Hutter et al. 2014), from {n_done} complete trials."
