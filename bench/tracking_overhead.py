@@ -6,7 +6,8 @@
 Each training is a process of its own, started as a person would start it, from its first line to its bundle. Trackers
 take turns, and the first of each round changes, so that a machine that slows down does so for all. Printed are the
 median ratios to `--track none` of the wall time and of the processor time within each round, and the seconds behind
-them. Nothing else should run on the machine meanwhile.
+them. To import and to start a tracker costs some seconds however long the training is, so choose a length that people
+train for, ten minutes or more. Nothing else should run on the machine meanwhile.
 """
 
 import argparse
