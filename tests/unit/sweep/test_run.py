@@ -106,7 +106,8 @@ def test_another_sweep_is_neither_overwritten_nor_mixed_in(space, folder):
 
 
 SWEEP_THAT_HANGS = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a shell
 from pathlib import Path
 from organscope.sweep import Space, process
 from organscope.sweep.run import Means, run_sweep
