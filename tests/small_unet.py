@@ -37,7 +37,7 @@ class _Builder:
 
     def add(self, operator: str, inputs: list[str], **attributes) -> str:
         name = f"{operator}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, value: np.ndarray) -> str:

@@ -7,10 +7,11 @@ The same functions prepare training crops and predictions. What they do to one i
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Num
+from jaxtyping import Float32, Float64, Num
 from pydantic import BaseModel, ConfigDict, Field
 
 from organscope.errors import ShapeError, ValueRangeError
+from organscope.ops.preprocess_kernels import count_values
 
 
 class Preprocessing(BaseModel):
@@ -71,8 +72,21 @@ def intensity_range(
         values = values[np.isfinite(values)]
     if values.size == 0:
         raise ValueRangeError("Expected an image with finite pixel values, found none. Check how it was exported.")
-    low, high = np.percentile(values, [spec.low_percentile, spec.high_percentile])
+    wanted = [spec.low_percentile, spec.high_percentile]
+    low, high = _percentiles(values, wanted) if values.dtype in (np.uint8, np.uint16) else np.percentile(values, wanted)
     return float(low), float(high)
+
+
+def _percentiles(values: Num[np.ndarray, " n"], wanted: list[float]) -> Float64[np.ndarray, " p"]:
+    """What `np.percentile` gives, of values of which few exist: counted, not sorted, which is faster."""
+    place = np.asarray(wanted) / 100 * (values.size - 1)
+    below = np.floor(place).astype(np.int64)
+    up_to = np.cumsum(count_values(values, int(np.iinfo(values.dtype).max) + 1))
+    # Of each place the value below and the value above.
+    least, most = (np.searchsorted(up_to, np.minimum(n, values.size - 1), side="right") for n in (below, below + 1))
+    share = place - below
+    # In the order in which NumPy rounds, so that not even the last bit differs.
+    return np.where(share < 0.5, least + (most - least) * share, most - (most - least) * (1 - share))
 
 
 def scale_intensity(pixels: Num[np.ndarray, "y x c"], low: float, high: float) -> Float32[np.ndarray, "y x c"]:
