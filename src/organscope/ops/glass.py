@@ -7,11 +7,14 @@ import numpy as np
 from jaxtyping import Num
 
 BLOCK_PX = 16
-"""Side of the blocks, in pixels of full resolution, whose mean colour is judged. A nucleus of 6 px across, half as
-bright as glass, darkens its block by 5 %."""
+"""Side of the blocks, in pixels of full resolution, whose mean colour is judged. A nucleus of 8 px across, half as
+bright as glass, darkens a block of which it covers an eighth by 6 %."""
 
 BRIGHT = 0.85
 """Glass is at least this bright in every colour, of the range from black to white."""
+
+EVEN = 0.04
+"""The blocks of a region of glass differ by at most this much of the range, in every colour."""
 
 COLOURLESS = 0.05
 """The colours of glass differ by at most this much of that range."""
@@ -20,7 +23,7 @@ COLOURLESS = 0.05
 def is_glass(blocks: Num[np.ndarray, "y x c"], value_range: tuple[float, float]) -> bool:
     """Whether all of a region is glass, or was never scanned.
 
-    A region is glass if each of its blocks is bright and colourless: only of RGB, because bright gray can be a cell
+    A region is glass if its blocks are bright, colourless and alike: only of RGB, because bright gray can be a cell
     under fluorescence. A region of one single value was never scanned, whatever its channels.
 
     Args:
@@ -33,6 +36,7 @@ def is_glass(blocks: Num[np.ndarray, "y x c"], value_range: tuple[float, float])
     if blocks.shape[2] not in (3, 4):
         return False
     colours = (blocks[:, :, :3].astype(np.float32) - low) / (high - low)
-    if float(colours.min()) < BRIGHT:
+    uneven = float((colours.max(axis=(0, 1)) - colours.min(axis=(0, 1))).max())
+    if float(colours.min()) < BRIGHT or uneven > EVEN:
         return False
     return float((colours.max(axis=2) - colours.min(axis=2)).max()) <= COLOURLESS
