@@ -14,8 +14,7 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from PIL import Image as Picture
 
-from organscope.images import atomic_path
-from organscope.web.report import Entry, Report, areas_of
+from organscope.web.content import Entry, Report, areas_of
 
 A4_INCHES = (8.27, 11.69)
 INK, FAINT, ACCENT, DOUBT = "#1d2733", "#5b6875", "#0072b2", "#b34700"
@@ -27,20 +26,21 @@ PICTURE_PX = 1400
 
 def write(report: Report, path: Path) -> None:
     """Write the cover with the methods, then a page an image."""
-    with atomic_path(path) as temporary, PdfPages(temporary, metadata={"Title": report.title}) as pages:
+    with PdfPages(path, metadata={"Title": report.title}) as pages:
         for figure in (*_text_pages(report), *(_image_page(entry) for entry in report.entries)):
             pages.savefig(figure)
 
 
 def _text_pages(report: Report) -> Iterator[Figure]:
     """Title, promise and methods; the text flows on where it is long."""
-    lines = [(report.title, 20, INK, True), (f"organscope, {report.created}", 10, FAINT, False), ("", 10, INK, False)]
+    blank = ("", 10, INK, False)
+    lines = [(report.title, 20, INK, True), blank, (f"organscope, {report.created}", 10, FAINT, False), blank]
     for heading, paragraphs in (("What is promised", report.promise), ("Methods", report.methods)):
         if paragraphs:
-            lines.append((heading, 13, ACCENT, True))
+            lines += [(heading, 13, ACCENT, True), blank]
         for paragraph in paragraphs:
             lines += [(line, 9.5, INK, False) for line in textwrap.wrap(paragraph, WIDTH_LETTERS)]
-            lines.append(("", 9.5, INK, False))
+            lines.append(blank)
     per_page = int((TOP - 0.08) / LINE)
     for start in range(0, len(lines), per_page):
         figure = Figure(figsize=A4_INCHES)
@@ -64,8 +64,8 @@ def _image_page(entry: Entry) -> Figure:
     facts = [*entry.facts, *([("Expert", entry.expert)] if entry.expert else [])]
     for name, value in facts:
         figure.text(LEFT, y, name, size=9, color=FAINT, va="top")
-        for line in textwrap.wrap(value, 44) or [""]:
-            figure.text(LEFT + 0.16, y, _plain(line), size=9, color=INK, va="top")
+        for line in textwrap.wrap(value, 40) or [""]:
+            figure.text(LEFT + 0.18, y, _plain(line), size=9, color=INK, va="top")
             y -= LINE
     _draw_histogram(figure, entry)
     return figure

@@ -4,52 +4,24 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from pyarrow import parquet
 
 from organscope.errors import OutputError
 from organscope.jobs.files import CELLS_PARQUET, EVIDENCE, OVERLAY
 from organscope.report.embed import picture_uri, side_px_for
 from organscope.report.histogram import area_text, histogram_svg
 from organscope.web.analysis import STEM
+from organscope.web.content import Entry, Report, areas_of
 from organscope.web.corrections import Corrected
 from organscope.web.settings import Settings
 
 PDF_TIMEOUT_S = 180
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a report says of one image; `cells` is the file of its table, `deleted` the cells that experts took out."""
-
-    name: str
-    size: str
-    answer: str
-    reason: str
-    facts: list[tuple[str, str]]
-    expert: str
-    overlay: str
-    evidence: str
-    cells: str
-    um_per_px: float | None
-    deleted: list[int]
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything a report shows."""
-
-    title: str
-    created: str
-    entries: list[Entry]
-    promise: list[str] = field(default_factory=list)
-    methods: list[str] = field(default_factory=list)
 
 
 def make_report(
@@ -98,13 +70,6 @@ def write_pdf(report: Report, path: Path) -> None:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise OutputError(f"Expected to make the PDF, found: {last}. Take the HTML report.")
-
-
-def areas_of(entry: Entry) -> tuple[Any, str]:
-    """Areas of the cells that experts left, and their unit."""
-    table = parquet.read_table(entry.cells, columns=["id", "area_px"]).to_pandas()
-    areas = table.loc[~table["id"].isin(entry.deleted), "area_px"].to_numpy(float)
-    return (areas, "px²") if entry.um_per_px is None else (areas * entry.um_per_px**2, "µm²")
 
 
 def _histogram(entry: Entry) -> Markup:

@@ -1,0 +1,80 @@
+"""A server that is killed loses nothing; the client of Python; two servers on one store."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image as Picture
+
+from organscope.client import Client, RefusedError
+from organscope.errors import InputError, UsageError
+from web_pictures import until
+
+N_IMAGES = 4
+
+
+@pytest.fixture
+def pictures(tmp_path, colon):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for n in range(N_IMAGES):
+        Picture.fromarray(np.tile(colon, (2, 2, 1))).save(folder / f"{n}.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    return folder
+
+
+def states(server, study) -> list[str]:
+    return [row["image"]["state"] for row in server.client.get(f"/api/studies/{study.id}")["rows"]]
+
+
+def test_a_killed_server_finishes_its_work_after_a_restart(tmp_path, serve, pictures):
+    first = serve(tmp_path / "store")
+    study = first.client.submit(pictures, name="killed")
+    assert [refused["name"] for refused in study.refused] == ["pictures/broken.png"]
+    until(lambda: "running" in states(first, study) or "done" in states(first, study))
+    workers = [child.pid for child in psutil.Process(first.process.pid).children()]
+    first.kill()
+    # The worker must not outlive its server, or two would work on one image.
+    until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
+    second = serve(tmp_path / "store")
+    results = second.client.study(study.id).wait(timeout_s=120)
+    assert [result.state for result in results] == ["done"] * N_IMAGES
+    assert all(result.n_cells > 50 and result.organ == "red organ" for result in results)
+    saved = results[0].download("cells.csv", tmp_path / "taken")
+    assert len(saved.read_text().splitlines()) == results[0].n_cells + 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="processes end otherwise there")
+def test_a_killed_worker_is_replaced(tmp_path, serve, pictures):
+    server = serve(tmp_path / "store")
+    process = psutil.Process(server.process.pid)
+    until(lambda: len(process.children()) == 1)
+    process.children()[0].kill()
+    (result,) = server.client.submit(pictures / "0.png").wait(timeout_s=120)
+    assert result.state == "done"
+    assert server.client.get("/api/health")["worker"]
+
+
+def test_a_store_has_one_server(tmp_path, serve, tiny_options):
+    serve(tmp_path / "store")
+    command = [sys.executable, "-c", "from organscope.cli.main import main; main()", "serve", *tiny_options]
+    done = subprocess.run([*command, "--store", str(tmp_path / "store"), "--port", "0"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "found another" in done.stderr
+
+
+def test_the_client_says_what_is_wrong(tmp_path, serve, pictures):
+    server = serve(tmp_path / "store", "--token", "a-token-of-many-letters")
+    with pytest.raises(RefusedError, match="token"):
+        server.client.submit(pictures)
+    client = Client(server.address, token="a-token-of-many-letters")
+    with pytest.raises(InputError, match="Expected"):
+        client.submit(pictures / "broken.png")
+    with pytest.raises(UsageError, match="nothing at"):
+        client.submit(tmp_path / "nowhere")
+    assert client.get("/api/studies") == []
+    with pytest.raises(RefusedError, match="Start it with"):
+        Client("http://127.0.0.1:9").get("/api/studies")
