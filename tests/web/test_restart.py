@@ -13,7 +13,7 @@ from organscope.client import Client, RefusedError
 from organscope.errors import InputError, UsageError
 from web_pictures import until
 
-N_IMAGES = 4
+N_IMAGES = 3
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def pictures(tmp_path, colon):
     folder = tmp_path / "pictures"
     folder.mkdir()
     for n in range(N_IMAGES):
-        Picture.fromarray(np.tile(colon, (2, 2, 1))).save(folder / f"{n}.png")
+        Picture.fromarray(np.tile(colon, (2, 1, 1))).save(folder / f"{n}.png")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     return folder
 

@@ -14,6 +14,8 @@ Examples:
   organscope serve --host 0.0.0.0 --user ada --user ben
 """
 
+DEFAULT_STORE = Path("~/organscope-studies")
+
 Store = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of studies, uploads and results.")]
 Allow = Annotated[
     list[Path] | None,
@@ -41,7 +43,7 @@ Users = Annotated[
 
 
 def serve(
-    store: Store = Path.home() / "organscope-studies",
+    store: Store = DEFAULT_STORE,
     allow: Allow = None,
     host: Host = "127.0.0.1",
     port: Port = 8765,
@@ -62,7 +64,7 @@ def serve(
     from organscope.cli.serving import run_server, settings_of
 
     settings = settings_of(
-        store, tuple(allow or ()), host, port, token=token, users=tuple(user or ()), bundles=tuple(bundle or ()),
-        threads=threads,
+        store.expanduser(), tuple(allow or ()), host, port,
+        token=token, users=tuple(user or ()), bundles=tuple(bundle or ()), threads=threads,
     )  # fmt: skip
     run_server(settings)

@@ -10,7 +10,7 @@ from fastapi import Request
 
 from organscope.errors import OutputError
 from organscope.images import atomic_path
-from organscope.web.refusals import Refusal
+from organscope.web.refusals import RefusalError
 
 COOKIE = "organscope"
 LOCAL_USER = "local"
@@ -21,7 +21,7 @@ def user_of(request: Request) -> str:
     """The name of the user who asks.
 
     Raises:
-        Refusal: 401, where tokens are needed and none that is known was shown.
+        RefusalError: 401, where tokens are needed and none that is known was shown.
     """
     tokens: dict[str, str] = request.app.state.settings.tokens
     if not tokens:
@@ -29,7 +29,7 @@ def user_of(request: Request) -> str:
     shown = _bearer(request) or request.cookies.get(COOKIE, "")
     user = owner_of(shown, tokens)
     if user is None:
-        raise Refusal(
+        raise RefusalError(
             401,
             "Expected a token of this server, found none that it knows. Open the link that was printed at its start.",
         )

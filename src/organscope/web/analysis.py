@@ -28,7 +28,7 @@ COLUMNS = "cells.columns"
 OUTLINES = "cells.outlines"
 
 
-class AnalysisFailed(Exception):
+class AnalysisError(Exception):
     """The image cannot be analysed; the message is for the user."""
 
 
@@ -40,13 +40,13 @@ def prepare_view(job: Job, out: Path, limits: Limits) -> dict[str, Any]:
         `shown` (intensities of black and white), `channel`, and `quality` (flags with reasons).
 
     Raises:
-        AnalysisFailed: The image is damaged.
+        AnalysisError: The image is damaged.
     """
     try:
         with open_image(job.path, channel=job.channel, max_pixels=limits.image_pixels) as image:
             return _view_of(image, job, out)
     except InputError as error:
-        raise AnalysisFailed(_for_user(str(error), job)) from error
+        raise AnalysisError(_for_user(str(error), job)) from error
 
 
 def _view_of(image: Image, job: Job, out: Path) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def analyse(job: Job, out: Path, models: Models, limits: Limits, listener: Liste
         What was found, for the database: see `summarise`.
 
     Raises:
-        AnalysisFailed: The image cannot be analysed; says why.
+        AnalysisError: The image cannot be analysed; says why.
     """
     source = Path(job.path)
     plan = Plan(out, (Target(Path(source.name), Path(STEM)),))
@@ -79,7 +79,7 @@ def analyse(job: Job, out: Path, models: Models, limits: Limits, listener: Liste
     with contextlib.chdir(source.parent):
         result = run_plan(plan, models, reading, listener)
     if result.failures:
-        raise AnalysisFailed(_for_user(result.failures[0].message, job))
+        raise AnalysisError(_for_user(result.failures[0].message, job))
     table = cells_of(out)
     write_columns(out / COLUMNS, table)
     done = result.images[0]

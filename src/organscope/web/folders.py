@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from organscope.images.files import SUFFIXES, is_zarr
-from organscope.web.refusals import Refusal
+from organscope.web.refusals import RefusalError
 from organscope.web.settings import Settings
 
 MAX_LISTED = 2_000
@@ -29,7 +29,7 @@ def find_allowed(settings: Settings, path: str) -> Path:
     """The file or folder of a path such as `slides/case 12/a.svs`, whose first part names an allowed folder.
 
     Raises:
-        Refusal: 403, where the path leads out of the allowed folders in any way; 404, where nothing is there.
+        RefusalError: 403, where the path leads out of the allowed folders in any way; 404, where nothing is there.
     """
     roots = {folder.resolve().name: folder.resolve() for folder in settings.allowed}
     parts = PurePosixPath(path).parts
@@ -40,7 +40,9 @@ def find_allowed(settings: Settings, path: str) -> Path:
         # Links are followed first, so that it is the place itself that is judged.
         found = root.joinpath(*parts[1:]).resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
-        raise Refusal(404, f"Expected an image or a folder at {path[:200]!r}, found nothing. Check the name.") from None
+        raise RefusalError(
+            404, f"Expected an image or a folder at {path[:200]!r}, found nothing. Check the name."
+        ) from None
     if not found.is_relative_to(root):
         raise _outside(path, roots)
     return found
@@ -50,14 +52,14 @@ def list_allowed(settings: Settings, path: str) -> list[Entry]:
     """Folders and images of an allowed folder, by name; of no path the allowed folders themselves.
 
     Raises:
-        Refusal: As `find_allowed`; 422, where it is no folder.
+        RefusalError: As `find_allowed`; 422, where it is no folder.
     """
     if not path:
         names = sorted(folder.resolve().name for folder in settings.allowed)
         return [Entry(name, name, True) for name in names]
     folder = find_allowed(settings, path)
     if not folder.is_dir():
-        raise Refusal(422, f"Expected a folder at {path[:200]!r}, found a file.")
+        raise RefusalError(422, f"Expected a folder at {path[:200]!r}, found a file.")
     found = [_entry(child, path) for child in sorted(folder.iterdir()) if not child.name.startswith(".")]
     return [entry for entry in found if entry is not None][:MAX_LISTED]
 
@@ -69,6 +71,8 @@ def _entry(child: Path, path: str) -> Entry | None:
     return Entry(child.name, f"{path.rstrip('/')}/{child.name}", not is_image)
 
 
-def _outside(path: str, roots: dict[str, Path]) -> Refusal:
+def _outside(path: str, roots: dict[str, Path]) -> RefusalError:
     allowed = ", ".join(sorted(roots)) or "none (start the server with --allow FOLDER)"
-    return Refusal(403, f"Expected a path inside an allowed folder, found {path[:200]!r}. Allowed folders: {allowed}.")
+    return RefusalError(
+        403, f"Expected a path inside an allowed folder, found {path[:200]!r}. Allowed folders: {allowed}."
+    )

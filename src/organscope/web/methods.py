@@ -23,9 +23,9 @@ def methods_text(images: Sequence[dict[str, Any]], question: Question, promised:
     paragraphs = [
         f"{len(finished)} image(s) were analysed with organscope {__version__} and the models {', '.join(bundles)}. "
         f"{_pixel_sizes(finished)}",
-        f"Cells were segmented by a convolutional network in overlapping tiles, such that the result does not depend on "
-        f"the tiling; {n_cells:,} cells were found. Shape and intensity of each were measured at full resolution; a cell "
-        "that touches the edge of the image is marked as such.",
+        "Cells were segmented by a convolutional network in overlapping tiles, such that the result does not depend on "
+        f"the tiling; {n_cells:,} cells were found. Shape and intensity of each were measured at full resolution; a "
+        "cell that touches the edge of the image is marked as such.",
         "The organ was named by a convolutional network from fields that cover the image; its probabilities were "
         "calibrated by temperature scaling on held-out pictures (Guo et al., ICML 2017). The answer is withheld where "
         "the picture is unlike the training pictures (deep nearest neighbours; Sun et al., ICML 2022), or where no "

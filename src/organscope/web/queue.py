@@ -48,14 +48,15 @@ def claim(database: Database, worker: int) -> Job | None:
     """Take the next image out of the queue, for the process of that number; None where none waits."""
     with database.write() as connection:
         row = connection.execute(
-            "UPDATE jobs SET state = ?, stage = 'starting', fraction = 0, started = ?, attempts = attempts + 1, worker = ? "
-            "WHERE number = (SELECT min(number) FROM jobs WHERE state = ?) RETURNING number, image",
+            "UPDATE jobs SET state = ?, stage = 'starting', fraction = 0, started = ?, attempts = attempts + 1, "
+            "worker = ? WHERE number = (SELECT min(number) FROM jobs WHERE state = ?) RETURNING number, image",
             (RUNNING, time.time(), worker, QUEUED),
         ).fetchone()
         if row is None:
             return None
         image = connection.execute(
-            "SELECT i.name, i.path, s.um_per_px, s.channel FROM images i JOIN studies s ON s.id = i.study WHERE i.id = ?",
+            "SELECT i.name, i.path, s.um_per_px, s.channel FROM images i JOIN studies s ON s.id = i.study "
+            "WHERE i.id = ?",
             (row["image"],),
         ).fetchone()
     return Job(row["number"], row["image"], image["name"], image["path"], image["um_per_px"], image["channel"])
@@ -122,8 +123,9 @@ def seconds_per_megapixel(database: Database) -> float:
     row = (
         database.read()
         .execute(
-            "SELECT sum(seconds) AS seconds, sum(pixels) / 1e6 AS megapixels FROM (SELECT j.seconds, i.height_px * i.width_px "
-            "AS pixels FROM jobs j JOIN images i ON i.id = j.image WHERE j.state = ? ORDER BY j.ended DESC LIMIT ?)",
+            "SELECT sum(seconds) AS seconds, sum(pixels) / 1e6 AS megapixels FROM "
+            "(SELECT j.seconds, i.height_px * i.width_px AS pixels FROM jobs j "
+            "JOIN images i ON i.id = j.image WHERE j.state = ? ORDER BY j.ended DESC LIMIT ?)",
             (DONE, RECENT),
         )
         .fetchone()

@@ -19,7 +19,7 @@ class Problem(BaseModel):
     detail: str
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """A request that is not carried out; `detail` says what was expected, what was found and what to do."""
 
     def __init__(self, status: int, detail: str, *, retry_after_s: int | None = None) -> None:
@@ -29,14 +29,14 @@ class Refusal(Exception):
         self.retry_after_s = retry_after_s
 
 
-def not_found(what: str, name: str) -> Refusal:
+def not_found(what: str, name: str) -> RefusalError:
     """Nothing of that name, or nothing that this user may see: the answer does not tell which."""
-    return Refusal(404, f"Expected {what}, found none called {name[:80]!r}. It may have been removed.")
+    return RefusalError(404, f"Expected {what}, found none called {name[:80]!r}. It may have been removed.")
 
 
-def overloaded(why: str) -> Refusal:
+def overloaded(why: str) -> RefusalError:
     """Too much to do at the moment; the same request may be tried again."""
-    return Refusal(503, f"{why} Try again in {RETRY_AFTER_S} seconds.", retry_after_s=RETRY_AFTER_S)
+    return RefusalError(503, f"{why} Try again in {RETRY_AFTER_S} seconds.", retry_after_s=RETRY_AFTER_S)
 
 
 def refusing(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -47,8 +47,8 @@ def refusing(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def answer_refusals(app: FastAPI) -> None:
     """Turn everything that is raised on purpose into a sentence."""
 
-    @app.exception_handler(Refusal)
-    async def _refusal(_: Request, refusal: Refusal) -> JSONResponse:
+    @app.exception_handler(RefusalError)
+    async def _refusal(_: Request, refusal: RefusalError) -> JSONResponse:
         return problem(refusal.status, refusal.detail, refusal.retry_after_s)
 
     @app.exception_handler(OrganscopeError)

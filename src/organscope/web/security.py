@@ -64,10 +64,8 @@ class Guard:
         if length is None and limit == limits.body_bytes:
             return 411, "Expected a request that says its length, found none. Send a Content-Length."
         if length is not None and (not length.isdigit() or int(length) > limit):
-            return (
-                413,
-                f"Expected at most {limit / 1e6:,.0f} MB, found {_megabytes(length)}. {_advice(limits.body_bytes, limit)}",
-            )
+            found, advice = _megabytes(length), _advice(limits.body_bytes, limit)
+            return 413, f"Expected at most {limit / 1e6:,.1f} MB, found {found}. {advice}"
         return None
 
 
@@ -78,7 +76,7 @@ def _advice(body_limit: int, limit: int) -> str:
 
 
 def _megabytes(length: str) -> str:
-    return f"{int(length) / 1e6:,.0f} MB" if length.isdigit() else "no number"
+    return f"{int(length) / 1e6:,.1f} MB" if length.isdigit() else "no number"
 
 
 def _same_site(headers: Headers, host: str) -> bool:

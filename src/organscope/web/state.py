@@ -11,7 +11,7 @@ from organscope.web.database import Database
 from organscope.web.settings import Settings
 from organscope.web.supervisor import Supervisor
 from organscope.web.tiles import TileReader
-from organscope.web.verdicts import Judge, Question
+from organscope.web.verdicts import Judge
 
 #: Reports and archives that are made at the same time; each takes a core.
 MAX_MADE_AT_ONCE = 2

@@ -11,7 +11,7 @@ from typing import Any
 
 from organscope.web import queue
 from organscope.web.database import Database
-from organscope.web.refusals import Refusal, not_found
+from organscope.web.refusals import RefusalError, not_found
 from organscope.web.settings import Settings
 
 _LATEST = "SELECT max(number) FROM jobs WHERE image = i.id"
@@ -61,7 +61,8 @@ def studies_of(database: Database, owner: str) -> list[dict[str, Any]]:
     """The studies of a user, the newest first, with how many images are in which state."""
     rows = database.read().execute(
         "SELECT s.id, s.name, s.created, s.um_per_px, s.channel, count(i.id) AS n_images, "
-        "coalesce(sum(j.state = 'done'), 0) AS n_done, coalesce(sum(j.state IN ('queued', 'running')), 0) AS n_waiting, "
+        "coalesce(sum(j.state = 'done'), 0) AS n_done, "
+        "coalesce(sum(j.state IN ('queued', 'running')), 0) AS n_waiting, "
         "coalesce(sum(j.state = 'failed'), 0) AS n_failed "
         "FROM studies s LEFT JOIN images i ON i.study = s.id "
         f"LEFT JOIN jobs j ON j.number = ({_LATEST}) WHERE s.owner = ? GROUP BY s.id ORDER BY s.created DESC",
@@ -74,7 +75,7 @@ def study_of(database: Database, study: str, owner: str) -> dict[str, Any]:
     """One study of a user.
 
     Raises:
-        Refusal: 404, where there is none of that id, or it is another user's.
+        RefusalError: 404, where there is none of that id, or it is another user's.
     """
     row = database.read().execute("SELECT * FROM studies WHERE id = ? AND owner = ?", (study, owner)).fetchone()
     if row is None:
@@ -92,7 +93,7 @@ def image_of(database: Database, image: str, owner: str) -> dict[str, Any]:
     """One image of a user with its latest job.
 
     Raises:
-        Refusal: 404, where there is none of that id, or it is another user's.
+        RefusalError: 404, where there is none of that id, or it is another user's.
     """
     row = database.read().execute(f"SELECT {_IMAGE_COLUMNS} WHERE i.id = ? AND s.owner = ?", (image, owner)).fetchone()
     if row is None:
@@ -104,11 +105,11 @@ def finished_image_of(database: Database, image: str, owner: str) -> dict[str, A
     """One image of a user whose results are there.
 
     Raises:
-        Refusal: 404 as `image_of`; 409, where it is not finished.
+        RefusalError: 404 as `image_of`; 409, where it is not finished.
     """
     found = image_of(database, image, owner)
     if found["summary"] is None:
-        raise Refusal(
+        raise RefusalError(
             409, f"Expected results of {found['name']}, found that it is {found['state']}. Wait until it is done."
         )
     return found
@@ -128,13 +129,13 @@ def add_images(database: Database, study: str, images: list[NewImage], settings:
     """Keep images and put them into the queue, all or none.
 
     Raises:
-        Refusal: 413, where the study would hold too many; 503, where the queue is full.
+        RefusalError: 413, where the study would hold too many; 503, where the queue is full.
     """
     limits = settings.limits
     with database.write() as connection:
         held = connection.execute("SELECT count(*) FROM images WHERE study = ?", (study,)).fetchone()[0]
         if held + len(images) > limits.images_a_study:
-            raise Refusal(
+            raise RefusalError(
                 413,
                 f"Expected at most {limits.images_a_study:,} images in a study, found {held + len(images):,}. "
                 "Make several studies, or use `organscope analyze` on the folder.",

@@ -11,7 +11,7 @@ from numpy import ndarray
 from organscope.images import Image, open_image
 from organscope.images.sampling import block_mean
 from organscope.web.pyramid import TILE_PX, encode_tile, highest_power, read_tile, to_display
-from organscope.web.refusals import Refusal
+from organscope.web.refusals import RefusalError
 
 MAX_OPEN_SLIDES = 3
 
@@ -34,7 +34,7 @@ class TileReader:
             y: Row of the tile.
 
         Raises:
-            Refusal: 404, where the image has no such tile.
+            RefusalError: 404, where the image has no such tile.
         """
         _require_tile(image, power, x, y)
         if image["view"]["pyramid"]:
@@ -101,7 +101,7 @@ class ByteCache:
 
 def _require_tile(image: dict[str, Any], power: int, x: int, y: int) -> None:
     if image["view"] is None:
-        raise Refusal(
+        raise RefusalError(
             409, f"Expected the picture of {image['name']}, found that it is not prepared yet. Try again soon."
         )
     side = TILE_PX * 2**power
@@ -110,5 +110,5 @@ def _require_tile(image: dict[str, Any], power: int, x: int, y: int) -> None:
         raise _no_tile(power, x, y)
 
 
-def _no_tile(power: int, x: int, y: int) -> Refusal:
-    return Refusal(404, f"Expected a tile of the image, found none at power {power}, column {x}, row {y}.")
+def _no_tile(power: int, x: int, y: int) -> RefusalError:
+    return RefusalError(404, f"Expected a tile of the image, found none at power {power}, column {x}, row {y}.")

@@ -14,7 +14,7 @@ from organscope.images import write_labels
 from organscope.web.corrections import Corrected, corrections_of
 from organscope.web.database import Database
 from organscope.web.exports import labels_of
-from organscope.web.refusals import Refusal
+from organscope.web.refusals import RefusalError
 from organscope.web.settings import Settings
 
 CORRECTION_COLUMNS = ("image", "action", "cell", "organ", "note", "who", "at")
@@ -29,11 +29,11 @@ def write_training_set(
     Labels are without the cells that experts deleted. Slides in allowed folders are not copied; a note names them.
 
     Raises:
-        Refusal: 409, where nothing was reviewed.
+        RefusalError: 409, where nothing was reviewed.
     """
     reviewed = [row for row in images if row["summary"] and found.get(row["id"], Corrected()).is_reviewed]
     if not reviewed:
-        raise Refusal(
+        raise RefusalError(
             409, "Expected images that an expert reviewed, found none. Accept or correct an organ, or correct cells."
         )
     names = _unique_names(reviewed, found)
@@ -92,7 +92,7 @@ def _read_me(rows: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
         "    organscope data import THIS_FOLDER -o INDEX",
         "",
         "labels/: 0 is background, each other value one cell; cells that experts deleted are left out.",
-        "corrections.csv: who said what, and when (UTC). mark_cell: the outline is wrong; the cell is still in labels/.",
+        "corrections.csv: who said what, and when (UTC). mark_cell: the outline is wrong; it is still in labels/.",
     ]
     slides = [row for row in rows if not row["uploaded"]]
     if slides:

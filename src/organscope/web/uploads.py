@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from organscope.errors import InputError
 from organscope.images import open_image
 from organscope.images.files import SLIDE_SUFFIXES
-from organscope.web.refusals import Refusal
+from organscope.web.refusals import RefusalError
 from organscope.web.settings import Limits, Settings
 from organscope.web.studies import NewImage, new_id
 
@@ -42,19 +42,19 @@ async def receive(stream: AsyncIterator[bytes], target: Path, limits: Limits) ->
     """Write a request to a file as it arrives, never more than is allowed.
 
     Raises:
-        Refusal: 413, where it is too large; 422, where it is empty.
+        RefusalError: 413, where it is too large; 422, where it is empty.
     """
     n_bytes = 0
     with target.open("wb") as file:
         async for chunk in stream:
             n_bytes += len(chunk)
             if n_bytes > limits.upload_bytes:
-                raise Refusal(
+                raise RefusalError(
                     413, f"Expected a file of at most {limits.upload_bytes / 1e6:,.0f} MB, found a larger one. {SLIDES}"
                 )
             await run_in_threadpool(file.write, chunk)
     if not n_bytes:
-        raise Refusal(422, "Expected a file, found one of 0 bytes. Copy or export it again.")
+        raise RefusalError(422, "Expected a file, found one of 0 bytes. Copy or export it again.")
 
 
 def settle(received: Path, name: str, settings: Settings, free: int) -> Arrivals:
@@ -66,7 +66,7 @@ def settle(received: Path, name: str, settings: Settings, free: int) -> Arrivals
         free: How many images the study may still hold.
 
     Raises:
-        Refusal: 413 or 422, where it is no image and no zip of images, or too large; says why.
+        RefusalError: 413 or 422, where it is no image and no zip of images, or too large; says why.
     """
     with received.open("rb") as file:
         is_zip = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
@@ -75,7 +75,7 @@ def settle(received: Path, name: str, settings: Settings, free: int) -> Arrivals
     try:
         return Arrivals([_place(received, shown_name(name), settings)])
     except InputError as error:
-        raise Refusal(422, _sentence(error, received, name)) from error
+        raise RefusalError(422, _sentence(error, received, name)) from error
 
 
 def shown_name(name: str) -> str:
@@ -98,12 +98,12 @@ def inspect(path: Path, limits: Limits) -> tuple[int, int, float | None]:
 
     Raises:
         InputError: It is no image, truncated, or damaged.
-        Refusal: 413, where it has too many pixels.
+        RefusalError: 413, where it has too many pixels.
     """
     with open_image(path, max_pixels=limits.image_pixels) as image:
         height, width, um_per_px = image.height_px, image.width_px, image.um_per_px
     if height * width > limits.image_pixels:
-        raise Refusal(
+        raise RefusalError(
             413,
             f"Expected at most {limits.image_pixels / 1e6:,.0f} megapixels, found {height} x {width} px. {SLIDES}",
         )
@@ -152,7 +152,7 @@ def _unpack(received: Path, name: str, settings: Settings, free: int) -> Arrival
                 _unpack_part(archive, part, arrivals, settings)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError, RuntimeError) as error:
         _remove(arrivals, settings)
-        raise Refusal(
+        raise RefusalError(
             422, f"Expected a zip of images, found that {name[:80]!r} is damaged ({error}). Pack it again."
         ) from error
     except BaseException:
@@ -162,7 +162,7 @@ def _unpack(received: Path, name: str, settings: Settings, free: int) -> Arrival
         received.unlink(missing_ok=True)
     if not arrivals.images:
         reason = arrivals.refused[0]["reason"] if arrivals.refused else "it is empty."
-        raise Refusal(422, f"Expected images in the zip {name[:80]!r}, found none: {reason}")
+        raise RefusalError(422, f"Expected images in the zip {name[:80]!r}, found none: {reason}")
     return arrivals
 
 
@@ -173,14 +173,14 @@ def _wanted(part: zipfile.ZipInfo) -> bool:
 
 def _require_modest(parts: list[zipfile.ZipInfo], name: str, limits: Limits, free: int) -> None:
     if len(parts) > free:
-        raise Refusal(
+        raise RefusalError(
             413,
             f"Expected at most {free:,} more images in this study, found {len(parts):,} files in {name[:80]!r}. "
             "Make several studies, or use `organscope analyze` on the folder.",
         )
     unpacked, packed = sum(part.file_size for part in parts), sum(part.compress_size for part in parts)
     if unpacked > limits.upload_bytes or unpacked > MAX_ZIP_RATIO * max(packed, 1):
-        raise Refusal(
+        raise RefusalError(
             413,
             f"Expected a zip that unpacks to at most {limits.upload_bytes / 1e6:,.0f} MB and {MAX_ZIP_RATIO} times its "
             f"size, found {unpacked / 1e6:,.0f} MB from {packed / 1e6:,.1f} MB. Upload the images themselves.",
@@ -197,7 +197,7 @@ def _unpack_part(archive: zipfile.ZipFile, part: zipfile.ZipInfo, arrivals: Arri
         arrivals.images.append(_place(target, name, settings))
     except InputError as error:
         arrivals.refused.append({"name": name, "reason": _sentence(error, target, name)})
-    except Refusal as refusal:
+    except RefusalError as refusal:
         arrivals.refused.append({"name": name, "reason": refusal.detail})
     finally:
         target.unlink(missing_ok=True)

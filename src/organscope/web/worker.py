@@ -17,7 +17,7 @@ from organscope.errors import OrganscopeError
 from organscope.jobs import Models, load_models, warm_up
 from organscope.jobs.models import CLASSIFICATION, SEGMENTATION
 from organscope.web import queue
-from organscope.web.analysis import AnalysisFailed, Progress, analyse, prepare_view
+from organscope.web.analysis import AnalysisError, Progress, analyse, prepare_view
 from organscope.web.database import Database
 from organscope.web.settings import Limits, Settings
 from organscope.web.studies import keep_summary, keep_view, remove_files
@@ -59,7 +59,7 @@ def work_on(job: queue.Job, database: Database, models: Models, settings: Settin
     except Unwanted:
         _clear(database, job, settings)
         queue.end(database, job.number, queue.CANCELLED)
-    except (AnalysisFailed, OrganscopeError) as error:
+    except (AnalysisError, OrganscopeError) as error:
         queue.end(database, job.number, queue.FAILED, str(error))
     except Exception as error:
         # A mistake of the program costs this image, not the queue behind it.

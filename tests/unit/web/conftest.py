@@ -27,7 +27,8 @@ def bundle_paths(tmp_path_factory) -> tuple[str, str]:
 def models(tmp_path_factory) -> Models:
     folder = tmp_path_factory.mktemp("models")
     return Models(
-        cells=tiny_bundles.tiny_segmentation(folder / "cells"), organs=tiny_bundles.tiny_classification(folder / "organs")
+        cells=tiny_bundles.tiny_segmentation(folder / "cells"),
+        organs=tiny_bundles.tiny_classification(folder / "organs"),
     )
 
 
@@ -61,9 +62,7 @@ def finished(tmp_path_factory, bundle_paths, models, colon) -> Iterator[tuple[Te
 
     folder: Path = tmp_path_factory.mktemp("finished")
     (folder / "slides").mkdir()
-    settings = Settings(
-        folder / "store", bundles=bundle_paths, threads=1, analyse=False, allowed=(folder / "slides",)
-    )
+    settings = Settings(folder / "store", bundles=bundle_paths, threads=1, analyse=False, allowed=(folder / "slides",))
     app = create_app(settings)
     with TestClient(app, base_url=ADDRESS) as client:
         study = client.post("/api/studies", json={"name": "colon", "um_per_px": 0.5}).json()["id"]

@@ -6,7 +6,7 @@ import pytest
 
 from organscope.errors import UsageError
 from organscope.web.folders import find_allowed, list_allowed
-from organscope.web.refusals import Refusal
+from organscope.web.refusals import RefusalError
 from organscope.web.settings import Settings
 
 
@@ -26,7 +26,9 @@ def allowed(tmp_path, png):
     return Settings(tmp_path / "store", allowed=(root,), analyse=False)
 
 
-@pytest.mark.parametrize("path", ["slides", "slides/case 1", "slides/case 1/a.png", "slides/./case 1/a.png", "slides/inside.png"])
+@pytest.mark.parametrize(
+    "path", ["slides", "slides/case 1", "slides/case 1/a.png", "slides/./case 1/a.png", "slides/inside.png"]
+)
 def test_what_lies_inside_is_found(allowed, path):
     assert find_allowed(allowed, path).exists()
 
@@ -34,20 +36,22 @@ def test_what_lies_inside_is_found(allowed, path):
 @pytest.mark.parametrize(
     "path",
     [
-        "slides/../secret/b.png", "slides/case 1/../../secret/b.png", "../secret/b.png", "..", "/etc/passwd", "//etc/passwd",
-        "secret/b.png", "slides/way out/b.png", "slides/out.png", "slides\\..\\secret", "slides/a\0.png", "", ".",
+        "slides/../secret/b.png", "slides/case 1/../../secret/b.png", "../secret/b.png", "..", "/etc/passwd",
+        "//etc/passwd", "secret/b.png", "slides/way out/b.png", "slides/out.png", "slides\\..\\secret", "slides/a\0.png", "", ".",
     ],
 )  # fmt: skip
 def test_what_leads_out_is_refused(allowed, path):
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(RefusalError) as refusal:
         find_allowed(allowed, path)
     assert refusal.value.status == 403
     assert "secret/b.png" not in refusal.value.detail.replace(path, "")
 
 
-@pytest.mark.parametrize("path", ["slides/%2e%2e/secret/b.png", "slides/..%2fsecret", "slides/none.png", "slides/" + "a" * 400])
+@pytest.mark.parametrize(
+    "path", ["slides/%2e%2e/secret/b.png", "slides/..%2fsecret", "slides/none.png", "slides/" + "a" * 400]
+)
 def test_what_is_not_there_is_not_found(allowed, path):
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(RefusalError) as refusal:
         find_allowed(allowed, path)
     assert refusal.value.status == 404
 

@@ -85,9 +85,13 @@ def test_trying_again_makes_a_new_job(database, three):
 
 
 def test_writes_are_kept_together_or_not_at_all(database, three):
-    with pytest.raises(ZeroDivisionError), database.write() as connection:
-        connection.execute("DELETE FROM studies")
-        _ = 1 / 0
+    def half_done():
+        with database.write() as connection:
+            connection.execute("DELETE FROM studies")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half_done()
     assert len(queue.seconds_left(database)) == 3
 
 

@@ -44,7 +44,12 @@ def test_this_machine_has_several_names(client, host):
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
 )
 def test_other_sites_change_nothing(client, headers):
     answer = client.post("/api/studies", json={"name": "x"}, headers=headers)
@@ -79,7 +84,13 @@ def test_without_a_token_nothing_is_told(guarded):
 def test_results_of_one_user_are_not_those_of_another(guarded):
     study = guarded.post("/api/studies", json={"name": "hers"}, headers=as_user("ada")).json()["id"]
     assert guarded.get(f"/api/studies/{study}", headers=as_user("ada")).status_code == 200
-    for method, path in [("GET", ""), ("DELETE", ""), ("GET", "/verdicts"), ("GET", "/annotations.zip"), ("GET", "/report.pdf")]:
+    for method, path in [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("GET", "/verdicts"),
+        ("GET", "/annotations.zip"),
+        ("GET", "/report.pdf"),
+    ]:
         answer = guarded.request(method, f"/api/studies/{study}{path}", headers=as_user("ben"))
         assert answer.status_code == 404
     assert guarded.post(f"/api/studies/{study}/uploads?name=a", content=b"x", headers=as_user("ben")).status_code == 404

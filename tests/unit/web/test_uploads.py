@@ -57,7 +57,7 @@ def test_an_empty_file_is_refused(client, study):
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(client, study):
     answer = send(client, study, bytes(2_000_001))
     assert answer.status_code == 413
-    assert "Expected at most 2 MB" in answer.json()["detail"]
+    assert "Expected at most 2.0 MB" in answer.json()["detail"]
 
 
 def test_a_stream_without_a_length_is_cut_off(client, settings, study):
@@ -75,7 +75,9 @@ def test_an_image_of_too_many_pixels_is_refused_although_its_file_is_small(clien
 
 
 def test_a_zip_is_a_folder_of_images(client, study, png):
-    answer = send(client, study, zipped({"a/1.png": png, "a/2.png": png, "a/notes.txt": b"text", ".hidden": b"x"}), "a.zip")
+    answer = send(
+        client, study, zipped({"a/1.png": png, "a/2.png": png, "a/notes.txt": b"text", ".hidden": b"x"}), "a.zip"
+    )
     assert [image["name"] for image in answer.json()["images"]] == ["a/1.png", "a/2.png"]
     assert [entry["name"] for entry in answer.json()["refused"]] == ["a/notes.txt"]
 
@@ -83,7 +85,7 @@ def test_a_zip_is_a_folder_of_images(client, study, png):
 def test_a_zip_that_leads_out_stays_inside(client, settings, study, png):
     answer = send(client, study, zipped({"../../../evil.png": png, "/etc/passwd.png": png}), "a.zip")
     assert [image["name"] for image in answer.json()["images"]] == ["evil.png", "etc/passwd.png"]
-    written = [path for path in settings.store.rglob("*.png")]
+    written = list(settings.store.rglob("*.png"))
     assert all((settings.store / "uploads") in path.parents for path in written)
     assert not list(settings.store.parent.glob("*.png"))
 
@@ -144,7 +146,12 @@ def test_file_names_are_plain(name, expected):
 
 @pytest.mark.parametrize(
     ("head", "stated", "expected"),
-    [(b"II*\0", ".svs", ".svs"), (b"II*\0", ".exe", ".tif"), (b"\xff\xd8\xff\xe0", "", ".jpg"), (b"SQLite", ".svslide", ".svslide")],
+    [
+        (b"II*\0", ".svs", ".svs"),
+        (b"II*\0", ".exe", ".tif"),
+        (b"\xff\xd8\xff\xe0", "", ".jpg"),
+        (b"SQLite", ".svslide", ".svslide"),
+    ],
 )
 def test_the_suffix_follows_the_content(head, stated, expected):
     assert true_suffix(head, stated) == expected

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from organscope.web import corrections, messages, studies
-from organscope.web.refusals import Refusal, refusing
+from organscope.web.refusals import RefusalError, refusing
 from organscope.web.routes.questions import Asked
 from organscope.web.state import Parts, User
 from organscope.web.verdicts import organs_known
@@ -44,11 +44,13 @@ def correct(image: str, new: messages.NewCorrection, user: User, state: Parts) -
 def _require_sense(new: messages.NewCorrection, n_cells: int) -> None:
     is_of_cells = new.action in corrections.CELL_ACTIONS
     if is_of_cells and (not new.cells or max(new.cells) > n_cells):
-        raise Refusal(422, f"Expected cells from 1 to {n_cells} with {new.action}, found {new.cells[:5] or 'none'}.")
+        raise RefusalError(
+            422, f"Expected cells from 1 to {n_cells} with {new.action}, found {new.cells[:5] or 'none'}."
+        )
     if not is_of_cells and new.cells:
-        raise Refusal(
+        raise RefusalError(
             422, f"Expected no cells with {new.action}, found {len(new.cells)}. It speaks of the whole image."
         )
     if (new.action in ("accept", "override")) != (new.organ is not None):
         wanted = "an organ" if new.organ is None else "no organ"
-        raise Refusal(422, f"Expected {wanted} with {new.action}, found {new.organ or 'none'}.")
+        raise RefusalError(422, f"Expected {wanted} with {new.action}, found {new.organ or 'none'}.")

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from organscope.web import corrections, studies
 from organscope.web.exports import MEDIA_TYPES, write_export
 from organscope.web.methods import methods_text
-from organscope.web.refusals import Refusal, refusing
+from organscope.web.refusals import RefusalError, refusing
 from organscope.web.report import Report, make_report, render_html, write_pdf
 from organscope.web.routes.questions import Asked
 from organscope.web.state import Parts, State, User
@@ -94,7 +94,9 @@ def _annotations(study: str, state: State) -> Path:
 def _report(kind: str, title: str, images: list[dict[str, Any]], asked: Question, state: State) -> Path:
     finished = [row for row in images if row["summary"]]
     if not finished or len(finished) > MAX_REPORT_IMAGES:
-        raise Refusal(409, f"Expected 1 to {MAX_REPORT_IMAGES} finished images for a report, found {len(finished)}.")
+        raise RefusalError(
+            409, f"Expected 1 to {MAX_REPORT_IMAGES} finished images for a report, found {len(finished)}."
+        )
     folder = Path(tempfile.mkdtemp(prefix="organscope-"))
     try:
         report = _content(title, finished, asked, state)

@@ -9,7 +9,7 @@ from organscope.jobs.files import CELL_MAP, EVIDENCE
 from organscope.web import messages, queue, studies
 from organscope.web.analysis import COLUMNS, OUTLINES, STEM
 from organscope.web.packing import read_block
-from organscope.web.refusals import Refusal, refusing
+from organscope.web.refusals import RefusalError, refusing
 from organscope.web.routes.questions import Asked
 from organscope.web.routes.shown import shown_details, shown_image
 from organscope.web.state import Parts, User
@@ -46,7 +46,7 @@ def try_again(image: str, user: User, state: Parts) -> messages.Image:
     """Analyse an image again that failed or was cancelled."""
     row = studies.image_of(state.database, image, user)
     if row["state"] not in (queue.FAILED, queue.CANCELLED):
-        raise Refusal(
+        raise RefusalError(
             409, f"Expected an image that failed or was cancelled, found that {row['name']} is {row['state']}."
         )
     studies.try_again(state.database, row)
@@ -92,7 +92,9 @@ def _picture(image: str, name: str, user: str, state: Parts) -> FileResponse:
     row = studies.finished_image_of(state.database, image, user)
     path = state.settings.result_folder(row["id"]) / STEM / name
     if not path.is_file():
-        raise Refusal(404, f"Expected {name} of {row['name']}, found none: the bundle that answered does not make it.")
+        raise RefusalError(
+            404, f"Expected {name} of {row['name']}, found none: the bundle that answered does not make it."
+        )
     return FileResponse(path, media_type="image/png", headers=ASK_AGAIN)
 
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from organscope import __version__
 from organscope.web.access import LOCAL_USER, user_of
-from organscope.web.refusals import Refusal
+from organscope.web.refusals import RefusalError
 from organscope.web.state import state_of
 
 router = APIRouter(include_in_schema=False)
@@ -58,7 +58,7 @@ def docs(request: Request) -> Response:
 def _page(request: Request, template: str, **values: Any) -> Response:
     try:
         user = user_of(request)
-    except Refusal:
+    except RefusalError:
         return RedirectResponse("/login", 303)
     return HTMLResponse(_render(template, user="" if user == LOCAL_USER else user, active=request.url.path, **values))
 

@@ -7,7 +7,7 @@ from organscope.bundle import load_bundle
 from organscope.bundle.shipped import shipped_names
 from organscope.web import messages, queue
 from organscope.web.access import COOKIE, owner_of
-from organscope.web.refusals import Refusal, refusing
+from organscope.web.refusals import RefusalError, refusing
 from organscope.web.state import Parts, User
 
 router = APIRouter(prefix="/api", tags=["server"], responses=refusing())
@@ -54,7 +54,7 @@ def health(user: User, state: Parts) -> messages.Health:
 def login(shown: messages.Login, request: Request, response: Response, state: Parts) -> None:
     """Keep a token as a cookie that scripts cannot read and other sites cannot use."""
     if owner_of(shown.token, state.settings.tokens) is None:
-        raise Refusal(
+        raise RefusalError(
             401, "Expected a token of this server, found none that it knows. Open the link printed at its start."
         )
     response.set_cookie(

@@ -12,7 +12,7 @@ from organscope.images import image_files, open_image
 from organscope.web import messages, queue, studies
 from organscope.web.corrections import Corrected, as_data, corrected_in_study
 from organscope.web.folders import find_allowed, list_allowed
-from organscope.web.refusals import Refusal, overloaded, refusing
+from organscope.web.refusals import RefusalError, overloaded, refusing
 from organscope.web.routes.questions import Asked
 from organscope.web.routes.shown import quality_of, shown_image
 from organscope.web.state import Parts, State, User
@@ -109,7 +109,9 @@ def add_slides(study: str, asked: messages.AllowedPath, user: User, state: Parts
     place = find_allowed(state.settings, asked.path)
     found = image_files([place])
     if len(found) > free:
-        raise Refusal(413, f"Expected at most {free:,} more images in this study, found {len(found):,}. Choose fewer.")
+        raise RefusalError(
+            413, f"Expected at most {free:,} more images in this study, found {len(found):,}. Choose fewer."
+        )
     arrivals = Arrivals()
     for path, _ in found:
         # A link inside an allowed folder may lead out of it.
@@ -118,10 +120,10 @@ def add_slides(study: str, asked: messages.AllowedPath, user: User, state: Parts
             arrivals.images.append(_describe(find_allowed(state.settings, name), name))
         except InputError as error:
             arrivals.refused.append({"name": name, "reason": str(error).replace(str(path), name)})
-        except Refusal as refusal:
+        except RefusalError as refusal:
             arrivals.refused.append({"name": name, "reason": refusal.detail})
     if not arrivals.images:
-        raise Refusal(422, arrivals.refused[0]["reason"])
+        raise RefusalError(422, arrivals.refused[0]["reason"])
     return _keep(study, user, arrivals, state)
 
 
@@ -139,7 +141,7 @@ def _require_room(study: str, user: str, state: State) -> int:
         raise overloaded(f"Expected fewer than {limits.queued:,} images in the queue, found that it is full.")
     held = len(studies.images_of(state.database, study))
     if held >= limits.images_a_study:
-        raise Refusal(
+        raise RefusalError(
             413,
             f"Expected at most {limits.images_a_study:,} images in a study, found that it is full. Make another study, "
             "or use `organscope analyze` on the folder.",
@@ -151,7 +153,7 @@ def _keep(study: str, user: str, arrivals: Arrivals, state: State) -> messages.A
     try:
         studies.study_of(state.database, study, user)
         studies.add_images(state.database, study, arrivals.images, state.settings)
-    except Refusal:
+    except RefusalError:
         for image in arrivals.images:
             studies.remove_files(image.id, state.settings)
         raise

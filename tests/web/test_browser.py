@@ -1,0 +1,224 @@
+"""The six steps of a person at the bench, in a real browser on a real picture with the bundles that ship."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image as Picture
+
+from web_server import Server
+
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_MS = 90_000
+FIRST_LOAD_BYTES = 1_000_000
+
+pytestmark = pytest.mark.skipif(
+    not CHROMIUM.is_file(), reason="no Chromium at /usr/bin/chromium (apt install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    started = Server(tmp_path_factory.mktemp("store"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser, server):
+    """One window for all steps; whatever goes wrong in a script fails the step."""
+    context = browser.new_context(viewport={"width": 1360, "height": 850}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE_MS)
+    opened = context.new_page()
+    opened.problems = []
+    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+    opened.on("console", lambda line: opened.problems.append(line.text) if line.type == "error" else None)
+    yield opened
+    context.close()
+
+
+@pytest.fixture(autouse=True)
+def no_script_fails(page):
+    yield
+    assert page.problems == []
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory, colon) -> list[str]:
+    folder = tmp_path_factory.mktemp("pictures")
+    Picture.fromarray(colon).save(folder / "colon.png")
+    Picture.fromarray(colon[:256, :256]).save(folder / "corner.png")
+    (folder / "letter.png").write_text("Dear colleague, this is no picture.")
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
+@pytest.fixture(scope="module")
+def colon_address(page, server, pictures) -> str:
+    """Step 1: images are dropped, refused ones are named, the queue moves, the study is there."""
+    page.goto(server.address)
+    page.set_input_files("#files", pictures)
+    page.wait_for_selector(".toast.problem >> text=letter.png")
+    page.wait_for_selector("#queue-list .name >> text=colon.png")
+    page.wait_for_selector("#studies .tag.good")
+    # The refused upload is an error to the browser's console too.
+    page.problems.clear()
+    page.click("#studies .card")
+    page.wait_for_selector(".row .name >> text=colon.png")
+    return page.get_attribute(".row .name:has-text('colon.png')", "href")
+
+
+@pytest.fixture
+def at_image(page, server, colon_address):
+    page.goto(server.address + colon_address)
+    page.wait_for_selector("#verdict")
+    return page
+
+
+def canvas_ink(page) -> int:
+    """How many pixels of the picture have a colour."""
+    return page.evaluate(
+        "() => { const c = document.getElementById('viewer');"
+        " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        " let n = 0; for (let k = 3; k < d.length; k += 4) n += d[k] > 0; return n; }"
+    )
+
+
+def test_the_first_page_is_small(page, server):
+    sizes = []
+    page.on("response", lambda answer: sizes.append(int(answer.headers.get("content-length", 0))))
+    page.goto(server.address, wait_until="networkidle")
+    assert 0 < sum(sizes) < FIRST_LOAD_BYTES
+    assert all(
+        server.address in request
+        for request in page.evaluate("performance.getEntries().map(e => e.name)")
+        if "http" in request
+    )
+
+
+def test_2_the_image_is_seen_with_its_verdict(at_image):
+    assert "I don" in at_image.inner_text("#verdict")
+    assert "unlike" in at_image.inner_text("#because")
+    assert canvas_ink(at_image) > 100_000
+    at_image.focus("#viewer")
+    for key in ("+", "+", "ArrowLeft", "ArrowDown"):
+        at_image.keyboard.press(key)
+    at_image.wait_for_url(re.compile("zoom="))
+    at_image.keyboard.press("0")
+    at_image.mouse.move(300, 400)
+    at_image.mouse.wheel(0, -600)
+    at_image.wait_for_url(re.compile("zoom="))
+    at_image.select_option("#colour", "probability")
+    assert "Probability" in at_image.inner_text("#legend")
+    at_image.uncheck("#show-cells")
+    at_image.wait_for_url(re.compile("outlines=off"))
+
+
+def test_3_the_price_of_a_miss_changes_the_verdict_at_once(at_image):
+    asked = []
+    at_image.on("request", lambda request: asked.append(request.method))
+    at_image.select_option("#positive", "liver")
+    at_image.fill("#miss-cost", "100")
+    at_image.wait_for_selector("#because >> text=The likeliest would be liver")
+    assert "1,000 times worse" in at_image.inner_text(".slider")
+    at_image.select_option("#min-recall", "0.9")
+    at_image.wait_for_selector(".promise p")
+    assert "liver" in at_image.inner_text(".promise")
+    assert set(asked) == {"GET"}, "no analysis was started"
+
+
+def test_4_cells_are_picked_filtered_and_sorted(at_image):
+    at_image.click("#tab-cells")
+    at_image.wait_for_selector(".grid-row")
+    n_cells = int(at_image.inner_text("#cell-count").split()[0])
+    at_image.click(".grid-head [data-column=area_px]")
+    names = at_image.locator(".grid-head button").evaluate_all("heads => heads.map((head) => head.dataset.column)")
+    cells = [at_image.locator(f".grid-row >> nth={k} >> span >> nth={names.index('area_px')}") for k in range(3)]
+    areas = [float(cell.inner_text().replace(",", "")) for cell in cells]
+    assert areas == sorted(areas, reverse=True)
+    at_image.click(".grid-row >> nth=0")
+    at_image.wait_for_selector("#cell-card >> text=Solidity")
+    at_image.fill("#filter-area_low", str(areas[1]))
+    assert at_image.inner_text("#cell-count").startswith("2 of")
+    at_image.click("text=Show all cells")
+    assert at_image.inner_text("#cell-count").startswith(str(n_cells))
+    at_image.select_option("#plot-histogram", "solidity")
+    at_image.select_option("#plot-up", "eccentricity")
+    at_image.focus(".grid-scroll")
+    at_image.keyboard.press("ArrowDown")
+    at_image.wait_for_url(re.compile("cell="))
+
+
+def test_5_results_and_the_view_are_taken_away(at_image, server):
+    at_image.click("#tab-take")
+    for text, name in (
+        ("Cells as CSV", "colon-cells.csv"),
+        ("Labels as OME-TIFF", "colon-labels.ome.tif"),
+        ("Report as HTML", "colon-report.html"),
+    ):
+        with at_image.expect_download() as download:
+            at_image.click(f"text={text}")
+        assert download.value.suggested_filename == name
+        assert Path(download.value.path()).stat().st_size > 100
+    at_image.goto(
+        at_image.url.split("?")[0] + "?x=100&y=120&zoom=6&cell=2&colour=probability&positive=liver&cost=50&tab=cells"
+    )
+    at_image.wait_for_selector("#cell-card >> text=Cell 2")
+    assert at_image.input_value("#colour") == "probability"
+    assert at_image.input_value("#positive") == "liver"
+    at_image.wait_for_url(re.compile("x=100.*zoom=6"))
+
+
+def test_6_the_expert_reviews_and_takes_corrections_home(at_image, server, colon_address):
+    at_image.select_option("#override", "rectum")
+    at_image.wait_for_selector("#expert >> text=rectum, named by local")
+    at_image.click("#tab-cells")
+    at_image.click(".grid-row >> nth=0")
+    at_image.click("[data-action=delete_cell]")
+    at_image.wait_for_selector("#cell-card >> text=deleted")
+    at_image.click("#crumb-study")
+    at_image.wait_for_selector(".row .answer >> text=rectum")
+    first = at_image.inner_text(".row >> nth=0")
+    assert "I don't know" in first or "rectum" in first
+    with at_image.expect_download() as download:
+        at_image.click("text=Corrected annotations")
+    assert Path(download.value.path()).read_bytes().startswith(b"PK")
+    details = server.client.get("/api" + colon_address.split("?")[0])
+    assert details["corrections"]["deleted"] == [1]
+    assert json.dumps(details["corrections"]).count("local") == 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_both_themes_can_be_read(at_image, theme):
+    """Text against its ground has a contrast of 4.5 or more (WCAG 2.2, AA)."""
+    at_image.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    low = at_image.evaluate(CONTRASTS)
+    assert low == []
+
+
+CONTRASTS = """() => {
+  const style = getComputedStyle(document.documentElement);
+  const value = (name) => style.getPropertyValue(name).trim().replace(/^#(.)(.)(.)$/, '#$1$1$2$2$3$3');
+  const light = (hex) => {
+    const c = [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16) / 255);
+    const l = c.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * l[0] + 0.7152 * l[1] + 0.0722 * l[2];
+  };
+  const pairs = [['--ink', '--ground'], ['--faint', '--ground'], ['--faint', '--surface'], ['--accent', '--surface'],
+    ['--doubt', '--surface'], ['--doubt', '--doubt-soft'], ['--good', '--good-soft'], ['--on-accent', '--accent'],
+    ['--accent', '--accent-soft'], ['--faint', '--hover']];
+  return pairs.map((pair) => {
+    const [a, b] = pair.map((name) => light(value(name))).sort((x, y) => y - x);
+    return [...pair, (a + 0.05) / (b + 0.05)];
+  }).filter((entry) => entry[2] < 4.5);
+}"""
