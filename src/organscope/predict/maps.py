@@ -92,6 +92,10 @@ def _bands(
             if progress is not None:
                 progress(done / len(grid))
         yield band
+        del band
+    if len(grid) > 1:
+        # onnxruntime keeps the memory of the last shape: after a tiny one it gives back that of the tiles.
+        bundle.run(np.zeros((1, spec.stride_px, spec.stride_px, 3), np.float32))
 
 
 def _tiles(image: Image, grid: Grid, preparation: Preparation) -> Iterator[Float32[np.ndarray, "h w 3"]]:

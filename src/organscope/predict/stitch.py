@@ -16,7 +16,7 @@ from organscope.ops.hole_kernels import fill_holes
 from organscope.ops.instances import HEAD_MAPS, Decoder, cell_probability, decode_cells
 from organscope.predict.stitch_kernels import number_in_raster_order
 
-CHUNK_PX = 1 << 21
+CHUNK_PX = 1 << 20
 """Pixels that are decoded at a time; decoding needs about 50 bytes for each."""
 
 Maps = Float32[np.ndarray, "y x k"]
