@@ -17,7 +17,7 @@ from jaxtyping import Float32, Int32
 
 from organscope.images import atomic_path
 
-BLOCK_PX = 1024
+BLOCK_PX = 512
 #: Words of a measure for people, and its unit.
 MEASURES = {
     "area_px": ("Area", "px²"),

@@ -70,7 +70,7 @@ def columns(image: str, user: User, state: Parts) -> FileResponse:
 
 @router.get("/outlines/{x}/{y}", response_class=Response, responses=BYTES)
 def outlines(image: str, x: Place, y: Place, user: User, state: Parts) -> Response:
-    """Outlines of the cells of one square of 1,024 px; see docs/web.md."""
+    """Outlines of the cells of one square of 512 px; see docs/web.md."""
     row = studies.finished_image_of(state.database, image, user)
     block = read_block(state.settings.result_folder(row["id"]) / OUTLINES, x, y)
     return Response(block, media_type="application/octet-stream", headers=ASK_AGAIN)
