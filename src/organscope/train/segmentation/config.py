@@ -23,6 +23,7 @@ class NetworkSettings(Settings):
         decoders: 1: one way up for all maps; 2: one for the foreground and one for the head's maps, on a
             common way down (as DDU-Net, Mahbod et al. 2022).
         base_filters: Channels of the first level; doubled at each level below.
+        max_filters: No level has more channels than this (as nnU-Net, Isensee et al. 2021).
         depth: Number of levels.
         stem_stride: 1: the first level works on every pixel; 2: on blocks of 2 x 2 pixels, four times cheaper,
             and the head brings the maps back to every pixel by a learned up-convolution.
@@ -34,6 +35,7 @@ class NetworkSettings(Settings):
     attention: bool = False
     decoders: Literal[1, 2] = 1
     base_filters: int = Field(32, ge=4, le=128)
+    max_filters: int = Field(512, ge=4, le=1024)
     depth: int = Field(4, ge=2, le=6)
     stem_stride: Literal[1, 2] = 2
     head: Head = "distance"

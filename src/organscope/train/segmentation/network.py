@@ -41,7 +41,7 @@ def with_readout(network: keras.Model) -> keras.Model:
 def _way_down(image, settings: NetworkSettings):
     """The coarsest level, and the other levels from fine to coarse."""
     block = _residual_block if settings.block == "residual" else _plain_block
-    filters = [settings.base_filters * 2**level for level in range(settings.depth)]
+    filters = [min(settings.base_filters * 2**level, settings.max_filters) for level in range(settings.depth)]
     x = _convolution(image, filters[0], 2, strides=2) if settings.stem_stride == 2 else image
     skips = []
     for width in filters[:-1]:
