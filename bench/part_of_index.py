@@ -1,0 +1,48 @@
+"""Make an index of some pictures of another, for what folds cannot say: another species, an organ left out.
+
+    python bench/part_of_index.py indexes/nuinsseg -o indexes/human_to_mouse \\
+        --organs liver kidney spleen muscle --score-species mouse
+    python bench/part_of_index.py indexes/nuinsseg -o indexes/no_liver --without-organs liver
+
+With `--score-species`, the pictures of that species become fold 1, which is only scored, and all others fold 2; without
+it the folds stay as they are. Pictures and labels stay where they lie.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from organscope.dataset.index import read_index, write_index
+
+
+def main() -> None:
+    """Write the index and say what is in it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("index", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--organs", nargs="+", help="only these")
+    parser.add_argument("--without-organs", nargs="+", default=[])
+    parser.add_argument("--score-species", help="fold 1; all others are fold 2")
+    options = parser.parse_args()
+    whole = read_index(options.index)
+    table = chosen_rows(whole.table, options.organs, options.without_organs)
+    if table.empty:
+        raise SystemExit(f"Expected pictures of these organs in {options.index}, found none.")
+    if options.score_species:
+        table["fold"] = np.where(table["species"] == options.score_species, 1, 2)
+    for column in ("image", "labels"):
+        table[column] = [str(whole.resolve(path)) if path else "" for path in table[column]]
+    write_index(options.output, table)
+    print(table.groupby(["fold", "species", "organ"]).size().to_string())
+
+
+def chosen_rows(table: pd.DataFrame, organs: list[str] | None, without: list[str]) -> pd.DataFrame:
+    """The rows of some organs, as a copy."""
+    kept = ~table["organ"].isin(without)
+    return table[kept if organs is None else kept & table["organ"].isin(organs)].copy()
+
+
+if __name__ == "__main__":
+    main()
