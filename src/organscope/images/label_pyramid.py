@@ -1,0 +1,227 @@
+"""Label images of any size, written from top to bottom: tiled pyramidal OME-TIFF and OME-Zarr."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import imagecodecs
+import numpy as np
+import tifffile
+from jaxtyping import Int32
+
+from organscope.images.atomic import atomic_path
+
+if TYPE_CHECKING:
+    import zarr
+
+TILE_PX = 256
+"""Side of the tiles of the TIFF file, and height of the strips that are written at a time."""
+
+CHUNK_PX = 1024
+"""Width of a chunk of OME-Zarr; a slide has thousands of them, each a file."""
+
+SHRINK = 4
+"""How many pixels of a level along each axis one of the next smaller level stands for."""
+
+SMALLEST_PX = 1024
+"""Levels are added until the longer side has at most this many pixels."""
+
+_LEVEL = 4
+"""Of deflate: label images pack a hundredfold in any case."""
+
+Strip = Int32[np.ndarray, "rows x"]
+
+
+def level_sizes(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Height and width of every level, full resolution first."""
+    sizes = [shape]
+    while max(sizes[-1]) > SMALLEST_PX:
+        sizes.append(tuple(math.ceil(length / SHRINK) for length in sizes[-1]))
+    return sizes
+
+
+def write_label_pyramid(
+    path: str | Path, strips: Iterable[Strip], shape: tuple[int, int], um_per_px: float | None = None
+) -> None:
+    """Write labels as a tiled, deflated OME-TIFF (BigTIFF, int32) with smaller levels, in memory of a few strips.
+
+    The same labels give the same bytes. Of each block of 4 x 4 pixels the next level keeps the first.
+
+    Args:
+        path: The file; its folder exists, and holds the smaller levels meanwhile.
+        strips: From top to bottom, `TILE_PX` rows each but for the last.
+        shape: Height and width of the whole.
+        um_per_px: Kept in the metadata where known.
+
+    Raises:
+        OutputError: The folder is not writable or the disk is full.
+    """
+    sizes = level_sizes(shape)
+    with atomic_path(path) as temporary, ExitStack() as stack:
+        spools = [stack.enter_context(_Spool(temporary, size)) for size in sizes[1:]]
+        writer = stack.enter_context(tifffile.TiffWriter(temporary, bigtiff=True))
+        options = {"dtype": np.int32, "tile": (TILE_PX, TILE_PX), "compression": "zlib", "photometric": "minisblack"}
+        options |= {"metadata": None, "software": False}
+        resolution = {} if um_per_px is None else {"resolution": 2 * (1e4 / um_per_px,), "resolutionunit": "CENTIMETER"}
+        tiles = (tile for strip in _passed_on(strips, shape, spools) for tile in _tiles(strip))
+        description = _ome_xml(shape, um_per_px)
+        writer.write(tiles, shape=shape, subifds=len(spools), description=description, **resolution, **options)
+        for spool in spools:
+            writer.write(spool.tiles(), shape=spool.shape, subfiletype=1, **options)
+
+
+class ZarrLabels:
+    """Takes strips of labels to an OME-Zarr image (NGFF 0.5) of the kind `image-label`, with smaller levels."""
+
+    def __init__(self, folder: Path, shape: tuple[int, int], um_per_px: float | None = None) -> None:
+        """Make the folder with its metadata; chunks follow strip by strip.
+
+        Args:
+            folder: Does not exist yet.
+            shape: Height and width of the whole.
+            um_per_px: Kept in the metadata where known.
+        """
+        import zarr
+
+        sizes = level_sizes(shape)
+        group = zarr.create_group(folder, attributes={"ome": _ngff(len(sizes), um_per_px)})
+        self._arrays = [_zarr_array(group, str(level), size) for level, size in enumerate(sizes)]
+        self._shrinker = _Shrinker(sizes, self._write)
+
+    def take(self, strip: Strip) -> None:
+        """Write the next strip, `TILE_PX` rows but for the last."""
+        self._shrinker.take(strip)
+
+    def _write(self, level: int, row: int, strip: Strip) -> None:
+        self._arrays[level][row : row + len(strip)] = strip
+
+
+class _Shrinker:
+    """Makes whole strips of every level out of strips of full resolution."""
+
+    def __init__(self, sizes: list[tuple[int, int]], write: Callable[[int, int, Strip], None]) -> None:
+        self._sizes = sizes
+        self._write = write
+        self._rows = [0] * len(sizes)
+        self._held: list[list[Strip]] = [[] for _ in sizes]
+
+    def take(self, strip: Strip, level: int = 0) -> None:
+        self._held[level].append(strip)
+        n_held = sum(len(part) for part in self._held[level])
+        if n_held < TILE_PX and self._rows[level] + n_held < self._sizes[level][0]:
+            return
+        whole = self._held[level][0] if len(self._held[level]) == 1 else np.concatenate(self._held[level])
+        self._held[level] = []
+        self._write(level, self._rows[level], whole)
+        self._rows[level] += len(whole)
+        if level + 1 < len(self._sizes):
+            self.take(np.ascontiguousarray(whole[::SHRINK, ::SHRINK]), level + 1)
+
+
+class _Spool:
+    """Encoded tiles of a smaller level, on disk until the larger ones are written."""
+
+    def __init__(self, beside: Path, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self._path = beside.with_name(f"{beside.name}.{shape[0]}x{shape[1]}")
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> "_Spool":
+        self._file = self._path.open("w+b")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def take(self, strip: Strip) -> None:
+        for tile in _tiles(strip):
+            self._file.write(len(tile).to_bytes(4, "little"))
+            self._file.write(tile)
+
+    def tiles(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        while head := self._file.read(4):
+            yield self._file.read(int.from_bytes(head, "little"))
+
+
+def _passed_on(strips: Iterable[Strip], shape: tuple[int, int], spools: list[_Spool]) -> Iterator[Strip]:
+    """The same strips; their smaller versions go to the spools on the way."""
+
+    def write(level: int, row: int, strip: Strip) -> None:
+        if level > 0:
+            spools[level - 1].take(strip)
+
+    shrinker = _Shrinker([shape, *(spool.shape for spool in spools)], write)
+    for strip in strips:
+        # Before the strip is passed on, because nobody asks for what follows the last one.
+        shrinker.take(strip)
+        yield strip
+
+
+def _tiles(strip: Strip) -> Iterator[bytes]:
+    """The deflated tiles of a strip, filled up with background at the right and lower edge."""
+    n_across = math.ceil(strip.shape[1] / TILE_PX)
+    for across in range(n_across):
+        part = strip[:, across * TILE_PX : (across + 1) * TILE_PX]
+        if not part.any():
+            yield _EMPTY
+            continue
+        if part.shape != (TILE_PX, TILE_PX):
+            part = np.pad(part, [(0, TILE_PX - part.shape[0]), (0, TILE_PX - part.shape[1])])
+        yield imagecodecs.deflate_encode(np.ascontiguousarray(part), level=_LEVEL)
+
+
+_EMPTY = imagecodecs.deflate_encode(np.zeros((TILE_PX, TILE_PX), np.int32), level=_LEVEL)
+
+
+def _ome_xml(shape: tuple[int, int], um_per_px: float | None) -> str:
+    # Written by hand, because tifffile adds a random identifier to its own. A tag of TIFF holds ASCII only.
+    size = ""
+    if um_per_px is not None:
+        size = "".join(f' PhysicalSize{axis}="{um_per_px!r}" PhysicalSize{axis}Unit="&#181;m"' for axis in "XY")
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation='
+        '"http://www.openmicroscopy.org/Schemas/OME/2016-06 http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd">'
+        '<Image ID="Image:0" Name="labels"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="int32" '
+        f'SizeX="{shape[1]}" SizeY="{shape[0]}" SizeC="1" SizeZ="1" SizeT="1"{size}>'
+        '<Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData IFD="0" PlaneCount="1"/></Pixels></Image></OME>'
+    )
+
+
+def _ngff(n_levels: int, um_per_px: float | None) -> dict[str, object]:
+    """Metadata of NGFF 0.5."""
+    unit = {} if um_per_px is None else {"unit": "micrometer"}
+    axes = [{"name": axis, "type": "space", **unit} for axis in "yx"]
+    side = 1.0 if um_per_px is None else um_per_px
+    datasets = [
+        {
+            "path": str(level),
+            "coordinateTransformations": [{"type": "scale", "scale": [side * SHRINK**level] * 2}],
+        }
+        for level in range(n_levels)
+    ]
+    return {
+        "version": "0.5",
+        "multiscales": [{"name": "labels", "axes": axes, "datasets": datasets, "type": "first pixel"}],
+        "image-label": {"version": "0.5"},
+    }
+
+
+def _zarr_array(group: "zarr.Group", name: str, size: tuple[int, int]) -> "zarr.Array":
+    from zarr.codecs import BloscCodec
+
+    chunks = (min(TILE_PX, size[0]), min(CHUNK_PX, size[1]))
+    return group.create_array(
+        name,
+        shape=size,
+        chunks=chunks,
+        dtype=np.int32,
+        fill_value=0,
+        dimension_names=("y", "x"),
+        compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+    )
