@@ -91,7 +91,7 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     # Stated, because onnxruntime's own default pins threads to cores, which fails noisily in containers.
-    options.intra_op_num_threads = threads or _usable_cores()
+    options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = _WARNINGS_OFF
     # A memory pattern is kept for every shape that was ever seen: with tiles of many shapes that is a leak.
@@ -101,7 +101,7 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     return options
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """Physical cores, or fewer where this process is held to fewer."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(psutil.cpu_count(logical=False) or allowed, allowed)

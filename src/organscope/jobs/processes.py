@@ -1,0 +1,161 @@
+"""Tasks in several processes of this machine, any of which may die."""
+
+import _thread
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from itertools import islice
+from multiprocessing.connection import Connection
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from organscope.errors import InputError
+from organscope.jobs.outcome import Outcome, attempt_pickled
+
+MOST_DEATHS = 3
+"""One death may be bad luck, such as a neighbour that took the memory; the third of one task is the task's own."""
+
+# Spawned, not forked: onnxruntime and decoders hold threads and locks that a fork would break.
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class Worker:
+    """A process with one task at a time, so that it is known during which task it died."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._start()
+
+    def submit(self, function: bytes, task: Any) -> Future:
+        """Begin a task; its future raises `BrokenProcessPool` if the process dies."""
+        try:
+            return self._pool.submit(attempt_pickled, function, task)
+        except BrokenProcessPool:
+            # It died between two tasks, through no fault of either.
+            self.replace()
+            return self._pool.submit(attempt_pickled, function, task)
+
+    def replace(self) -> None:
+        """A new process in the place of one that died."""
+        self._pool.shutdown(wait=True)
+        self._line.close()
+        self._start()
+
+    def interrupt(self) -> None:
+        """Make the task at hand clean up and end."""
+        self._line.send("interrupt")
+
+    def end(self) -> None:
+        """Wait until the process has ended."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._line.close()
+
+    def _start(self) -> None:
+        listening, self._line = SPAWN.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(
+            1, mp_context=SPAWN, initializer=_begin_process, initargs=(listening, self._threads)
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    """A task in the process that works on it, and how often a process has died during it."""
+
+    worker: Worker
+    task: Any
+    deaths: int = 0
+
+
+def run_in_processes(
+    function: bytes, tasks: Iterable[Any], workers: int, threads: int
+) -> Iterator[tuple[Any, Outcome]]:
+    """Yield (task, outcome) as tasks finish; see `organscope.jobs.executors.run_tasks`.
+
+    Args:
+        function: Pickled.
+        tasks: What to call it with.
+        workers: Number of processes; no more are started than there are tasks.
+        threads: For numerical libraries in each process.
+    """
+    team = [Worker(threads) for _ in range(workers)]
+    working: dict[Future, Work] = {}
+    try:
+        yield from _run(function, iter(tasks), team, working)
+    except BaseException:
+        # Also GeneratorExit, when the caller has had enough: nobody waits for the tasks at hand any more.
+        for work in working.values():
+            work.worker.interrupt()
+        raise
+    finally:
+        for worker in team:
+            worker.end()
+
+
+def _run(
+    function: bytes, tasks: Iterator[Any], team: list[Worker], working: dict[Future, Work]
+) -> Iterator[tuple[Any, Outcome]]:
+    def begin(work: Work) -> None:
+        working[work.worker.submit(function, work.task)] = work
+
+    for worker, task in zip(team, tasks, strict=False):
+        begin(Work(worker, task))
+    while working:
+        for future in wait(working, return_when=FIRST_COMPLETED).done:
+            work = working.pop(future)
+            outcome = _outcome(future)
+            if outcome is None:
+                work.worker.replace()
+                if work.deaths + 1 < MOST_DEATHS:
+                    begin(replace(work, deaths=work.deaths + 1))
+                    continue
+                outcome = Outcome(error=_too_many_deaths())
+            for following in islice(tasks, 1):
+                begin(Work(work.worker, following))
+            yield work.task, outcome
+
+
+def _outcome(future: Future) -> Outcome | None:
+    """What came of a task; None where its process died."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
+    except Exception as error:
+        # Not the function's own: a task or a result that cannot be pickled.
+        return Outcome(error=error)
+
+
+def _too_many_deaths() -> InputError:
+    return InputError(
+        f"Expected a result, found that the process died {MOST_DEATHS} times while working on it, probably out of "
+        "memory. Run it alone, with fewer --workers, or on a machine with more memory."
+    )
+
+
+def _begin_process(line: Connection, threads: int) -> None:
+    """Leave Ctrl-C to the parent, do as it says, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_obey, args=(line,), daemon=True).start()
+    threadpool_limits(threads)
+
+
+def _obey(line: Connection) -> None:
+    while True:
+        try:
+            line.recv()
+        except (EOFError, OSError):
+            # The parent was killed. At once and without cleaning up: the same command may already run again and
+            # clean up by itself.
+            os._exit(1)
+        _thread.interrupt_main(signal.SIGTERM)
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit("interrupted")
