@@ -3,7 +3,7 @@
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Float64, Int, Shaped
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
@@ -54,17 +54,35 @@ def pool_cells(probabilities: Float[np.ndarray, "n c"], pooling: Pooling) -> Flo
     """
     if len(probabilities) == 0:
         raise ShapeError("Expected at least one cell to pool, found none. Ask only about images with cells.")
-    score = pooled_score(probabilities, pooling.rule)
-    return np.exp(log_softmax(effective_number(len(probabilities), pooling.correlation) * score))
+    return pool_total(score_total(probabilities, pooling.rule), len(probabilities), pooling)
+
+
+def pool_total(total: Float64[np.ndarray, " c"], n_cells: int, pooling: Pooling) -> Float64[np.ndarray, " c"]:
+    """The same from the sum of `score_total` over the parts of an image, which may have too many cells to hold."""
+    score = _mean_score(total, n_cells, pooling.rule)
+    return np.exp(log_softmax(effective_number(n_cells, pooling.correlation) * score))
 
 
 def pooled_score(probabilities: Float[np.ndarray, "n c"], rule: Literal["mean", "log_mean"]) -> Float[np.ndarray, " c"]:
     """Logarithm of the mean probability, or mean logarithm; float64, in memory that does not grow with n."""
+    return _mean_score(score_total(probabilities, rule), len(probabilities), rule)
+
+
+def score_total(
+    probabilities: Float[np.ndarray, "n c"], rule: Literal["mean", "log_mean"]
+) -> Float64[np.ndarray, " c"]:
+    """Sum over cells of the probabilities, or of their logarithms."""
     total = np.zeros(probabilities.shape[1])
     for first in range(0, len(probabilities), _CHUNK):
         chunk = np.maximum(probabilities[first : first + _CHUNK].astype(np.float64), FLOOR)
         total += (np.log(chunk) if rule == "log_mean" else chunk).sum(axis=0)
-    mean = total / len(probabilities)
+    return total
+
+
+def _mean_score(
+    total: Float64[np.ndarray, " c"], n_cells: int, rule: Literal["mean", "log_mean"]
+) -> Float64[np.ndarray, " c"]:
+    mean = total / n_cells
     return mean if rule == "log_mean" else np.log(mean)
 
 

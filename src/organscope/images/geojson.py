@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Columns that are no measurement but name the cell or its class.
 ID_COLUMN, CLASS_COLUMN = "id", "organ"
 
+#: What stands before the first feature of a file, between two, and after the last.
+HEAD, SEPARATOR, TAIL = '{"type":"FeatureCollection","features":[\n', ",\n", "\n]}\n"
+
 
 def write_geojson(path: str | Path, outlines: Sequence[Num[np.ndarray, "n 2"]], table: "pd.DataFrame") -> None:
     """Write a QuPath FeatureCollection, feature by feature, so that memory does not grow with the cells.
@@ -37,13 +40,19 @@ def write_geojson(path: str | Path, outlines: Sequence[Num[np.ndarray, "n 2"]], 
     if len(outlines) != len(table):
         raise ShapeError(f"Expected one row a cell for {path}, found {len(outlines)} outlines and {len(table)} rows.")
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write('{"type":"FeatureCollection","features":[')
-        separator = "\n"
-        for ring, properties in zip(outlines, _properties(table), strict=True):
-            geometry = f'{{"type":"Polygon","coordinates":[{_closed_ring(ring)}]}}'
-            file.write(f'{separator}{{"type":"Feature","geometry":{geometry},"properties":{properties}}}')
-            separator = ",\n"
-        file.write("\n]}\n")
+        file.write(HEAD)
+        separator = ""
+        for feature in geojson_features(outlines, table):
+            file.write(separator + feature)
+            separator = SEPARATOR
+        file.write(TAIL)
+
+
+def geojson_features(outlines: Sequence[Num[np.ndarray, "n 2"]], table: "pd.DataFrame") -> Iterator[str]:
+    """The features of `write_geojson`, one text a cell."""
+    for ring, properties in zip(outlines, _properties(table), strict=True):
+        geometry = f'{{"type":"Polygon","coordinates":[{_closed_ring(ring)}]}}'
+        yield f'{{"type":"Feature","geometry":{geometry},"properties":{properties}}}'
 
 
 def _closed_ring(ring: Num[np.ndarray, "n 2"]) -> str:

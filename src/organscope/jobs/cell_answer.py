@@ -41,7 +41,18 @@ class CellAnswer:
 def answer_of_cells(found: CellOrgans, whole: Classification) -> CellAnswer:
     """Keep of the cells of an image what its page and its row in a table say."""
     counts = np.bincount(found.organ_index, minlength=len(found.organs)).astype(np.int64)
-    return CellAnswer(found.organs, counts, found.pooled, found.decision, _agreement(found, whole))
+    return answer_of_counts(found.organs, counts, found.pooled, found.decision, whole)
+
+
+def answer_of_counts(
+    organs: tuple[str, ...],
+    counts: Int64[np.ndarray, " organ"],
+    pooled: Float64[np.ndarray, " organ"] | None,
+    decision: Decision | None,
+    whole: Classification,
+) -> CellAnswer:
+    """The same where the cells are too many to hold; see `CellAnswer`."""
+    return CellAnswer(organs, counts, pooled, decision, _agreement(organs, decision, whole))
 
 
 def with_cells_heard(whole: Classification, cells: CellAnswer) -> Classification:
@@ -56,10 +67,10 @@ def with_cells_heard(whole: Classification, cells: CellAnswer) -> Classification
     return replace(whole, decision=replace(decision, decision="abstain", reason=reason, doubt=reason))
 
 
-def _agreement(found: CellOrgans, whole: Classification) -> Agreement:
-    if found.decision is None:
+def _agreement(organs: tuple[str, ...], decision: Decision | None, whole: Classification) -> Agreement:
+    if decision is None:
         return "no cells"
-    if whole.organs[whole.decision.organ_index] == found.organs[found.decision.organ_index]:
+    if whole.organs[whole.decision.organ_index] == organs[decision.organ_index]:
         return "agree"
-    both = whole.decision.decision == found.decision.decision == "accept"
+    both = whole.decision.decision == decision.decision == "accept"
     return "disagree" if both else "unsure"

@@ -79,6 +79,7 @@ def classify_centres(
     bundle: Bundle,
     *,
     progress: Callable[[float], None] | None = None,
+    preparation: Preparation | None = None,
 ) -> CellOrgans:
     """Name the organ of the cells whose centroids these are.
 
@@ -90,18 +91,21 @@ def classify_centres(
         centres: Row and column of each centroid, the first pixel's being 0.
         bundle: As in `classify_cells`.
         progress: As in `classify_cells`.
+        preparation: Of the image for this bundle, where it is known already.
 
     Raises:
         UsageError: The bundle is for something else.
         InputError: The image is damaged, or of a kind that cannot be prepared.
     """
     require_subject(bundle, "cell")
+    if preparation is None and len(centres):
+        preparation = Preparation(image, bundle.manifest.preprocessing)
     policy, n_cells = bundle.manifest.spec.policy, len(centres)
     reference = bundle.tensors(policy.reference)["features"]
     probabilities = np.empty((n_cells, len(bundle.manifest.classes)), np.float32)
     distance = np.empty(n_cells, np.float32)
     done = 0
-    for cells, inputs in _batches(_crops_of_tiles(image, centres, bundle)):
+    for cells, inputs in _batches(_crops_of_tiles(image, centres, bundle, preparation)):
         outputs = bundle.run(inputs)
         probabilities[cells] = softmax(outputs["logits"], policy.temperature)
         distance[cells] = nearest_distance(outputs["features"], reference, policy.n_neighbours)
@@ -115,21 +119,32 @@ def _with_answer(
     bundle: Bundle, probabilities: Float32[np.ndarray, "n organ"], distance: Float32[np.ndarray, " n"]
 ) -> CellOrgans:
     """Pool the cells: probable enough by the pooling's limit, and in their middle as known as a single cell."""
-    spec, organs = bundle.manifest.spec, tuple(bundle.manifest.classes)
+    organs = tuple(bundle.manifest.classes)
     if len(probabilities) == 0:
         return CellOrgans(organs, probabilities, distance, None, None)
-    pooled = pool_cells(probabilities, spec.pooling)
+    pooled = pool_cells(probabilities, bundle.manifest.spec.pooling)
+    return CellOrgans(organs, probabilities, distance, pooled, decide_pooled(bundle, pooled, distance))
+
+
+def decide_pooled(bundle: Bundle, pooled: Float64[np.ndarray, " organ"], distance: Float32[np.ndarray, " n"]) -> Decision:
+    """Whether to rely on what the cells of an image say together.
+
+    Args:
+        bundle: For single cells.
+        pooled: Probability of each organ for the image, from all its cells.
+        distance: How far each cell is from the training cells; at least one.
+    """
+    spec = bundle.manifest.spec
     limits = spec.policy.model_copy(update={"min_confidence": spec.pooling.min_confidence})
-    return CellOrgans(organs, probabilities, distance, pooled, decide(pooled, float(np.median(distance)), limits))
+    return decide(pooled, float(np.median(distance)), limits)
 
 
 def _crops_of_tiles(
-    image: Image, centres: Float64[np.ndarray, "n 2"], bundle: Bundle
+    image: Image, centres: Float64[np.ndarray, "n 2"], bundle: Bundle, preparation: Preparation | None
 ) -> Iterator[tuple[Int64[np.ndarray, " m"], Float32[np.ndarray, "m input input 3"]]]:
     """The cells of one tile after the other, at most a batch at a time, as the network takes them."""
     spec, shape = bundle.manifest.spec, (image.height_px, image.width_px)
     starts = crop_starts(centres, spec.field_px)
-    preparation = Preparation(image, bundle.manifest.preprocessing) if len(centres) else None
     for cells in _by_tile(centres):
         corner = starts[cells].min(axis=0)
         row, column = (_span(*ends) for ends in zip(corner, starts[cells].max(axis=0) + spec.field_px, strict=True))
