@@ -4,8 +4,8 @@
         --compare organs runs/organs runs/organs-swept --compare nuclei runs/nuclei runs/nuclei-swept
 
 Every figure in the page's section of results comes from here: from the study of each sweep, and from the bundles of
-the default and of the winner, which are scored on the same pictures of the test folds, so that their difference has an
-interval of its own (pictures drawn in pairs). Figures go to `docs/images/experiments/`. What is not given anew is lost.
+the default and of the winner, which `organscope compare` scores on the same pictures of the test folds, so that their
+difference has an interval of its own. Figures go to `docs/images/experiments/`. What is not given anew is lost.
 """
 
 import argparse
@@ -14,13 +14,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from organscope.bundle import Bundle, load_bundle
+from organscope.bundle import load_bundle
 from organscope.dataset import read_index
-from organscope.evaluate import Evaluation, evaluate_bundle
-from organscope.metrics.paired import paired_mean_difference
+from organscope.evaluate.compare import Comparison, Model, compare_models
+from organscope.evaluate.compare.write import interval, p_text
 from organscope.report.dataset.style import LIGHT, new_figure, themed
 from organscope.sweep.figures import (
     SweepData,
@@ -41,11 +40,6 @@ PAGE = ROOT / "docs" / "experiments.md"
 FIGURES = ROOT / "docs" / "images" / "experiments"
 BEGIN, END = "<!-- results: written by bench/experiments.py -->", "<!-- end of results -->"
 SHOWN_TRIALS = 6
-#: Scores that are compared, and the column of the table of pictures whose mean each is, where it is one.
-COMPARED = {
-    "classification": {"accuracy": "correct", "balanced_accuracy": None, "macro_f1": None, "ece": None},
-    "segmentation": {"dice": "dice", "pq": "pq", "mean_ap": None},
-}
 CURVE = {"classification": "balanced_accuracy", "segmentation": "pq"}
 
 
@@ -79,21 +73,19 @@ def sweep_section(folder: Path) -> str:
 def compared_section(name: str, default: Path, winner: Path) -> str:
     """Default and winner on the same test pictures."""
     config = json.loads((default / "config.json").read_text())
-    bundles = [load_bundle(run / "bundle") for run in (default, winner)]
+    models = [Model("default", load_bundle(default / "bundle"), default)]
+    models += [Model("winner", load_bundle(winner / "bundle"), winner)]
     lines = [f"### `{name}`: the winner in full beside the default", ""]
-    lines += ["| data | score | default | winner | difference (winner - default) |", "| --- | --- | --- | --- | --- |"]
+    lines += ["| data | score | default | winner | difference (winner - default) | p (Holm) |"]
+    lines += ["| --- | --- | --- | --- | --- | --- |"]
     for source in config["data"]["sources"]:
         index = read_index(ROOT / source["index"])
-        if index.samples(config["data"]["test_folds"]):
-            scored = [evaluate_bundle(b, index, fold=config["data"]["test_folds"], baseline=False) for b in bundles]
-            lines += _rows(index.folder.name, scored, bundles[0])
-    lines += [
-        "",
-        "Test folds, which neither trained nor chose anything. In parentheses: 95 % bootstrap intervals; that",
-    ]
-    lines += ["of a difference draws pictures in pairs."]
+        if index.samples(folds := config["data"]["test_folds"]):
+            lines += _rows(compare_models(models, index, fold=folds, reference="default", rounds=0))
+    lines += ["", "Test folds, which neither trained nor chose anything. In parentheses: 95 % bootstrap intervals; the"]
+    lines += ["difference and its p-value are those of `organscope compare`."]
     with themed(LIGHT):
-        curves = _curves(default, winner, CURVE[bundles[0].manifest.spec.task])
+        curves = _curves(default, winner, CURVE[models[0].bundle.manifest.spec.task])
         return "\n".join([*lines, "", _save(f"{name}-training", "Learning curves of both trainings", curves)])
 
 
@@ -118,30 +110,18 @@ def _best_trials(data: SweepData) -> list[str]:
     return ["| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *rows)]
 
 
-def _rows(dataset: str, scored: list[Evaluation], bundle: Bundle) -> list[str]:
+def _rows(comparison: Comparison) -> list[str]:
     lines = []
-    for metric, column in COMPARED[bundle.manifest.spec.task].items():
-        cells = [_value(evaluation, metric) for evaluation in scored]
-        difference = "" if column is None else _difference(*(evaluation.per_image for evaluation in scored), column)
-        lines.append(f"| {dataset} | {metric} | {cells[0]} | {cells[1]} | {difference} |")
+    tests = comparison.tests.set_index(["dataset", "metric"])
+    for dataset in comparison.datasets:
+        for metric in comparison.measures.shown:
+            cells = [interval(comparison.score(name, dataset, metric)) for name in ("default", "winner")]
+            tested = ["", ""]
+            if (dataset, metric) in tests.index:
+                row = tests.loc[(dataset, metric)]
+                tested = [interval(row, value="difference", sign="+"), p_text(row["p_holm"])]
+            lines.append("| " + " | ".join([dataset, metric, *cells, *tested]) + " |")
     return lines
-
-
-def _value(evaluation: Evaluation, metric: str) -> str:
-    table = evaluation.scores
-    row = table[(table["metric"] == metric) & (table["model"] == "bundle")].iloc[0]
-    return _interval(row["value"], row["low"], row["high"])
-
-
-def _difference(default: pd.DataFrame, winner: pd.DataFrame, column: str) -> str:
-    both = default.merge(winner, on="id", suffixes=("", "_winner")).dropna(subset=[column, f"{column}_winner"])
-    first, second = (both[name].to_numpy(float) for name in (f"{column}_winner", column))
-    found = paired_mean_difference(first, second, np.arange(len(both)))
-    return _interval(found.value, found.low, found.high, sign="+")
-
-
-def _interval(value: float, low: float, high: float, sign: str = "") -> str:
-    return f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 
 def _curves(default: Path, winner: Path, metric: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from organscope import __version__
-from organscope.cli import analyze, bundle, classify, data, decide, evaluate, segment, serve, sweep, train
+from organscope.cli import analyze, bundle, classify, compare, data, decide, evaluate, segment, serve, sweep, train
 from organscope.cli.guard import GuardedGroup, remember_debug
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ app.command(epilog=classify.EXAMPLES)(classify.classify)
 app.command(epilog=analyze.EXAMPLES)(analyze.analyze)
 app.command(epilog=decide.EXAMPLES)(decide.decide)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.add_typer(train.app, name="train")
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
