@@ -42,6 +42,16 @@ Users = Annotated[
 ]
 
 
+MemoryGb = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1, help="Memory that the page may take, in GB; three quarters of this machine's without.",
+        show_default=False,
+    ),
+]  # fmt: skip
+UploadMb = Annotated[int, typer.Option(min=1, help="Largest file that may be uploaded, in MB.")]
+
+
 def serve(
     store: Store = DEFAULT_STORE,
     allow: Allow = None,
@@ -51,6 +61,8 @@ def serve(
     user: Users = None,
     bundle: options.AnyBundles = None,
     threads: options.Threads = None,
+    memory_gb: MemoryGb = None,
+    upload_mb: UploadMb = 2000,
     debug: options.Debug = False,
 ) -> None:
     """Open a page on this machine: drop images in, check the answers, take them away.
@@ -66,5 +78,6 @@ def serve(
     settings = settings_of(
         store.expanduser(), tuple(allow or ()), host, port,
         token=token, users=tuple(user or ()), bundles=tuple(bundle or ()), threads=threads,
+        memory_gb=memory_gb, upload_mb=upload_mb,
     )  # fmt: skip
     run_server(settings)

@@ -20,6 +20,8 @@ def settings_of(
     users: tuple[str, ...],
     bundles: tuple[str, ...],
     threads: int | None,
+    memory_gb: float | None,
+    upload_mb: int,
 ):
     """Settings from the options; tokens are made where they are needed and none is given.
 
@@ -29,7 +31,7 @@ def settings_of(
     """
     try:
         from organscope.web.access import tokens_for
-        from organscope.web.settings import LOOPBACK, Settings
+        from organscope.web.settings import LOOPBACK, MB, Limits, Settings
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"Expected the packages of the page, found no {error.name}. Run: pip install 'organscope[web]'."
@@ -43,6 +45,7 @@ def settings_of(
     wanted = users or ((OWNER,) if host not in LOOPBACK else ())
     tokens = {OWNER: token} if token is not None else tokens_for(wanted, store)
     known = {} if threads is None else {"threads": threads}
+    cap = {} if memory_gb is None else {"memory_bytes": int(memory_gb * 1000 * MB)}
     return Settings(
         store=store.absolute(),
         host=host,
@@ -50,6 +53,7 @@ def settings_of(
         tokens=tokens,
         allowed=allowed,
         bundles=_absolute(bundles),
+        limits=Limits(upload_bytes=upload_mb * MB, **cap),
         **known,
     )
 
@@ -75,14 +79,19 @@ def run_server(settings) -> None:
     with sole_server(settings.store):
         pass
     app = create_app(settings)
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3)
     with listening:
         _announce(settings, listening.getsockname()[1])
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound to an address.
+
+    Raises:
+        UsageError: The address is taken, or is none of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -113,7 +113,12 @@ class Verdict(BaseModel):
     confidence: float
     decision: str
     reason: str
+    why: list[str] = Field(description="Why the answer is withheld, in sentences; empty where it is given.")
     prediction_set: list[str] | None
+    coverage: float | None = Field(
+        description="Share of pictures like those of the calibration whose organ is in the prediction set."
+    )
+    is_strange: bool = Field(description="Unlike the calibration pictures: promise and prediction set do not hold.")
     flagged: bool | None
     cost: float = Field(description="What the answer costs on average if it is believed; a false alarm costs 1.")
     distance: float

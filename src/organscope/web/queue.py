@@ -97,6 +97,16 @@ def cancel(database: Database, image: str) -> None:
     )
 
 
+def cancel_all(database: Database, owner: str) -> int:
+    """Take every image of a user out of the queue; how many these were."""
+    changed = database.read().execute(
+        "UPDATE jobs SET state = ?, ended = ? WHERE state IN (?, ?) AND image IN "
+        "(SELECT i.id FROM images i JOIN studies s ON s.id = i.study WHERE s.owner = ?)",
+        (CANCELLED, time.time(), QUEUED, RUNNING, owner),
+    )
+    return changed.rowcount
+
+
 def requeue_interrupted(database: Database) -> None:
     """Put back what was worked on when the worker or the server ended; three ends are taken for the image's fault."""
     with database.write() as connection:
@@ -108,6 +118,15 @@ def requeue_interrupted(database: Database) -> None:
             "UPDATE jobs SET state = ?, stage = '', fraction = 0, worker = NULL WHERE state = ?", (QUEUED, RUNNING)
         )
         connection.execute("UPDATE jobs SET worker = NULL WHERE state != ?", (RUNNING,))
+
+
+def give_up(database: Database, worker: int, message: str) -> bool:
+    """Let the job fail that a worker holds; False where it holds none."""
+    changed = database.read().execute(
+        "UPDATE jobs SET state = ?, message = ?, ended = ? WHERE state = ? AND worker = ?",
+        (FAILED, message, time.time(), RUNNING, worker),
+    )
+    return changed.rowcount > 0
 
 
 def overdue_cancel(database: Database, worker: int, seconds: float) -> bool:

@@ -1,5 +1,7 @@
 """Why a request is refused, as one sentence and a status that programs understand."""
 
+import errno
+import sqlite3
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,6 +13,7 @@ from starlette.exceptions import HTTPException
 from organscope.errors import OrganscopeError, OutputError
 
 RETRY_AFTER_S = 5
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Problem(BaseModel):
@@ -54,6 +57,20 @@ def answer_refusals(app: FastAPI) -> None:
     @app.exception_handler(OrganscopeError)
     async def _known(_: Request, error: OrganscopeError) -> JSONResponse:
         return problem(507 if isinstance(error, OutputError) else 422, str(error))
+
+    @app.exception_handler(OSError)
+    async def _disk(_: Request, error: OSError) -> JSONResponse:
+        if error.errno not in FULL_DISK:
+            raise error
+        return problem(
+            507, "Expected room on the disk of this server, found none. Remove studies, or tell the operator."
+        )
+
+    @app.exception_handler(sqlite3.OperationalError)
+    async def _busy(_: Request, error: sqlite3.OperationalError) -> JSONResponse:
+        if "locked" not in str(error):
+            raise error
+        return problem(503, "Expected the database, found it busy. Try again soon.", RETRY_AFTER_S)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:

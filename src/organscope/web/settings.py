@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from organscope.errors import UsageError
+from organscope.web.memory import default_cap_bytes
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 DEFAULT_PORT = 8765
@@ -23,6 +24,9 @@ class Limits:
         uploads_at_once: Uploads that are received at the same time.
         body_bytes: Size of any other request.
         tile_cache_bytes: Encoded tiles of slides that are kept in memory.
+        memory_bytes: What the server and everything it starts may hold in memory together. Near it, new work is asked
+            to come again; an image whose analysis goes beyond fails.
+        free_disk_bytes: What uploads leave free on the disk.
     """
 
     upload_bytes: int = 2_000 * MB
@@ -32,6 +36,8 @@ class Limits:
     uploads_at_once: int = 64
     body_bytes: int = 1 * MB
     tile_cache_bytes: int = 64 * MB
+    memory_bytes: int = field(default_factory=default_cap_bytes)
+    free_disk_bytes: int = 1_000 * MB
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from organscope.web.access import user_of
 from organscope.web.database import Database
+from organscope.web.refusals import overloaded
 from organscope.web.settings import Settings
 from organscope.web.supervisor import Supervisor
 from organscope.web.tiles import TileReader
@@ -52,6 +53,16 @@ def new_state(settings: Settings) -> State:
 def state_of(request: Request) -> State:
     """The parts of the server that answers."""
     return request.app.state.parts
+
+
+def require_memory(state: State) -> None:
+    """Keep new work out while memory is short.
+
+    Raises:
+        RefusalError: 503, with a time to try again.
+    """
+    if state.supervisor.is_crowded:
+        raise overloaded("Expected free memory, found that this server has used up what it may.")
 
 
 User = Annotated[str, Depends(user_of)]

@@ -116,10 +116,10 @@ def finished_image_of(database: Database, image: str, owner: str) -> dict[str, A
 
 
 def recent_images(database: Database, owner: str, since: float) -> list[dict[str, Any]]:
-    """Images of a user that wait, are worked on, or ended after a point in time, in the order of the queue."""
+    """Images of a user that are worked on, then those that wait, then those that ended after a point in time."""
     rows = database.read().execute(
         f"SELECT {_IMAGE_COLUMNS} WHERE s.owner = ? AND (j.state IN ('queued', 'running') OR j.ended > ?) "
-        "ORDER BY j.state != 'running', j.number",
+        "ORDER BY CASE j.state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, j.number",
         (owner, since),
     )
     return [_decoded(row) for row in rows]

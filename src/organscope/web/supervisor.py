@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from organscope.web import queue
 from organscope.web.database import Database
+from organscope.web.memory import CROWDED_SHARE, used_bytes
 from organscope.web.settings import Settings
 from organscope.web.worker import settings_line
 
@@ -27,6 +28,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self._process: subprocess.Popen | None = None
+        self._used_bytes = 0
 
     def start(self) -> None:
         """Put back what an earlier server left unfinished, and start the worker."""
@@ -45,9 +47,15 @@ class Supervisor:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether memory is so nearly used up that new work should wait."""
+        return self._used_bytes > CROWDED_SHARE * self._settings.limits.memory_bytes
+
     def _watch(self) -> None:
         pause = FIRST_PAUSE_S
         while not self._stopping.is_set():
+            self._used_bytes = used_bytes()
             if self.worker is None:
                 if self._process is not None:
                     queue.requeue_interrupted(self._database)
@@ -58,7 +66,17 @@ class Supervisor:
             elif queue.overdue_cancel(self._database, self.worker, CANCEL_PATIENCE_S):
                 self._end_process()
                 pause = FIRST_PAUSE_S
+            elif self._used_bytes > self._settings.limits.memory_bytes and self._give_up_image():
+                pause = FIRST_PAUSE_S
             self._stopping.wait(LOOK_EVERY_S)
+
+    def _give_up_image(self) -> bool:
+        """The image that the worker has in hand needs more memory than there may be; False where it has none."""
+        message = _TOO_MUCH.format(gigabytes=self._settings.limits.memory_bytes / 1e9)
+        if not queue.give_up(self._database, self.worker, message):
+            return False
+        self._end_process()
+        return True
 
     def _start_process(self) -> subprocess.Popen:
         command = [sys.executable, "-m", "organscope.web.worker"]
@@ -80,3 +98,9 @@ class Supervisor:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+_TOO_MUCH = (
+    "Expected the analysis to take at most {gigabytes:.1f} GB of memory, found that it needs more. Crop the image, "
+    "or ask the operator for more memory (--memory-gb)."
+)

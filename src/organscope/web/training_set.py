@@ -16,6 +16,7 @@ from organscope.web.database import Database
 from organscope.web.exports import labels_of
 from organscope.web.refusals import RefusalError
 from organscope.web.settings import Settings
+from organscope.web.tables import harmless
 
 CORRECTION_COLUMNS = ("image", "action", "cell", "organ", "note", "who", "at")
 
@@ -76,13 +77,8 @@ def _corrections_csv(rows: Sequence[dict[str, Any]], names: dict[str, str], data
     for row in rows:
         for said in corrections_of(database, row["id"]):
             at = datetime.fromtimestamp(said["at"], UTC).isoformat(timespec="seconds")
-            writer.writerow({**said, "image": names[row["id"]], "at": at, "note": _harmless(said["note"])})
+            writer.writerow({**said, "image": names[row["id"]], "at": at, "note": harmless(said["note"])})
     return text.getvalue()
-
-
-def _harmless(text: str) -> str:
-    """A spreadsheet would run a field that begins like a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _read_me(rows: Sequence[dict[str, Any]], names: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from organscope.errors import InputError
 from organscope.images import open_image
 from organscope.images.files import SLIDE_SUFFIXES
+from organscope.web.one_file import require_one_file
 from organscope.web.refusals import RefusalError
 from organscope.web.settings import Limits, Settings
 from organscope.web.studies import NewImage, new_id
@@ -97,9 +98,10 @@ def inspect(path: Path, limits: Limits) -> tuple[int, int, float | None]:
     """Height, width and pixel size of an image file.
 
     Raises:
-        InputError: It is no image, truncated, or damaged.
+        InputError: It is no image, truncated, damaged, or names other files.
         RefusalError: 413, where it has too many pixels.
     """
+    require_one_file(path)
     with open_image(path, max_pixels=limits.image_pixels) as image:
         height, width, um_per_px = image.height_px, image.width_px, image.um_per_px
     if height * width > limits.image_pixels:

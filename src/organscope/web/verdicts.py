@@ -10,6 +10,7 @@ from organscope.decide import Answers, CostTable, Rules, costs_of, decide_all, p
 from organscope.decide.names import organ_number
 from organscope.jobs.files import POLICY
 from organscope.jobs.stored_policy import StoredPolicy, read_policy
+from organscope.web.reasons import Doubted, is_strange, reasons_in_words
 from organscope.web.settings import Settings
 
 TOP_ORGANS = 5
@@ -56,7 +57,9 @@ class Judge:
             answers = decide_all(probabilities, distances, stored.policy, doubts=doubts, rules=rules)
             costs = expected_losses(probabilities, answers, rules)
             found += [
-                _verdict(row, stored, probabilities[i], answers, i, float(costs[i])) for i, row in enumerate(group)
+                _verdict(row, stored, probabilities[i], answers, i, float(costs[i]))
+                | {"why": _why(row, stored, answers, i, rules.positive)}
+                for i, row in enumerate(group)
             ]
         return sorted(found, key=lambda verdict: (verdict["decision"] == "accept", -verdict["cost"]))
 
@@ -126,10 +129,30 @@ def _verdict(
         "prediction_set": in_set,
         "flagged": None if answers.flagged is None else bool(answers.flagged[i]),
         "cost": cost,
+        "coverage": None if stored.policy.conformal is None else stored.policy.conformal.coverage,
+        "is_strange": is_strange(row["summary"]["distance"], stored.policy) or bool(row["summary"]["doubt"]),
         "distance": row["summary"]["distance"],
         "max_distance": stored.policy.max_distance,
         "top": [{"organ": stored.organs[k], "probability": float(own[k])} for k in order[:TOP_ORGANS]],
     }
+
+
+def _why(row: dict[str, Any], stored: StoredPolicy, answers: Answers, i: int, positive: int | None) -> list[str]:
+    """Sentences that say why the answer is withheld; none where it is given."""
+    if answers.accepted[i]:
+        return []
+    shares = row["summary"]["probabilities"]
+    answer = int(answers.organ_index[i])
+    is_open = answers.flagged is not None and bool(answers.flagged[i]) and answer != positive
+    doubted = Doubted(
+        organ=stored.organs[answer],
+        probability=float(answers.confidence[i]),
+        likeliest=max(shares, key=shares.get),
+        distance=row["summary"]["distance"],
+        doubt=row["summary"]["doubt"],
+        not_ruled_out=stored.organs[positive] if is_open else None,
+    )
+    return reasons_in_words(doubted, stored.policy) or [answers.reasons[i]]
 
 
 def organs_known(images: Sequence[dict[str, Any]]) -> list[str]:

@@ -2,6 +2,8 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +18,8 @@ from organscope.web.methods import methods_text
 from organscope.web.refusals import RefusalError, refusing
 from organscope.web.report import Report, make_report, render_html, write_pdf
 from organscope.web.routes.questions import Asked
-from organscope.web.state import Parts, State, User
+from organscope.web.state import Parts, State, User, require_memory
+from organscope.web.tables import write_cells_table, write_images_table
 from organscope.web.training_set import write_training_set
 from organscope.web.uploads import file_name
 from organscope.web.verdicts import Question
@@ -28,26 +31,24 @@ ZIP = {200: {"content": {"application/zip": {"schema": {"type": "string", "forma
 MAX_REPORT_IMAGES = 200
 ExportName = Literal["cells.csv", "cells.parquet", "cells.geojson", "labels.ome.tif"]
 ReportName = Literal["report.html", "report.pdf"]
+TableName = Literal["images.csv", "cells.csv"]
+TABLES = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
 
 @router.get("/images/{image}/files/{kind}", response_class=Response, responses=FILES)
 async def export(image: str, kind: ExportName, user: User, state: Parts) -> FileResponse:
     """Cells as CSV, Parquet or GeoJSON for QuPath, or labels as OME-TIFF, with corrections applied."""
     row = await run_in_threadpool(studies.finished_image_of, state.database, image, user)
-    folder = Path(tempfile.mkdtemp(prefix="organscope-"))
     async with state.making:
-        path = await run_in_threadpool(_export, kind, folder, row, state)
+        path = await run_in_threadpool(_export, kind, row, state)
     return _sent(path, f"{_stem(row)}-{kind}", MEDIA_TYPES[kind])
 
 
-def _export(kind: str, folder: Path, row: dict[str, Any], state: State) -> Path:
+def _export(kind: str, row: dict[str, Any], state: State) -> Path:
     found = corrections.corrected(state.database, row["id"])
     out = state.settings.result_folder(row["id"])
-    try:
+    with _new_folder(state) as folder:
         return write_export(kind, folder, out, found, row["um_per_px"], row["name"])
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 @router.get("/images/{image}/{kind}", response_class=Response, responses=REPORTS)
@@ -68,6 +69,15 @@ async def annotations(study: str, user: User, state: Parts) -> FileResponse:
     return _sent(path, f"{file_name(row['name'])}-annotations.zip", "application/zip")
 
 
+@router.get("/studies/{study}/tables/{kind}", response_class=Response, responses=TABLES)
+async def study_table(study: str, kind: TableName, user: User, state: Parts, asked: Asked) -> FileResponse:
+    """All images of a study as one table, or the cells of all of them, with corrections applied."""
+    row = await run_in_threadpool(studies.study_of, state.database, study, user)
+    async with state.making:
+        path = await run_in_threadpool(_table, kind, study, asked, state)
+    return _sent(path, f"{file_name(row['name'])}-{kind}", MEDIA_TYPES["cells.csv"])
+
+
 @router.get("/studies/{study}/{kind}", response_class=Response, responses=REPORTS)
 async def study_report(study: str, kind: ReportName, user: User, state: Parts, asked: Asked) -> FileResponse:
     """The report of all finished images of a study."""
@@ -79,16 +89,23 @@ async def study_report(study: str, kind: ReportName, user: User, state: Parts, a
 
 
 def _annotations(study: str, state: State) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="organscope-"))
-    path = folder / "annotations.zip"
-    try:
-        images = studies.images_of(state.database, study)
-        found = corrections.corrected_in_study(state.database, study)
-        write_training_set(path, images, found, state.database, state.settings)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return path
+    images = studies.images_of(state.database, study)
+    found = corrections.corrected_in_study(state.database, study)
+    with _new_folder(state) as folder:
+        write_training_set(folder / "annotations.zip", images, found, state.database, state.settings)
+    return folder / "annotations.zip"
+
+
+def _table(kind: str, study: str, asked: Question, state: State) -> Path:
+    images = studies.images_of(state.database, study)
+    said = corrections.corrected_in_study(state.database, study)
+    with _new_folder(state) as folder:
+        if kind == "cells.csv":
+            write_cells_table(folder / kind, images, said, state.settings)
+        else:
+            verdicts = {verdict["image"]: verdict for verdict in state.judge.verdicts(images, asked)}
+            write_images_table(folder / kind, images, verdicts, said)
+    return folder / kind
 
 
 def _report(kind: str, title: str, images: list[dict[str, Any]], asked: Question, state: State) -> Path:
@@ -97,17 +114,25 @@ def _report(kind: str, title: str, images: list[dict[str, Any]], asked: Question
         raise RefusalError(
             409, f"Expected 1 to {MAX_REPORT_IMAGES} finished images for a report, found {len(finished)}."
         )
-    folder = Path(tempfile.mkdtemp(prefix="organscope-"))
-    try:
+    with _new_folder(state) as folder:
         report = _content(title, finished, asked, state)
         if kind == "report.pdf":
             write_pdf(report, folder / kind)
         else:
             (folder / kind).write_text(render_html(report), "utf-8")
+    return folder / kind
+
+
+@contextmanager
+def _new_folder(state: State) -> Iterator[Path]:
+    """An empty folder for one file, which goes again where the file cannot be made."""
+    require_memory(state)
+    folder = Path(tempfile.mkdtemp(prefix="organscope-"))
+    try:
+        yield folder
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return folder / kind
 
 
 def _content(title: str, finished: list[dict[str, Any]], asked: Question, state: State) -> Report:

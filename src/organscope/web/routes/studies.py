@@ -1,6 +1,7 @@
 """Studies: make, list, look at, fill, remove."""
 
 import asyncio
+import shutil
 import time
 from typing import Annotated
 
@@ -12,15 +13,16 @@ from organscope.images import image_files, open_image
 from organscope.web import messages, queue, studies
 from organscope.web.corrections import Corrected, as_data, corrected_in_study
 from organscope.web.folders import find_allowed, list_allowed
+from organscope.web.one_file import require_one_file
 from organscope.web.refusals import RefusalError, overloaded, refusing
 from organscope.web.routes.questions import Asked
 from organscope.web.routes.shown import quality_of, shown_image
-from organscope.web.state import Parts, State, User
+from organscope.web.state import Parts, State, User, require_memory
 from organscope.web.studies import NewImage, new_id
 from organscope.web.uploads import Arrivals, receive, settle
 from organscope.web.verdicts import organs_known
 
-router = APIRouter(prefix="/api", tags=["studies"], responses=refusing())
+router = APIRouter(prefix="/api", tags=["studies"], responses=refusing(507))
 BINARY_BODY = {
     "requestBody": {
         "required": True,
@@ -128,6 +130,8 @@ def add_slides(study: str, asked: messages.AllowedPath, user: User, state: Parts
 
 
 def _describe(path, name: str) -> NewImage:
+    if path.is_file():
+        require_one_file(path)
     with open_image(path) as image:
         n_bytes = path.stat().st_size
         return NewImage(new_id(), name, path, False, n_bytes, image.height_px, image.width_px, image.um_per_px)
@@ -137,6 +141,11 @@ def _require_room(study: str, user: str, state: State) -> int:
     """How many images the study may still take, if the queue takes any."""
     studies.study_of(state.database, study, user)
     limits = state.settings.limits
+    require_memory(state)
+    if shutil.disk_usage(state.settings.store).free < limits.free_disk_bytes:
+        raise RefusalError(
+            507, "Expected room on the disk of this server, found almost none. Remove studies, or tell the operator."
+        )
     if queue.n_waiting(state.database) >= limits.queued:
         raise overloaded(f"Expected fewer than {limits.queued:,} images in the queue, found that it is full.")
     held = len(studies.images_of(state.database, study))
@@ -169,6 +178,13 @@ def look_at_queue(user: User, state: Parts) -> messages.Queue:
     left = queue.seconds_left(state.database)
     rows = studies.recent_images(state.database, user, time.time() - 60)
     return messages.Queue(images=[shown_image(row, left) for row in rows], n_waiting=queue.n_waiting(state.database))
+
+
+@router.post("/queue/cancel", tags=["jobs"])
+def cancel_all(user: User, state: Parts) -> messages.Queue:
+    """Take all images of the user out of the queue; finished ones stay."""
+    queue.cancel_all(state.database, user)
+    return look_at_queue(user, state)
 
 
 @router.get("/folders", tags=["folders"])
