@@ -19,6 +19,8 @@ def analyze(
     channel: options.Channel = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
+    workers: options.ManyImages = 1,
+    cluster: options.Cluster = None,
     positive: options.Positive = None,
     min_recall: options.MinRecall = None,
     costs: options.CostsFile = None,
@@ -38,6 +40,7 @@ def analyze(
     run_and_report(
         ("segmentation", "classification"), inputs, output, bundle or [],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
-        threads=threads, as_json=as_json, debug=debug, diameter_px=diameter_px,
+        threads=threads, workers=workers, cluster=cluster, as_json=as_json, debug=debug,
+        diameter_px=diameter_px,
         positive=positive, min_recall=min_recall, costs=costs,
     )  # fmt: skip

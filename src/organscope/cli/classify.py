@@ -18,6 +18,8 @@ def classify(
     channel: options.Channel = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
+    workers: options.ManyImages = 1,
+    cluster: options.Cluster = None,
     positive: options.Positive = None,
     min_recall: options.MinRecall = None,
     costs: options.CostsFile = None,
@@ -36,6 +38,6 @@ def classify(
     run_and_report(
         ("classification",), inputs, output, [bundle],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
-        threads=threads, as_json=as_json, debug=debug,
+        threads=threads, workers=workers, cluster=cluster, as_json=as_json, debug=debug,
         positive=positive, min_recall=min_recall, costs=costs,
     )  # fmt: skip

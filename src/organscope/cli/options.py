@@ -63,6 +63,18 @@ IndexFolder = Annotated[
     Path, typer.Argument(metavar="INDEX", help="Folder made by `organscope data import`.", show_default=False)
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if left out.", show_default=False)]
+ManyImages = Annotated[
+    int,
+    typer.Option("--workers", min=1, help="Processes that work on several images at once and share the cores."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS_OR_TOML",
+        help="Dask scheduler (tcp://host:port) whose workers do the images, or a file such as slurm.toml.",
+        show_default=False,
+    ),
+]
 _BUNDLE_METAVAR = "NAME_OR_PATH"
 SegmentBundle = Annotated[
     str, typer.Option(metavar=_BUNDLE_METAVAR, help="Bundle that segments: a name, a folder or a zip file.")

@@ -15,6 +15,7 @@ from organscope.cli.results import as_data, print_results
 from organscope.jobs import (
     Reading,
     RunResult,
+    Workforce,
     load_models,
     plan_run,
     prepare_output,
@@ -38,6 +39,8 @@ def run_and_report(
     threads: int | None,
     as_json: bool,
     debug: bool,
+    workers: int = 1,
+    cluster: str | None = None,
     positive: str | None = None,
     min_recall: float | None = None,
     costs: Path | None = None,
@@ -46,6 +49,7 @@ def run_and_report(
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
+    workforce = Workforce(workers, cluster, threads)
     plan = plan_run(inputs, output)
     models = load_models(tasks, bundles, threads=threads)
     models = with_rules(models, positive=positive, min_recall=min_recall, costs=costs)
@@ -58,7 +62,7 @@ def run_and_report(
     sizing = Sizing(diameter_px=diameter_px)
     reading = Reading(um_per_px, channel, max_pixels=round(max_megapixels * 1e6), sizing=sizing)
     with progress_of(len(plan.targets)) as listener:
-        result = run_plan(plan, models, reading, listener)
+        result = run_plan(plan, models, reading, listener, workforce)
     if as_json:
         promised = promise_as_data(models.rules.promise) | few_misses_as_data(models.few_misses)
         print_json(as_data(result) | promised | {"seconds_to_start": round(seconds_to_start, 3)})

@@ -22,6 +22,8 @@ def segment(
     channel: options.Channel = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
+    workers: options.ManyImages = 1,
+    cluster: options.Cluster = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -39,5 +41,6 @@ def segment(
     run_and_report(
         ("segmentation",), inputs, output, [bundle],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
-        threads=threads, as_json=as_json, debug=debug, diameter_px=diameter_px, min_cell_recall=min_recall,
+        threads=threads, workers=workers, cluster=cluster, as_json=as_json, debug=debug,
+        diameter_px=diameter_px, min_cell_recall=min_recall,
     )  # fmt: skip

@@ -1,12 +1,14 @@
 """Segment, classify and analyse many images: plan first, then one complete result after the other."""
 
 from organscope.jobs.decisions import Redecision, decide_again
+from organscope.jobs.listener import Listener
 from organscope.jobs.models import Models, load_models, with_few_misses, with_rules
 from organscope.jobs.one_image import Reading
 from organscope.jobs.plan import Plan, Target, plan_run, prepare_output
 from organscope.jobs.result import Failure, ImageResult, RunResult
-from organscope.jobs.run import Listener, run_plan
+from organscope.jobs.run import run_plan
 from organscope.jobs.warm_up import warm_up
+from organscope.jobs.workforce import Workforce
 
 __all__ = [
     "Failure",
@@ -18,6 +20,7 @@ __all__ = [
     "Redecision",
     "RunResult",
     "Target",
+    "Workforce",
     "decide_again",
     "load_models",
     "plan_run",

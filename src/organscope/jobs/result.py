@@ -20,10 +20,14 @@ class ImageResult:
         width_px: Columns at full resolution.
         um_per_px: Pixel size, None where unknown.
         seconds: From opening the file to the last result on disk.
-        areas_px: Area of every cell in pixels; None where cells were not asked for.
+        areas_px: Area of every cell in pixels, of a slide an even sample of them, rising; None where cells were not
+            asked for.
         classification: The organ; None where it was not asked for.
         cell_answer: What the cells say together; None where the organ of each cell was not named.
         scale: How the network that found the cells saw the image; None where cells were not asked for.
+        cell_count: Number of cells where `areas_px` is a sample.
+        fields_by_organ: In how many fields of a slide each organ is the most probable; None for other images.
+        note: What a person should know of the result, such as cells that were cut; empty where there is nothing.
     """
 
     target: Target
@@ -35,6 +39,9 @@ class ImageResult:
     classification: Classification | None = None
     cell_answer: CellAnswer | None = None
     scale: Scale | None = None
+    cell_count: int | None = None
+    fields_by_organ: np.ndarray | None = None
+    note: str = ""
 
     @property
     def megapixels(self) -> float:
@@ -42,6 +49,8 @@ class ImageResult:
 
     @property
     def n_cells(self) -> int | None:
+        if self.cell_count is not None:
+            return self.cell_count
         return None if self.areas_px is None else int(self.areas_px.size)
 
     @property
@@ -80,7 +89,7 @@ class RunResult:
         failures: What failed, in the order of the work.
         files: Files about the whole run that were written, such as `summary.csv`.
         seconds: Duration of the run without loading the bundles.
-        peak_memory_mb: The most memory this process has held so far.
+        peak_memory_mb: The most memory that each process has held, added up.
     """
 
     out: Path

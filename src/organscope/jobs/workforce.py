@@ -1,0 +1,107 @@
+"""Who works on the images of a run: this process, several, or a cluster."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from organscope.errors import OrganscopeError, UsageError
+from organscope.images import open_image
+from organscope.jobs.attempt import Attempt, RemoteAttempt, attempt_image, unforeseen
+from organscope.jobs.executors import run_tasks, threads_per_worker
+from organscope.jobs.listener import Listener
+from organscope.jobs.models import Models
+from organscope.jobs.one_image import Reading
+from organscope.jobs.outcome import Outcome
+from organscope.jobs.plan import Plan, Target
+from organscope.jobs.portable import portable
+from organscope.jobs.result import Failure
+
+LARGE_PX = 4_000_000
+"""From here an image takes longer than processes take to start, so that nothing is gained by trying one first."""
+
+
+@dataclass(frozen=True)
+class Workforce:
+    """Who works.
+
+    Attributes:
+        workers: Processes on this machine, which share its cores.
+        cluster: Instead of them, a Dask cluster; see `organscope.jobs.executors.run_tasks`.
+        threads: For the network in each process; none for a share of the cores, and on a cluster for one.
+        pays_s: Several processes are started only where the work left would take one process so long, in seconds. To
+            start them takes 3 to 5 s, and one process uses all cores already, only not as well.
+    """
+
+    workers: int = 1
+    cluster: str | None = None
+    threads: int | None = None
+    pays_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.cluster is not None and self.workers > 1:
+            raise UsageError("Expected --workers or --cluster, found both: a cluster brings its own workers.")
+
+    @property
+    def threads_each(self) -> int:
+        """Threads for the network in each process other than this one."""
+        if self.threads is not None:
+            return self.threads
+        return 1 if self.cluster is not None else threads_per_worker(self.workers)
+
+
+def attempts(
+    plan: Plan, models: Models, reading: Reading, workforce: Workforce, listener: Listener
+) -> Iterator[tuple[Target, Attempt]]:
+    """Try every image of the plan, and yield each as it ends; with one worker they end in the plan's order.
+
+    With several, the first images are worked on here until it is known that more processes pay.
+    """
+    alone = workforce.workers == 1 and workforce.cluster is None
+    begun, place = time.perf_counter(), 0
+    for place, target in enumerate(plan.targets):
+        left = plan.targets[place:]
+        if not alone and (
+            workforce.cluster is not None or _pays(left, place, time.perf_counter() - begun, workforce, reading)
+        ):
+            yield from _elsewhere(left, plan.out, models, reading, workforce)
+            return
+        listener.image_started(target)
+        yield target, attempt_image(target, plan.out, models, reading, listener.image_advanced)
+
+
+def _pays(left: Sequence[Target], n_done: int, seconds: float, workforce: Workforce, reading: Reading) -> bool:
+    """Whether several processes are worth their start for the images that are left, judged by those that are done."""
+    if len(left) == 1:
+        return False
+    expected_s = seconds / n_done * len(left) if n_done else 0.0
+    return expected_s >= workforce.pays_s or _is_large(left[0], reading)
+
+
+def _is_large(target: Target, reading: Reading) -> bool:
+    try:
+        with open_image(target.source, max_pixels=reading.max_pixels) as image:
+            return image.height_px * image.width_px >= LARGE_PX
+    except OrganscopeError:
+        return False
+
+
+def _elsewhere(
+    targets: Sequence[Target], out: Path, models: Models, reading: Reading, workforce: Workforce
+) -> Iterator[tuple[Target, Attempt]]:
+    there = RemoteAttempt(out, portable(models, workforce.threads_each), reading, Path.cwd())
+    workers = min(workforce.workers, len(targets))
+    with closing(run_tasks(there, targets, workers=workers, cluster=workforce.cluster)) as outcomes:
+        for target, outcome in outcomes:
+            yield target, _attempt(target, outcome)
+
+
+def _attempt(target: Target, outcome: Outcome[Attempt]) -> Attempt:
+    """What `RemoteAttempt` returned; it raises nothing, so an error is one of the process."""
+    error = outcome.error
+    if error is None:
+        return outcome.result()
+    if isinstance(error, OrganscopeError):
+        return Attempt(Failure(str(target.source), str(error), outcome.trace))
+    return Attempt(unforeseen(str(target.source), error, outcome.trace))
