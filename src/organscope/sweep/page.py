@@ -49,8 +49,8 @@ def render_sweep_page(study: "Study", space: Space, table: pd.DataFrame) -> str:
         .get_template("sweep.html.j2")
         .render(
             space=space,
-            facts=_facts(space, table),
-            drawings=_drawings(data),
+            facts=sweep_facts(space, table),
+            drawings=sweep_drawings(data),
             metrics=metrics,
             parameters=list(space.parameters),
             rows=[_shown_row(row, space) for row in ranked.to_dict("records")],
@@ -66,7 +66,8 @@ def sweep_data(study: "Study", space: Space, table: pd.DataFrame) -> SweepData:
     return SweepData(space, table, learning_curves(study), _importances(study, space))
 
 
-def _drawings(data: SweepData) -> list[Drawing]:
+def sweep_drawings(data: SweepData) -> list[Drawing]:
+    """Every figure that the trials allow, in the order of the page; none of fewer than two trials."""
     if len(data.judged) < FEWEST_FOR_FIGURES:
         return []
     metric = data.space.objectives[0].metric
@@ -113,7 +114,8 @@ def _value(trial: Any, place: int) -> float:
     return trial.values[place]
 
 
-def _facts(space: Space, table: pd.DataFrame) -> list[tuple[str, str]]:
+def sweep_facts(space: Space, table: pd.DataFrame) -> list[tuple[str, str]]:
+    """What a person wants to know of a sweep at a glance, with its name each."""
     states = table["state"].value_counts()
     hours = table["seconds"].fillna(0).sum() / 3600
     facts = [

@@ -9,11 +9,14 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from organscope.tracking.tracker import Outcome, RunFacts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlflow-artifacts"
@@ -27,15 +30,7 @@ class MlflowTracker:
     """Writes to `mlflow.db` in the store's folder. To see it: `mlflow ui --backend-store-uri sqlite:///runs/mlflow.db`."""
 
     def __init__(self) -> None:
-        # Before the import, which reads them: no messages home, no log lines on the terminal.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        from mlflow import MlflowClient
-
-        self._new_client = MlflowClient
+        self._new_client = quiet_client()
 
     def start(self, facts: RunFacts) -> str:
         """See `Tracker`."""
@@ -115,6 +110,19 @@ class MlflowTracker:
         entries = [Param(name, str(value)[:LONGEST_VALUE]) for name, value in parameters.items()]
         for first in range(0, len(entries), PARAMETERS_A_CALL):
             self._client.log_batch(self._run_id, params=entries[first : first + PARAMETERS_A_CALL], synchronous=True)
+
+
+def quiet_client() -> "type[MlflowClient]":
+    """MLflow's client, imported so that it neither sends telemetry nor writes to the terminal."""
+    # Before the import, which reads them.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    from mlflow import MlflowClient
+
+    return MlflowClient
 
 
 def _require_database(path: Path) -> None:
