@@ -124,7 +124,8 @@ def test_the_run_directory_explains_itself(trained):
     assert set(epochs[0]) >= {"loss", "nll", "balanced_accuracy", "learning_rate", "seconds"}
     heads = pd.read_csv(run / "heads.csv")
     assert len(heads) == 6
-    names = {"heads.csv", "config.json", "config.toml", "split.csv", "environment.txt", "metrics.jsonl", "bundle", "state"}
+    texts = {"heads.csv", "config.json", "config.toml", "split.csv", "environment.txt", "origin.json", "metrics.jsonl"}
+    names = texts | {"bundle", "state"}
     assert names == {path.name for path in run.iterdir()}
 
 

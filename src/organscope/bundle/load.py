@@ -2,8 +2,10 @@
 
 import hashlib
 import io
+from copy import copy
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 import onnx
@@ -24,6 +26,13 @@ from organscope.decide.policy import Policy
 from organscope.errors import IntegrityError, ManifestError, UnknownNameError
 
 _MAX_TABLE_CELLS = 50_000_000
+
+
+class Engine(Protocol):
+    """What can stand in for onnxruntime: it computes the outputs of a batch."""
+
+    def run(self, batch: Float32[np.ndarray, "n y x c"]) -> dict[str, np.ndarray]:
+        """As `Bundle.run`."""
 
 
 class Bundle:
@@ -52,7 +61,9 @@ class Bundle:
         self._threads = threads
         graph = contents[manifest.graph.file]
         _check_opset(parse_safe_graph(graph, str(source)), manifest, source)
-        self._session = Session(graph, manifest.graph.input, manifest.graph.outputs, threads=threads, where=str(source))
+        self._session: Engine = Session(
+            graph, manifest.graph.input, manifest.graph.outputs, threads=threads, where=str(source)
+        )
 
     def __repr__(self) -> str:
         return f"Bundle({self.manifest.name} {self.manifest.version}, {self.source})"
@@ -109,6 +120,29 @@ class Bundle:
         """
         manifest = self.manifest
         return complete_policy(manifest.spec.policy, self.calibration(), manifest.classes)
+
+    @cached_property
+    def has_integers(self) -> bool:
+        """The graph computes in eight-bit integers."""
+        model = onnx.load_model_from_string(self.read(self.manifest.graph.file))
+        return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+
+    def with_engine(self, engine: Engine) -> Self:
+        """The same bundle computed by something else, such as the framework that it was trained in."""
+        other = copy(self)
+        other._session = engine
+        return other
+
+    def with_graph(self, graph: bytes, threads: int | None = None) -> Self:
+        """The same bundle computed by another graph of its inputs and outputs."""
+        declared = self.manifest.graph
+        return self.with_engine(
+            Session(graph, declared.input, declared.outputs, threads=threads, where=str(self.source))
+        )
+
+    def with_threads(self, threads: int) -> Self:
+        """The same bundle computed by so many threads."""
+        return self.with_graph(self.read(self.manifest.graph.file), threads)
 
     def calibration(self) -> pd.DataFrame:
         """The out-of-fold probabilities and labels.

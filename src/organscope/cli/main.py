@@ -5,7 +5,21 @@ from typing import Annotated
 import typer
 
 from organscope import __version__
-from organscope.cli import analyze, bundle, classify, compare, data, decide, evaluate, segment, serve, sweep, train
+from organscope.cli import (
+    analyze,
+    bundle,
+    classify,
+    compare,
+    dashboard,
+    data,
+    decide,
+    evaluate,
+    reproduce,
+    segment,
+    serve,
+    sweep,
+    train,
+)
 from organscope.cli.guard import GuardedGroup, remember_debug
 
 app = typer.Typer(
@@ -45,6 +59,8 @@ app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.add_typer(train.app, name="train")
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
+app.command(epilog=dashboard.EXAMPLES)(dashboard.dashboard)
+app.command(epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(data.app, name="data")
 

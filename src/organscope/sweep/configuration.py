@@ -8,14 +8,8 @@ from typing import Any
 from organscope.errors import ConfigError, UsageError
 from organscope.images.atomic import atomic_path
 from organscope.sweep.space import Space
-from organscope.train.classification.config import ClassificationConfig
-from organscope.train.segmentation.config import SegmentationConfig
-from organscope.train.settings import TrainingSettings, check_settings
-
-MODELS: dict[str, type[TrainingSettings]] = {
-    "classification": ClassificationConfig,
-    "segmentation": SegmentationConfig,
-}
+from organscope.train.record import MODELS
+from organscope.train.settings import check_settings
 
 
 def write_configuration(path: Path, space: Space, settings: dict[str, Any], remark: str) -> None:

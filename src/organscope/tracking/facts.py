@@ -20,6 +20,7 @@ def computer_facts() -> dict[str, str]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": platform.node(),
+        "processor": _processor(),
         "cpus": str(os.cpu_count()),
         "memory_gb": f"{psutil.virtual_memory().total / 2**30:.1f}",
     } | git_facts(Path(organscope.__file__).parent)
@@ -37,6 +38,15 @@ def git_facts(folder: Path) -> dict[str, str]:
 def memory_mb() -> float:
     """Memory that this process holds now, in megabytes of 2^20 bytes."""
     return psutil.Process().memory_info().rss / 2**20
+
+
+def _processor() -> str:
+    """Its model in words, where the system tells; its instructions decide the last digits of sums."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -14,6 +14,7 @@ from organscope.images.atomic import atomic_path
 from organscope.tracking import Outcome, Trackers, open_trackers
 from organscope.tracking.facts import memory_mb
 from organscope.tracking.names import STEP_LOSS, metric_names
+from organscope.train.origin import ORIGIN_FILE, Base, Origin, this_origin
 from organscope.train.results import track_results
 from organscope.train.settings import TrainingSettings
 from organscope.train.split import TrainingSplit
@@ -23,8 +24,8 @@ class RunDirectory:
     """The folder of one training.
 
     `config.json` is the configuration with every default spelled out, `config.toml` what the person wrote,
-    `split.csv` who trained, validated and was scored, `metrics.jsonl` one line an epoch, `state/` what a
-    resumed training needs, `bundle/` the result.
+    `split.csv` who trained, validated and was scored, `origin.json` where and from what it was started, `metrics.jsonl`
+    one line an epoch, `state/` what a resumed training needs, `bundle/` the result.
 
     What is written here is told to the trackers that the configuration names, so that trainers know of none. As a
     context manager it tells them how the training ended.
@@ -35,6 +36,7 @@ class RunDirectory:
         self.state = self.folder / "state"
         self.bundle = self.folder / "bundle"
         self._trackers = Trackers()
+        self._origin = Origin()
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +56,7 @@ class RunDirectory:
         source: Path | None,
         resume: bool,
         report: Callable[[str], None] = lambda line: None,
+        base: Base | None = None,
     ) -> None:
         """Make the folder, or check that it holds the same run to go on with; start the trackers.
 
@@ -62,6 +65,7 @@ class RunDirectory:
             source: The file that it was read from.
             resume: Go on with a run.
             report: Gets one sentence when a tracker fails.
+            base: Bundle that the training goes on from.
 
         Raises:
             UsageError: A new run would overwrite one, or the resumed run had another configuration.
@@ -85,6 +89,7 @@ class RunDirectory:
         )
         self.write_text("config.json", settings.model_dump_json(indent=2))
         self.write_text("environment.txt", packages)
+        self._write_origin(this_origin(base))
         if source is not None:
             self.write_text("config.toml", Path(source).read_text(encoding="utf-8"))
 
@@ -96,6 +101,7 @@ class RunDirectory:
     def write_split(self, split: TrainingSplit) -> None:
         """Record who trained, validated and was scored."""
         self.write_text("split.csv", split.table().to_csv(index=False))
+        self._write_origin(self._origin.model_copy(update={"data_fingerprint": split.fingerprint()}))
         parts = {"training": split.training, "validation": split.validation, "test": split.test}
         counts = {f"n_{part}": str(len(samples)) for part, samples in parts.items()}
         self._trackers.tell("log_facts", {"data_fingerprint": split.fingerprint(), **counts})
@@ -129,6 +135,10 @@ class RunDirectory:
         if self._trackers:
             track_results(self._trackers, bundle, split.validation, self.folder)
         return bundle
+
+    def _write_origin(self, origin: Origin) -> None:
+        self._origin = origin
+        self.write_text(ORIGIN_FILE, origin.model_dump_json(indent=2))
 
     def _require_same(self, settings: TrainingSettings, resume: bool) -> None:
         written = self.folder / "config.json"

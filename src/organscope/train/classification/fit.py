@@ -5,7 +5,7 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import lightning
@@ -141,6 +141,7 @@ def fit(
     data: TrainingData,
     run: RunDirectory,
     report: Report,
+    clock: Sequence[float] = (),
 ) -> OrganNetwork:
     """Train until the validation stops getting better, and return the best averaged network, in evaluation mode.
 
@@ -153,11 +154,12 @@ def fit(
         data: Pictures and their organs.
         run: Where metrics and the resumable state go.
         report: Gets one line an epoch for the person who watches.
+        clock: Seconds that each epoch is taken to last; those that it does last beyond them.
 
     Raises:
         KeyboardInterrupt: The person stopped it; says after which epoch, and how to go on.
     """
-    keeper = Keeper(config.fit, run, report)
+    keeper = Keeper(config.fit, run, report, clock)
     module = OrganFit(config, network, loss, data)
     if not keeper.finished:
         _run_trainer(module, keeper, config.fit)
@@ -215,11 +217,15 @@ def _run_trainer(module: OrganFit, keeper: Keeper, config: FitConfig) -> None:
         callbacks=[keeper],
         logger=False,
         enable_checkpointing=False,
+        # The same numbers again. A warning where the accelerator has no such kernel, in place of a failure.
+        deterministic="warn",
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
     )
+    # What is not yet written is never read: filling it would only cost time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     interrupt_handler = signal.getsignal(signal.SIGINT)
     try:
         with warnings.catch_warnings():

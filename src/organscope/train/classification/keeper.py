@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,16 @@ class Keeper(lightning.Callback):
         config: Epochs, patience, minutes and what "better" means.
         run: The run directory.
         report: Gets one line an epoch.
+        clock: Seconds that the first epochs are taken to last: those of a run that is repeated.
     """
 
-    def __init__(self, config: FitConfig, run: RunDirectory, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: FitConfig, run: RunDirectory, report: Callable[[str], None], clock: Sequence[float] = ()
+    ) -> None:
         self._config = config
         self._run = run
         self._report = report
+        self._clock = clock
         self._best = -math.inf
         self._epochs_without_gain = 0
         self._epochs_done = 0
@@ -79,8 +83,8 @@ class Keeper(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         seconds = time.perf_counter() - self._started
-        self._seconds += seconds
         self._epochs_done = trainer.current_epoch + 1
+        self._seconds += self._clock[self._epochs_done - 1] if self._epochs_done <= len(self._clock) else seconds
         losses = torch.stack(module.epoch_losses).tolist()
         module.epoch_losses.clear()
         better = self._note_score(module)

@@ -1,6 +1,6 @@
 """`organscope train classification`: from pictures of known organs to a measured bundle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,18 +66,40 @@ def train_classification(
         KeyboardInterrupt: The person stopped the training; says how to go on.
     """
     config = read_settings(ClassificationConfig, config_file, overrides)
+    return train_with(config, run_dir, source=config_file, resume=resume, report=report)
+
+
+def train_with(
+    config: ClassificationConfig,
+    run_dir: Path,
+    *,
+    source: Path | None,
+    resume: bool = False,
+    report: Report = lambda line: None,
+    clock: Sequence[float] = (),
+) -> Bundle:
+    """Train with a configuration that was read already; see `train_classification`.
+
+    Args:
+        config: The whole configuration.
+        run_dir: As in `train_classification`.
+        source: The file that it was read from, if any.
+        resume: As in `train_classification`.
+        report: As in `train_classification`.
+        clock: Seconds that each epoch is taken to last, where the learning rate follows them (`fit.max_minutes`).
+    """
     is_cell = config.field.subject == "cell"
     split = with_labels(split_samples(config.data)) if is_cell else split_samples(config.data)
     organs = organs_of(split)
     network, loss = _untrained(config, split, organs)
     with RunDirectory(run_dir) as run:
-        run.start(config, source=config_file, resume=resume, report=report)
+        run.start(config, source=source, resume=resume, report=report)
         run.write_split(split)
         report(
             f"{len(split.training)} pictures train, {len(split.validation)} validate, {len(split.test)} are only scored"
         )
         data = (cell_training_data if is_cell else _training_data)(config, split, organs, report)
-        fitted = fit(config, network, loss, data, run, report)
+        fitted = fit(config, network, loss, data, run, report, clock)
         if config.discriminant.share > 0 and not (is_cell or config.draft):
             _join_discriminant(config, fitted, data, split, organs, run)
         of_data = cell_facts(config, data, split) if is_cell else _picture_facts(config, split)

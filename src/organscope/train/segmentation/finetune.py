@@ -115,8 +115,7 @@ def finetune_segmentation(
             _require_same_network(config_file, fixed)
         chosen = (*overrides, *(f"{key}={_as_toml(value)}" for key, value in fixed.items()))
         config = read_settings(SegmentationConfig, config_file, chosen)
-        start = Start(base.read(base.manifest.weights.file), base.manifest.name)
-        tuned = train_with(config, run_dir, source=config_file, resume=resume, report=report, start=start)
+        tuned = train_with(config, run_dir, source=config_file, resume=resume, report=report, start=Start.of(base))
     found = FineTuned(tuned, *_compare(base, tuned, config, references))
     with atomic_path(Path(run_dir) / "finetuning.csv") as path:
         found.comparison.to_csv(path, index=False)

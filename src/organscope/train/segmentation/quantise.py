@@ -55,10 +55,9 @@ class Trial:
         """Faster, at a loss that nobody would see."""
         return self.speedup >= MIN_SPEEDUP and self.pq_loss <= MAX_PQ_LOSS
 
-    @property
-    def sentence(self) -> str:
+    def sentence(self, used: bool) -> str:
         """For the card and for the person who watches."""
-        kept = "used" if self.worth_it else "not used"
+        kept = "used" if used else "not used"
         return (
             f"Eight-bit integers: {self.speedup:.1f} times as fast, {self.pq_loss:+.4f} PQ lost on validation; {kept}."
         )

@@ -3,10 +3,13 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import keras
 
+from organscope.bundle import Bundle
 from organscope.errors import BundleError
+from organscope.train.origin import Base, base_of
 
 
 @dataclass(frozen=True)
@@ -15,11 +18,16 @@ class Start:
 
     Attributes:
         weights: The bytes of a `.weights.h5` file.
-        name: Of the bundle that it comes from.
+        base: The bundle that it comes from.
     """
 
     weights: bytes
-    name: str
+    base: Base
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self:
+        """From the weights file of a bundle."""
+        return cls(bundle.read(bundle.manifest.weights.file), base_of(bundle))
 
     def load_into(self, network: keras.Model) -> None:
         """Give a network of the same architecture these weights.
@@ -35,6 +43,6 @@ class Start:
             except (ValueError, KeyError, OSError) as error:
                 reason = str(error).splitlines()[0]
                 raise BundleError(
-                    f"Expected weights in '{self.name}' that fit its architecture, found: {reason} "
+                    f"Expected weights in '{self.base.name}' that fit its architecture, found: {reason} "
                     "Train it again with this version of organscope."
                 ) from error

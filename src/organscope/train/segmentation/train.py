@@ -62,25 +62,28 @@ def train_with(
     config: SegmentationConfig,
     run_dir: Path,
     *,
-    source: Path,
+    source: Path | None,
     resume: bool = False,
     report: Report = lambda line: None,
     start: Start | None = None,
+    integers: bool | None = None,
 ) -> Bundle:
     """Train with a configuration that was read already; see `train_segmentation`.
 
     Args:
         config: The whole configuration.
         run_dir: As in `train_segmentation`.
-        source: The file that it was read from.
+        source: The file that it was read from, if any.
         resume: As in `train_segmentation`.
         report: As in `train_segmentation`.
         start: Weights to go on from, instead of random ones.
+        integers: Whether to ship eight-bit integers; what is faster here decides if it is left out, and may decide
+            otherwise next time.
     """
     split = split_samples(config.data)
     n_parts = len(split.training), len(split.validation), len(split.test)
     with RunDirectory(run_dir) as run:
-        run.start(config, source=source, resume=resume, report=report)
+        run.start(config, source=source, resume=resume, report=report, base=None if start is None else start.base)
         run.write_split(split)
         report("{} pictures train, {} validate, {} are only scored".format(*n_parts))
         network = fit(
@@ -94,7 +97,7 @@ def train_with(
         )
         facts = [*_begun_from(start), *_facts(config, run, n_parts)]
         writer = BundleWriter(network, config, split.fingerprint(), facts)
-        return run.complete(_measure(writer, config, split, _held_out(split, start), run, report), split)
+        return run.complete(_measure(writer, config, split, _held_out(split, start), run, report, integers), split)
 
 
 def _measure(
@@ -104,6 +107,7 @@ def _measure(
     held: list[Sample],
     run: RunDirectory,
     report: Report,
+    integers: bool | None,
 ) -> Bundle:
     """Find the decoder, then the calibration of its cells, then the scores; each step through the use side."""
     draft = run.state / "draft"
@@ -114,7 +118,9 @@ def _measure(
     decoder = tune_decoder(maps_of_samples(bundle, held), len(held), config.network.head, report)
     bundle = writer.write(draft, Measured(decoder))
     if config.int8 == "auto":
-        writer = _with_integers_if_worth_it(writer, bundle, split.training, held, run.state / "integers", report)
+        writer = _with_integers_if_worth_it(
+            writer, bundle, split.training, held, run.state / "integers", report, integers
+        )
         bundle = writer.write(draft, Measured(decoder))
     _, cells = score_pictures(bundle, held, lambda done, total: None)
     cells = cells[["id", "probability", "matched"]]
@@ -131,14 +137,22 @@ def _measure(
 
 
 def _with_integers_if_worth_it(
-    writer: BundleWriter, plain: Bundle, training: list[Sample], held: list[Sample], folder: Path, report: Report
+    writer: BundleWriter,
+    plain: Bundle,
+    training: list[Sample],
+    held: list[Sample],
+    folder: Path,
+    report: Report,
+    decided: bool | None,
 ) -> BundleWriter:
     """The same writer, or one that writes the graph in integers; the card says which, and why."""
     graph = quantise_graph(plain.read(plain.manifest.graph.file), prepared_tiles(plain, training))
     integers = writer.with_graph(graph)
     trial = compare_bundles(plain, integers.write(folder, Measured(plain.manifest.spec.decoder)), held)
-    report(trial.sentence)
-    return (integers if trial.worth_it else writer).with_fact(trial.sentence)
+    used = trial.worth_it if decided is None else decided
+    sentence = trial.sentence(used)
+    report(sentence)
+    return (integers if used else writer).with_fact(sentence)
 
 
 def _held_out(split: TrainingSplit, start: Start | None) -> list[Sample]:
@@ -163,7 +177,7 @@ def _pictures(config: SegmentationConfig, samples: list) -> Pictures:
 
 
 def _begun_from(start: Start | None) -> list[str]:
-    return [] if start is None else [f"Went on from the weights of the bundle {start.name}."]
+    return [] if start is None else [f"Went on from the weights of the bundle {start.base.name}."]
 
 
 def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, int, int]) -> list[str]:

@@ -43,7 +43,7 @@ def test_the_shipped_weights_still_fit():
     """A new option must leave the network of older bundles as it was, or they can no longer be trained on."""
     bundle = load_bundle("nuclei")
     network = build_network(NetworkSettings(**bundle.manifest.weights.architecture))
-    Start(bundle.read("weights.h5"), "nuclei").load_into(network)
+    Start.of(bundle).load_into(network)
     test = bundle.tensors(bundle.manifest.test.file)
     maps = np.asarray(with_readout(network)(test["input"]))
     assert np.abs(maps - test["maps"]).max() <= bundle.manifest.test.absolute_tolerance
