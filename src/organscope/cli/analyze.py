@@ -21,6 +21,8 @@ def analyze(
     threads: options.Threads = None,
     workers: options.ManyImages = 1,
     cluster: options.Cluster = None,
+    memory: options.Memory = None,
+    zarr: options.ZarrLabels = False,
     positive: options.Positive = None,
     min_recall: options.MinRecall = None,
     costs: options.CostsFile = None,
@@ -40,7 +42,7 @@ def analyze(
     run_and_report(
         ("segmentation", "classification"), inputs, output, bundle or [],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
-        threads=threads, workers=workers, cluster=cluster, as_json=as_json, debug=debug,
+        threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
         diameter_px=diameter_px,
         positive=positive, min_recall=min_recall, costs=costs,
     )  # fmt: skip

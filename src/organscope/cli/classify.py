@@ -20,6 +20,7 @@ def classify(
     threads: options.Threads = None,
     workers: options.ManyImages = 1,
     cluster: options.Cluster = None,
+    memory: options.Memory = None,
     positive: options.Positive = None,
     min_recall: options.MinRecall = None,
     costs: options.CostsFile = None,
@@ -38,6 +39,6 @@ def classify(
     run_and_report(
         ("classification",), inputs, output, [bundle],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
-        threads=threads, workers=workers, cluster=cluster, as_json=as_json, debug=debug,
+        threads=threads, workers=workers, cluster=cluster, memory=memory, as_json=as_json, debug=debug,
         positive=positive, min_recall=min_recall, costs=costs,
     )  # fmt: skip

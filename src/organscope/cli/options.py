@@ -75,6 +75,17 @@ Cluster = Annotated[
         show_default=False,
     ),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Most memory to use, such as 2GB: slides are worked on in smaller tiles to keep it.",
+        show_default=False,
+    ),
+]
+ZarrLabels = Annotated[
+    bool, typer.Option("--zarr", help="Also write the labels of slides as OME-Zarr (NGFF), a folder of many files.")
+]
 _BUNDLE_METAVAR = "NAME_OR_PATH"
 SegmentBundle = Annotated[
     str, typer.Option(metavar=_BUNDLE_METAVAR, help="Bundle that segments: a name, a folder or a zip file.")

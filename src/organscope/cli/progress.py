@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from organscope.cli.guard import say
 from organscope.cli.printing import shown
 from organscope.jobs import Failure, ImageResult, Listener, Target
+from organscope.jobs.slide_plan import SlidePlan
 
 
 @contextmanager
@@ -51,6 +52,9 @@ class BarListener(Listener):
         self._task = task
         self._ended = 0
 
+    def slides_planned(self, plan: SlidePlan) -> None:
+        self._progress.console.print(plan.sentence(), markup=False, highlight=False)
+
     def image_started(self, target: Target) -> None:
         self._progress.update(self._task, description=shown(target.source.name))
 
@@ -68,6 +72,9 @@ class LineListener(Listener):
     def __init__(self, n_images: int) -> None:
         self._n_images = n_images
         self._ended = 0
+
+    def slides_planned(self, plan: SlidePlan) -> None:
+        say(plan.sentence())
 
     def image_ended(self, outcome: ImageResult | Failure) -> None:
         self._ended += 1

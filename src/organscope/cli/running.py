@@ -15,8 +15,10 @@ from organscope.cli.results import as_data, print_results
 from organscope.jobs import (
     Reading,
     RunResult,
+    Streaming,
     Workforce,
     load_models,
+    memory_from_text,
     plan_run,
     prepare_output,
     run_plan,
@@ -41,6 +43,8 @@ def run_and_report(
     debug: bool,
     workers: int = 1,
     cluster: str | None = None,
+    memory: str | None = None,
+    zarr: bool = False,
     positive: str | None = None,
     min_recall: float | None = None,
     costs: Path | None = None,
@@ -50,6 +54,7 @@ def run_and_report(
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
     workforce = Workforce(workers, cluster, threads)
+    streaming = Streaming(None if memory is None else memory_from_text(memory), zarr_labels=zarr)
     plan = plan_run(inputs, output)
     models = load_models(tasks, bundles, threads=threads)
     models = with_rules(models, positive=positive, min_recall=min_recall, costs=costs)
@@ -62,7 +67,7 @@ def run_and_report(
     sizing = Sizing(diameter_px=diameter_px)
     reading = Reading(um_per_px, channel, max_pixels=round(max_megapixels * 1e6), sizing=sizing)
     with progress_of(len(plan.targets)) as listener:
-        result = run_plan(plan, models, reading, listener, workforce)
+        result = run_plan(plan, models, reading, listener, workforce, streaming)
     if as_json:
         promised = promise_as_data(models.rules.promise) | few_misses_as_data(models.few_misses)
         print_json(as_data(result) | promised | {"seconds_to_start": round(seconds_to_start, 3)})

@@ -24,6 +24,8 @@ def segment(
     threads: options.Threads = None,
     workers: options.ManyImages = 1,
     cluster: options.Cluster = None,
+    memory: options.Memory = None,
+    zarr: options.ZarrLabels = False,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -41,6 +43,6 @@ def segment(
     run_and_report(
         ("segmentation",), inputs, output, [bundle],
         um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
-        threads=threads, workers=workers, cluster=cluster, as_json=as_json, debug=debug,
+        threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
         diameter_px=diameter_px, min_cell_recall=min_recall,
     )  # fmt: skip

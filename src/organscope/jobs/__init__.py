@@ -7,6 +7,7 @@ from organscope.jobs.one_image import Reading
 from organscope.jobs.plan import Plan, Target, plan_run, prepare_output
 from organscope.jobs.result import Failure, ImageResult, RunResult
 from organscope.jobs.run import run_plan
+from organscope.jobs.streaming import Streaming, memory_from_text
 from organscope.jobs.warm_up import warm_up
 from organscope.jobs.workforce import Workforce
 
@@ -19,10 +20,12 @@ __all__ = [
     "Reading",
     "Redecision",
     "RunResult",
+    "Streaming",
     "Target",
     "Workforce",
     "decide_again",
     "load_models",
+    "memory_from_text",
     "plan_run",
     "prepare_output",
     "run_plan",

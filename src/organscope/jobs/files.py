@@ -1,5 +1,6 @@
 """Names of the files a run writes, and how the files of one image appear together."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,16 @@ CELLS_GEOJSON = "cells.geojson"
 OVERLAY = "overlay.png"
 CELL_MAP = "cell_organs.png"
 EVIDENCE = "evidence.png"
-IMAGE_FILES = (LABELS, CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY, CELL_MAP, EVIDENCE)
+SLIDE_LABELS = "labels.ome.tif"
+SLIDE_LABELS_ZARR = "labels.ome.zarr"
+SLIDE_GEOJSON = re.compile(r"cells-\d{4,}\.geojson\.gz")
+ORGAN_MAP = "organ_map.png"
+ORGAN_MAP_ZARR = "organ_map.ome.zarr"
+IMAGE_FILES = (
+    LABELS, CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY, CELL_MAP, EVIDENCE,
+    SLIDE_LABELS, SLIDE_LABELS_ZARR, ORGAN_MAP, ORGAN_MAP_ZARR,
+)  # fmt: skip
+PICTURES = (LABELS, OVERLAY, CELL_MAP, EVIDENCE, SLIDE_LABELS, SLIDE_LABELS_ZARR, ORGAN_MAP, ORGAN_MAP_ZARR)
 
 PREDICTIONS = "predictions.csv"
 SUMMARY = "summary.csv"
@@ -27,7 +37,8 @@ RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES)
 
 def is_result_file(path: Path) -> bool:
     """Whether a picture is the result of an earlier run, so that a folder can be its own output folder."""
-    return path.name in (LABELS, OVERLAY, CELL_MAP, EVIDENCE) and (path.parent / CELLS_PARQUET).is_file()
+    beside = (CELLS_PARQUET, ORGAN_MAP_ZARR)
+    return path.name in PICTURES and any((path.parent / name).exists() for name in beside)
 
 
 @contextmanager
@@ -65,7 +76,15 @@ def _publish(partial: Path, target: Path) -> None:
     if not target.exists():
         partial.rename(target)
         return
-    for name in IMAGE_FILES:
-        (target / name).unlink(missing_ok=True)
+    for path in target.iterdir():
+        if path.name in IMAGE_FILES or SLIDE_GEOJSON.fullmatch(path.name):
+            _remove(path)
     for path in sorted(partial.iterdir()):
         path.replace(target / path.name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

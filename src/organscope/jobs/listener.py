@@ -2,6 +2,7 @@
 
 from organscope.jobs.plan import Target
 from organscope.jobs.result import Failure, ImageResult
+from organscope.jobs.slide_plan import SlidePlan
 
 
 class Listener:
@@ -9,6 +10,9 @@ class Listener:
 
     Images that other processes work on are told of only at their end.
     """
+
+    def slides_planned(self, plan: SlidePlan) -> None:
+        """What the slides of the run will take; told before they begin, and only where there are any."""
 
     def image_started(self, target: Target) -> None:
         """Work on this image begins."""

@@ -10,7 +10,7 @@ from organscope import __version__
 from organscope.bundle import Bundle
 from organscope.decide import promise, promise_in_words
 from organscope.jobs.cell_answer import CellAnswer
-from organscope.jobs.files import CELL_MAP, EVIDENCE, OVERLAY
+from organscope.jobs.files import CELL_MAP, EVIDENCE, ORGAN_MAP, OVERLAY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
 from organscope.jobs.result import Failure, ImageResult
@@ -24,6 +24,7 @@ from organscope.report.page import (
     FailureEntry,
     ImageEntry,
     OrganEntry,
+    OrganMapEntry,
     Page,
     write_page,
 )
@@ -53,7 +54,8 @@ def write_report(
 def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
     known = image.um_per_px is not None
     folder = out / image.target.stem
-    shows_evidence = EVIDENCE_OUTPUT in models.organs.manifest.graph.outputs
+    is_slide = image.fields_by_organ is not None
+    shows_evidence = EVIDENCE_OUTPUT in models.organs.manifest.graph.outputs and not is_slide
     return ImageEntry(
         name=str(image.target.source),
         overlay=folder / OVERLAY,
@@ -65,7 +67,14 @@ def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
         organ=_organ_entry(image.classification, models),
         cells=None if image.cell_answer is None else _cells_entry(folder / CELL_MAP, image.cell_answer),
         evidence=folder / EVIDENCE if shows_evidence else None,
+        organ_map=_organ_map_entry(folder / ORGAN_MAP, image, models) if is_slide else None,
+        cell_count=image.cell_count,
+        note=image.note,
     )
+
+
+def _organ_map_entry(picture: Path, image: ImageResult, models: Models) -> OrganMapEntry:
+    return OrganMapEntry(picture, _shares(models.organs.manifest.classes, image.fields_by_organ))
 
 
 def _organ_entry(classified: Classification, models: Models) -> OrganEntry:
@@ -89,22 +98,26 @@ def _organ_entry(classified: Classification, models: Models) -> OrganEntry:
 
 
 def _cells_entry(picture: Path, cells: CellAnswer) -> CellsEntry:
-    ranked = rank_organs(cells.counts)
-    shares = [
-        CellShare(cells.organs[organ], int(cells.counts[organ]), colour)
-        for organ, colour in zip(ranked, COLOURS, strict=False)
-    ]
-    others = np.setdiff1d(np.flatnonzero(cells.counts), ranked)
-    if others.size:
-        shares.append(CellShare(f"{others.size} others", int(cells.counts[others].sum()), OTHER))
     return CellsEntry(
         picture=picture,
         organ=cells.organ,
         confidence=0.0 if cells.decision is None else float(cells.decision.confidence),
         accepted=cells.decision is not None and cells.decision.decision == "accept",
         agreement=cells.agreement,
-        shares=tuple(shares),
+        shares=_shares(cells.organs, cells.counts),
     )
+
+
+def _shares(organs: Sequence[str], counts: np.ndarray) -> tuple[CellShare, ...]:
+    """The most frequent organs in their colours, then all others together."""
+    ranked = rank_organs(counts)
+    shares = [
+        CellShare(organs[organ], int(counts[organ]), colour) for organ, colour in zip(ranked, COLOURS, strict=False)
+    ]
+    others = np.setdiff1d(np.flatnonzero(counts), ranked)
+    if others.size:
+        shares.append(CellShare(f"{others.size} others", int(counts[others].sum()), OTHER))
+    return tuple(shares)
 
 
 def _bundle_entry(bundle: Bundle) -> BundleEntry:

@@ -108,6 +108,7 @@ def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) ->
             **_answer(image),
             **_cells_answer(image),
             "status": "done",
+            "message": image.note,
             "results": image.target.stem.as_posix(),
             "height_px": image.height_px,
             "width_px": image.width_px,

@@ -126,7 +126,9 @@ def _with_answer(
     return CellOrgans(organs, probabilities, distance, pooled, decide_pooled(bundle, pooled, distance))
 
 
-def decide_pooled(bundle: Bundle, pooled: Float64[np.ndarray, " organ"], distance: Float32[np.ndarray, " n"]) -> Decision:
+def decide_pooled(
+    bundle: Bundle, pooled: Float64[np.ndarray, " organ"], distance: Float32[np.ndarray, " n"]
+) -> Decision:
     """Whether to rely on what the cells of an image say together.
 
     Args:

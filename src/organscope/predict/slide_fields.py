@@ -76,6 +76,18 @@ class FieldAnswers:
     contrast: Float64[np.ndarray, " _"]
     look: Float64[np.ndarray, "_ f"]
 
+    @staticmethod
+    def none(n_organs: int) -> "FieldAnswers":
+        """Of no field at all."""
+        nothing = np.zeros(0)
+        return FieldAnswers(
+            number=nothing.astype(np.int64),
+            logits=np.zeros((0, n_organs), np.float32),
+            distance=nothing.astype(np.float32),
+            contrast=nothing,
+            look=np.zeros((0, N_FEATURES)),
+        )
+
 
 def field_grid(image_px: tuple[int, int], bundle: Bundle) -> FieldGrid:
     """The fewest fields that cover an image, evenly spread."""

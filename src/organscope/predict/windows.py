@@ -150,7 +150,7 @@ def plan_windows(image: Image, seen: Image, bundle: Bundle, window_px: int, max_
 
 def _plan_axis(length: int, seen_length: int, window_px: int, core: int, stride: int, halo: int) -> Axis:
     taps = None if seen_length == length else axis_taps(seen_length, length)
-    windows = _windows(length, window_px, stride)
+    windows = cut_windows(length, window_px, stride)
     needed = [(cut.start, cut.stop) if taps is None else _bounds(taps.part(cut.start, cut.stop)) for cut in windows]
     cores = [_cores(start, stop, core, stride) for start, stop in needed]
     padded = padded_length(seen_length, stride)
@@ -160,7 +160,8 @@ def _plan_axis(length: int, seen_length: int, window_px: int, core: int, stride:
     return Axis(windows, spans, taps)
 
 
-def _windows(length: int, window_px: int, stride: int) -> tuple[slice, ...]:
+def cut_windows(length: int, window_px: int, stride: int) -> tuple[slice, ...]:
+    """Even parts of an axis, of at most `window_px` rounded up to the stride."""
     n_windows = -(-length // window_px)
     step = padded_length(-(-length // n_windows), stride)
     return tuple(slice(start, min(start + step, length)) for start in range(0, length, step))

@@ -81,11 +81,24 @@ class CellsEntry:
 
 
 @dataclass(frozen=True)
+class OrganMapEntry:
+    """The organs of the fields of a slide: a picture, and how many fields of each; see `CellShare`."""
+
+    picture: Path
+    shares: tuple[CellShare, ...]
+
+    @property
+    def n_fields(self) -> int:
+        return sum(share.n_cells for share in self.shares)
+
+
+@dataclass(frozen=True)
 class ImageEntry:
-    """What the page says about one image; `areas` are in `area_unit`, one number a cell.
+    """What the page says about one image; `areas` are in `area_unit`, one number a cell or an even sample of them.
 
     `cells` is None where the organ of each cell was not named, `evidence` where the network cannot show what its
-    answer rests on.
+    answer rests on, `organ_map` where the image is no slide. `cell_count` is the number of cells where `areas` is a
+    sample.
     """
 
     name: str
@@ -98,14 +111,17 @@ class ImageEntry:
     organ: OrganEntry
     cells: CellsEntry | None = None
     evidence: Path | None = None
+    organ_map: OrganMapEntry | None = None
+    cell_count: int | None = None
+    note: str = ""
 
     @property
     def n_pictures(self) -> int:
-        return 1 + (self.cells is not None) + (self.evidence is not None)
+        return 1 + sum(part is not None for part in (self.cells, self.evidence, self.organ_map))
 
     @property
     def n_cells(self) -> int:
-        return int(self.areas.size)
+        return int(self.areas.size) if self.cell_count is None else self.cell_count
 
     @property
     def median_area(self) -> float | None:
@@ -113,7 +129,8 @@ class ImageEntry:
 
     @property
     def histogram(self) -> Markup:
-        return histogram_svg(self.areas, unit=self.area_unit)
+        what = "cells" if self.areas.size == self.n_cells else "sampled cells"
+        return histogram_svg(self.areas, unit=self.area_unit, what=what)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,238 @@
+"""From the parts of a slide to its results: every file is written from top to bottom, in flat memory.
+
+Cells are numbered by window, then by seam, so that the parts alone say everything and in one order.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int32
+
+from organscope.decide import softmax
+from organscope.decide.pooling import pool_total
+from organscope.images import Image
+from organscope.images.cell_stream import write_cell_table, write_geojson_parts
+from organscope.images.label_pyramid import TILE_PX, ZarrLabels, write_label_pyramid
+from organscope.images.map_zarr import write_map_zarr
+from organscope.jobs.cell_answer import CellAnswer, answer_of_counts, with_cells_heard
+from organscope.jobs.files import (
+    CELL_MAP,
+    CELLS_PARQUET,
+    ORGAN_MAP,
+    ORGAN_MAP_ZARR,
+    OVERLAY,
+    SLIDE_LABELS,
+    SLIDE_LABELS_ZARR,
+    result_folder,
+)
+from organscope.jobs.models import Models
+from organscope.jobs.result import ImageResult
+from organscope.jobs.slide_parts import Part
+from organscope.jobs.slide_work import SEAMS, WINDOWS, FinishTask
+from organscope.ops.measure import measure_cells
+from organscope.predict import Classification
+from organscope.predict.cells import decide_pooled
+from organscope.predict.slide import column_order, slide_windows
+from organscope.predict.slide_fields import FieldAnswers, answer_of_fields, field_grid, join_answers
+from organscope.report.cell_map import cell_colours, draw_cell_map, write_cell_map
+from organscope.report.overlay import shrunk_to_bytes, write_overlay
+from organscope.report.slide_view import SIDE_PX, LabelView, count_fields, draw_cells, draw_organ_map
+
+SAMPLED_CELLS = 20_001
+"""Areas that a result keeps of a slide: as many as a drawing of their distribution can show."""
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """A part with the number of its first cell, less one."""
+
+    part: Part
+    window: int
+    offset: int
+
+
+def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
+    """Write the results of a slide.
+
+    Raises:
+        InputError: The image is damaged.
+        OutputError: The results cannot be written; nothing of them is there.
+    """
+    started = time.perf_counter()
+    windows, seams = _numbered(task)
+    everything = [*windows, *seams]
+    picture = image.thumbnail(SIDE_PX)
+    view = LabelView(task.slide.size_px, picture.shape[:2])
+    fields = None if models.organs is None else _fields(windows, len(models.organs.manifest.classes))
+    classification = None if fields is None else answer_of_fields(fields, models.organs, models.rules)
+    result = ImageResult(task.slide.target, *task.slide.size_px, image.um_per_px, 0.0, note=_note(task))
+    with result_folder(task.slide.out / task.slide.target.stem) as folder:
+        if models.cells is not None:
+            _write_cells(folder, image, models, everything)
+            _write_labels(folder, task, image, _strips(task, models, windows, seams), view)
+            result = replace(result, **_areas(everything), scale=task.slide.scale)
+        shown, _ = shrunk_to_bytes(picture, view.labels, image.value_range, max_side_px=SIDE_PX)
+        if models.cells is not None:
+            shrunk = max(task.slide.size_px) / max(picture.shape[:2])
+            write_overlay(folder / OVERLAY, draw_cells(shown, view.labels, shrunk))
+        if models.cell_organs is not None:
+            result = replace(result, cell_answer=_cell_answer(everything, models, classification))
+            _write_cell_map(folder, shown, view, everything, models)
+        if fields is not None:
+            counts = _write_organ_map(folder, image, models, fields, shown)
+            result = replace(result, fields_by_organ=counts)
+    if classification is not None:
+        classification = replace(classification, logits=classification.logits[:0])
+        if result.cell_answer is not None:
+            classification = with_cells_heard(classification, result.cell_answer)
+    seconds = task.seconds + time.perf_counter() - started
+    return replace(result, classification=classification, seconds=seconds)
+
+
+def _numbered(task: FinishTask) -> tuple[list[_Numbered], list[_Numbered]]:
+    found, offset = ([], []), 0
+    for parts, stage, numbers in zip(found, (WINDOWS, SEAMS), (task.windows, task.seams), strict=True):
+        for number in numbers:
+            part = Part(task.slide.part(stage, number))
+            parts.append(_Numbered(part, number, offset))
+            offset += part.n_cells
+    return found
+
+
+def _note(task: FinishTask) -> str:
+    if task.n_cut == 0:
+        return ""
+    what = "1 region of cells that touch was" if task.n_cut == 1 else f"{task.n_cut} regions of cells that touch were"
+    return f"{what} too large to be parted at once, as over ink or a fold, and cut along straight lines."
+
+
+def _fields(windows: Sequence[_Numbered], n_organs: int) -> FieldAnswers:
+    found = [part for part in (window.part.fields() for window in windows) if part is not None]
+    return join_answers(found) if found else FieldAnswers.none(n_organs)
+
+
+def _strips(
+    task: FinishTask, models: Models, windows: Sequence[_Numbered], seams: Sequence[_Numbered]
+) -> Iterator[Int32[np.ndarray, "y x"]]:
+    """The labels of the slide from top to bottom, `TILE_PX` rows at a time."""
+    height, width = task.slide.size_px
+    rows, columns = slide_windows(task.slide.size_px, task.slide.settings.window_px, models.cells)
+    of_window = {one.window: one for one in windows if one.part.n_cells}
+    for strip, top in enumerate(range(0, height, TILE_PX)):
+        labels = np.zeros((min(TILE_PX, height - top), width), np.int32)
+        for down, row in enumerate(rows):
+            if row.stop <= top or row.start >= top + len(labels):
+                continue
+            first = max(0, row.start - top)
+            for across, column in enumerate(columns):
+                one = of_window.get(down * len(columns) + across)
+                found = None if one is None else one.part.label_rows(strip, column.stop - column.start)
+                if found is not None:
+                    labels[first : first + len(found), column] = np.where(found > 0, found + np.int32(one.offset), 0)
+        for one in seams:
+            pixels = one.part.pixels(strip)
+            if pixels is not None:
+                labels[pixels[0] - top, pixels[1]] = pixels[2] + one.offset
+        yield labels
+
+
+def _write_labels(
+    folder: Path, task: FinishTask, image: Image, strips: Iterator[Int32[np.ndarray, "y x"]], view: LabelView
+) -> None:
+    size = task.slide.size_px
+    zarr = ZarrLabels(folder / SLIDE_LABELS_ZARR, size, image.um_per_px) if task.slide.zarr_labels else None
+
+    def shown() -> Iterator[Int32[np.ndarray, "y x"]]:
+        for strip in strips:
+            view.take(strip)
+            if zarr is not None:
+                zarr.take(strip)
+            yield strip
+
+    write_label_pyramid(folder / SLIDE_LABELS, shown(), size, image.um_per_px)
+
+
+def _write_cells(folder: Path, image: Image, models: Models, parts: Sequence[_Numbered]) -> None:
+    organs = () if models.cell_organs is None else tuple(models.cell_organs.manifest.classes)
+    filled = [one for one in parts if one.part.n_cells]
+    tables = (one.part.table(one.offset + 1, organs) for one in filled)
+    write_cell_table(folder / CELLS_PARQUET, tables, _example(image, named=bool(organs)))
+    write_geojson_parts(folder, ((one.part.n_cells, one.part.features(one.offset + 1)) for one in filled))
+
+
+def _example(image: Image, *, named: bool) -> pd.DataFrame:
+    """A table without rows."""
+    nothing = np.zeros((1, 1, image.n_channels), image.dtype)
+    columns = measure_cells(np.zeros((1, 1), np.int32), nothing, image.um_per_px)
+    columns["probability"] = np.zeros(0, np.float32)
+    order = [name for name in column_order(list(columns), named) if name != "id"]
+    columns |= {"organ": np.zeros(0, object), "organ_probability": np.zeros(0, np.float32)}
+    return pd.DataFrame({name: columns[name] for name in ("id", *order)})
+
+
+def _areas(parts: Sequence[_Numbered]) -> dict[str, object]:
+    """The number of cells, and a sample of their areas that keeps smallest, median and largest."""
+    found = [one.part.column("area_px").astype(np.int32) for one in parts if one.part.n_cells]
+    areas = np.sort(np.concatenate([np.zeros(0, np.int32), *found]))
+    n_cells = areas.size
+    if n_cells > SAMPLED_CELLS:
+        areas = areas[np.rint(np.linspace(0, n_cells - 1, SAMPLED_CELLS)).astype(np.int64)]
+    return {"areas_px": areas, "cell_count": n_cells}
+
+
+def _cell_answer(parts: Sequence[_Numbered], models: Models, whole: Classification) -> CellAnswer:
+    bundle = models.cell_organs
+    organs, pooling = tuple(bundle.manifest.classes), bundle.manifest.spec.pooling
+    counts, total = np.zeros(len(organs), np.int64), np.zeros(len(organs))
+    distances = [np.zeros(0, np.float32)]
+    for one in parts:
+        if one.part.n_cells:
+            counts += np.bincount(one.part.column("organ"), minlength=len(organs))
+            of_part, distance = one.part.organ_evidence()
+            total += of_part
+            distances.append(distance)
+    if not counts.any():
+        return answer_of_counts(organs, counts, None, None, whole)
+    pooled = pool_total(total, int(counts.sum()), pooling)
+    return answer_of_counts(organs, counts, pooled, decide_pooled(bundle, pooled, np.concatenate(distances)), whole)
+
+
+def _write_cell_map(
+    folder: Path, shown: np.ndarray, view: LabelView, parts: Sequence[_Numbered], models: Models
+) -> None:
+    found = [one.part.column("organ") for one in parts if one.part.n_cells]
+    organ_index = np.concatenate([np.zeros(0, np.int64), *found])
+    colours = cell_colours(organ_index, len(models.cell_organs.manifest.classes))
+    write_cell_map(folder / CELL_MAP, draw_cell_map(shown, view.labels, colours))
+
+
+def _write_organ_map(folder: Path, image: Image, models: Models, fields: FieldAnswers, shown: np.ndarray) -> np.ndarray:
+    """Write the map as picture and as numbers.
+
+    Returns:
+        In how many fields each organ is the most probable.
+    """
+    bundle, size = models.organs, (image.height_px, image.width_px)
+    grid, organs = field_grid(size, bundle), list(bundle.manifest.classes)
+    values = np.full((len(organs), len(grid.rows) * len(grid.columns)), np.nan, np.float32)
+    if len(fields.number):
+        values[:, fields.number] = softmax(fields.logits, bundle.policy.temperature).T
+    values = values.reshape(len(organs), len(grid.rows), len(grid.columns))
+    middles = tuple(
+        tuple((start + min(grid.field_px, length) / 2) / length for start in starts)
+        for starts, length in zip((grid.rows, grid.columns), size, strict=True)
+    )
+    draw_organ_map(shown, values, middles).save(folder / ORGAN_MAP, format="PNG", compress_level=3)
+    write_map_zarr(
+        folder / ORGAN_MAP_ZARR,
+        values,
+        organs,
+        step_px=(size[0] / len(grid.rows), size[1] / len(grid.columns)),
+        um_per_px=image.um_per_px,
+        facts={"field_px": grid.field_px, "row_starts_px": grid.rows, "column_starts_px": grid.columns},
+    )
+    return count_fields(values)

@@ -1,0 +1,218 @@
+"""The units of work on a slide: a window, the seams that begin in a window, the end.
+
+Each is a picklable description, and `Worker` a picklable function of it, so that any process can do it and do it again:
+a part file appears under its name complete or not at all, and is the same each time.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from organscope.errors import OutputError
+from organscope.images import Image, open_image
+from organscope.jobs.attempt import this_process
+from organscope.jobs.ledger import Region
+from organscope.jobs.memory import peak_memory_mb
+from organscope.jobs.models import Models
+from organscope.jobs.one_image import Reading
+from organscope.jobs.plan import Target
+from organscope.jobs.portable import PortableModels
+from organscope.jobs.result import ImageResult
+from organscope.jobs.slide_parts import Part, write_seams, write_window
+from organscope.predict import Scale
+from organscope.predict.open_pieces import OpenPieces
+from organscope.predict.seam_groups import SeamBatch
+from organscope.predict.slide import SlideReader, SlideSettings
+
+WINDOWS, SEAMS = "windows", "seams"
+
+
+@dataclass(frozen=True)
+class Slide:
+    """One slide of a run.
+
+    Attributes:
+        target: The image and its place below `out`.
+        out: The output folder.
+        parts: Folder of its part files.
+        size_px: Height and width.
+        settings: How it is looked at.
+        scale: How the network for cells sees it; None where cells are not asked for.
+        zarr_labels: Also write the labels as OME-Zarr.
+    """
+
+    target: Target
+    out: Path
+    parts: Path
+    size_px: tuple[int, int]
+    settings: SlideSettings
+    scale: Scale | None
+    zarr_labels: bool
+
+    def part(self, stage: str, number: int) -> Path:
+        """The part file of a region."""
+        return self.parts / f"{stage}-{number:06d}.safetensors"
+
+
+@dataclass(frozen=True)
+class WindowTask:
+    """One window of a slide."""
+
+    slide: Slide
+    number: int
+
+
+@dataclass(frozen=True)
+class SeamTask:
+    """The pieces over seams whose first window is `number`, and the windows that have a part file."""
+
+    slide: Slide
+    number: int
+    batches: tuple[SeamBatch, ...]
+
+
+@dataclass(frozen=True)
+class FinishTask:
+    """Everything that a slide's parts say, put together.
+
+    Attributes:
+        slide: All its regions are done.
+        windows: Those that have a part file, rising.
+        seams: As `windows`.
+        n_cut: Pieces of foreground that were too large to be decoded at once.
+        seconds: What the regions took.
+    """
+
+    slide: Slide
+    windows: tuple[int, ...]
+    seams: tuple[int, ...]
+    n_cut: int
+    seconds: float
+
+
+Task = WindowTask | SeamTask | FinishTask
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a task.
+
+    Attributes:
+        value: The region, or at the end of a slide its result.
+        process: Which one did it, by machine and number.
+        peak_memory_mb: The most that this process has held so far.
+    """
+
+    value: Region | ImageResult
+    process: str
+    peak_memory_mb: float
+
+
+class Worker:
+    """Does tasks; holds the bundles, and the slide that it worked on last."""
+
+    def __init__(self, models: Models | PortableModels, reading: Reading) -> None:
+        """Keep what all tasks have in common.
+
+        Args:
+            models: A bundle for each answer that is wanted; portable ones are loaded at the first task.
+            reading: How to open images.
+        """
+        self._given = models
+        self._reading = reading
+        self._held: tuple[Slide, Image, SlideReader] | None = None
+
+    def __call__(self, task: Task) -> Done:
+        """Do one task.
+
+        Raises:
+            InputError: The image cannot be used.
+            OutputError: Files cannot be written; `errno` says why where it is known.
+        """
+        try:
+            return Done(self._do(task), this_process(), peak_memory_mb())
+        except OutputError as error:
+            # The cause does not travel between processes, attributes do.
+            error.errno = _errno_of(error)
+            raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None}
+
+    @property
+    def _models(self) -> Models:
+        return self._given.loaded if isinstance(self._given, PortableModels) else self._given
+
+    def release(self) -> None:
+        """Close the slide that is held, and give back memory of the network."""
+        if self._held is not None:
+            _, image, reader = self._held
+            self._held = None
+            reader.close()
+            image.close()
+
+    def _do(self, task: Task) -> ImageResult | Region:
+        if isinstance(task, FinishTask):
+            # Imported here because windows do not need pictures.
+            from organscope.jobs.slide_finish import finish_slide
+
+            self.release()
+            with self._open(task.slide) as image:
+                return finish_slide(task, image, self._models)
+        started = time.perf_counter()
+        reader = self._reader(task.slide)
+        do = self._window if isinstance(task, WindowTask) else self._seams
+        n_cells, has_part = do(task, reader)
+        return Region(task.number, n_cells, has_part, time.perf_counter() - started)
+
+    def _window(self, task: WindowTask, reader: SlideReader) -> tuple[int, bool]:
+        found = reader.window(task.number)
+        if found.cells is None and (found.fields is None or found.fields.number.size == 0):
+            return 0, False
+        return write_window(task.slide.part(WINDOWS, task.number), found, self._models.cell_organs), True
+
+    def _seams(self, task: SeamTask, reader: SlideReader) -> tuple[int, bool]:
+        slide, held = task.slide, {}
+
+        def open_of(window: int) -> OpenPieces:
+            if window not in held:
+                held[window] = Part(slide.part(WINDOWS, window)).open_pieces()
+            return held[window]
+
+        def others_of(window: int) -> UInt8[np.ndarray, " _"]:
+            path = slide.part(WINDOWS, window)
+            return Part(path).others() if path.is_file() else np.zeros(0, np.uint8)
+
+        found = [reader.seam(batch, open_of, others_of) for batch in task.batches]
+        return write_seams(slide.part(SEAMS, task.number), found, self._models.cell_organs), True
+
+    def _reader(self, slide: Slide) -> SlideReader:
+        if self._held is not None and self._held[0] != slide:
+            self.release()
+        if self._held is None:
+            image, models = self._open(slide), self._models
+            reader = SlideReader(
+                image, slide.settings, cells=models.cells, organs=models.organs, cell_organs=models.cell_organs
+            )
+            self._held = slide, image, reader
+        return self._held[2]
+
+    def _open(self, slide: Slide) -> Image:
+        reading = self._reading
+        return open_image(
+            slide.target.source,
+            um_per_px=reading.um_per_px,
+            channel=reading.channel,
+            max_pixels=reading.max_pixels,
+        )
+
+
+def _errno_of(error: OutputError) -> int | None:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    return None if cause is None else cause.errno
