@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from organscope.errors import UsageError
+from organscope.images.urls import is_url, located, require_packages
 
 ZARR_SUFFIX = ".zarr"
 PICTURE_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf2", ".tf8", ".png", ".jpg", ".jpeg", ".bmp"})
@@ -19,7 +20,7 @@ def image_files(inputs: Iterable[str | Path]) -> list[tuple[Path, str]]:
     is reached twice through symbolic links is searched once, an OME-Zarr folder is one image.
 
     Args:
-        inputs: Files (whatever their suffix) and folders (searched for `SUFFIXES`).
+        inputs: Files (whatever their suffix), folders (searched for `SUFFIXES`) and addresses of single images.
 
     Returns:
         Pairs of path and output stem: the stem of a named file, or the path below the named folder.
@@ -27,9 +28,10 @@ def image_files(inputs: Iterable[str | Path]) -> list[tuple[Path, str]]:
     Raises:
         UsageError: An input does not exist, a folder holds no image or cannot be listed, or two images have one
             output stem.
+        MissingExtraError: The packages that an address needs are not installed.
     """
     found: dict[str, Path] = {}
-    for source in map(Path, inputs):
+    for source in map(located, inputs):
         for path, stem in _images_of(source):
             if stem in found and not _same_file(found[stem], path):
                 raise UsageError(
@@ -50,6 +52,9 @@ def walk_images(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _images_of(source: Path) -> list[tuple[Path, str]]:
+    if is_url(source):
+        require_packages(source)
+        return [(source, _stem(source.file_name))]
     if not source.is_dir() or is_zarr(source):
         if not os.path.lexists(source):
             raise UsageError(f"Expected a file or a folder, found nothing at {source}. Check the name.")

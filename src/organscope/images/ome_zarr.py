@@ -7,7 +7,9 @@ import numpy as np
 from jaxtyping import Num
 
 from organscope.errors import ImageReadError
+from organscope.images.files import ZARR_SUFFIX
 from organscope.images.source import Level, dtype_range, plausible_um_per_px
+from organscope.images.urls import is_url, require_packages
 
 if TYPE_CHECKING:
     import zarr
@@ -24,7 +26,9 @@ UM_PER_UNIT = {
 
 
 def is_ome_zarr(path: Path, head: bytes) -> bool:
-    """Whether a path is the folder of a Zarr group."""
+    """Whether a path is the folder of a Zarr group; at an address the name has to say it."""
+    if is_url(path):
+        return path.file_name.lower().endswith(ZARR_SUFFIX)
     return path.is_dir() and any((path / name).is_file() for name in MARKERS)
 
 
@@ -38,9 +42,11 @@ class ZarrSource:
     def __init__(self, path: Path) -> None:
         import zarr
 
+        if is_url(path):
+            require_packages(path)
         self._path = path
         try:
-            group, multiscale = _find_image(zarr.open_group(path, mode="r"))
+            group, multiscale = _find_image(zarr.open_group(str(path) if is_url(path) else path, mode="r"))
             self._axes = [_axis_name(axis) for axis in multiscale["axes"]]
             self._arrays = [group[dataset["path"]] for dataset in multiscale["datasets"]]
             self.levels = self._describe_levels()

@@ -11,6 +11,7 @@ from organscope.images.raster import RasterSource, is_raster
 from organscope.images.slides import SlideSource, is_slide
 from organscope.images.source import DEFAULT_MAX_PIXELS, Source
 from organscope.images.tiff import TiffSource, is_tiff
+from organscope.images.urls import UrlFile, is_url, located
 
 HEAD_BYTES = 512
 
@@ -44,7 +45,8 @@ def open_image(
     The format is found from the content. Of a z-stack or time series the first plane is read.
 
     Args:
-        source: TIFF, PNG, JPEG or a whole-slide file, or the folder of an OME-Zarr image.
+        source: TIFF, PNG, JPEG or a whole-slide file, or the folder of an OME-Zarr image. TIFF and OME-Zarr may lie at
+            an address (https, s3, gs), of which only the regions that are read travel.
         um_per_px: Pixel size of level 0 in micrometres; replaces what the file says.
         channel: Read only this channel, counted from 0.
         max_pixels: Refuse larger images (height x width) where the format must be decoded as a whole.
@@ -53,7 +55,7 @@ def open_image(
         ImageReadError: The file is missing, empty, truncated, no image, or too large to decode as a whole.
         UsageError: The channel or the pixel size is impossible.
     """
-    path = Path(source)
+    path = located(source)
     if um_per_px is not None and not um_per_px > 0:
         raise UsageError(f"Expected a pixel size above 0 um, found {um_per_px}.")
     opened = open_source(path, max_pixels)
@@ -81,6 +83,7 @@ def open_source(path: Path, max_pixels: int, as_stored: bool = False) -> Source:
     head = _first_bytes(path)
     for recognises, open_with in READERS:
         if recognises(path, head):
+            _require_readable(path, recognises)
             return open_with(path, max_pixels, as_stored)
     kind = "a folder that is no OME-Zarr image" if path.is_dir() else "of no known format"
     raise ImageReadError(
@@ -88,9 +91,20 @@ def open_source(path: Path, max_pixels: int, as_stored: bool = False) -> Source:
     )
 
 
+def _require_readable(path: Path, recognised: Callable[[Path, bytes], bool]) -> None:
+    if is_url(path) and recognised is is_raster:
+        raise ImageReadError(
+            f"Expected a TIFF or OME-Zarr image at {path}, found PNG, JPEG or BMP, which must be decoded as a whole. "
+            "Download it and name the file."
+        )
+
+
 def _first_bytes(path: Path) -> bytes:
-    if path.is_dir():
+    if path.is_dir() or (is_url(path) and is_ome_zarr(path, b"")):
         return b""
+    if is_url(path):
+        with UrlFile(path) as remote:
+            return remote.head(HEAD_BYTES)
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

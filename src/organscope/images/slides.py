@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 
 from organscope.errors import ImageReadError
 from organscope.images.source import Level, plausible_um_per_px
+from organscope.images.urls import UrlFile, UrlPath, is_url
 
 #: Formats that are no TIFF, by suffix or by the first bytes (Sakura: SQLite; DICOM: after 128 free bytes).
 SUFFIXES = (".mrxs", ".vms", ".vmu", ".svslide", ".dcm")
@@ -22,7 +23,13 @@ def is_slide(path: Path, head: bytes) -> bool:
 
     Hamamatsu, Leica, Ventana and Philips TIFF store strips of restart markers, several scenes, overlapping or
     missing tiles. Aperio and plain pyramids are read by the TIFF reader unless tiles are missing.
+
+    Raises:
+        ImageReadError: The file lies at an address, where openslide cannot read it.
     """
+    if is_url(path):
+        _require_plain(path, head)
+        return False
     if head.startswith((b"II", b"MM")):
         wanted = _is_vendor_tiff(path)
     else:
@@ -83,7 +90,17 @@ class SlideSource:
         self._is_closed = True
 
 
-def _is_vendor_tiff(path: Path) -> bool:
+def _require_plain(url: UrlPath, head: bytes) -> None:
+    with UrlFile(url) as remote:
+        is_vendors = head.startswith((b"II", b"MM")) and _is_vendor_tiff(remote)
+    if is_vendors or Path(url.file_name).suffix.lower() in SUFFIXES:
+        raise ImageReadError(
+            f"Expected a plain TIFF pyramid or OME-Zarr at {url}, found a slide of a vendor's own kind, which is read "
+            "only from disk. Download it, or convert it to OME-TIFF or OME-Zarr."
+        )
+
+
+def _is_vendor_tiff(path: Path | UrlFile) -> bool:
     try:
         with tifffile.TiffFile(path) as file:
             if file.is_ndpi or file.is_scn or file.is_bif or file.is_philips:

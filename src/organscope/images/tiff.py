@@ -9,12 +9,14 @@ import tifffile
 from jaxtyping import Num
 
 from organscope.errors import ImageReadError
+from organscope.images.ranges import RangedArray
 from organscope.images.source import Level
 from organscope.images.tiff_colour import Colour
 from organscope.images.tiff_integrity import require_all_pages, require_contiguous_pixels, require_segments
 from organscope.images.tiff_layout import channel_pages, cut_region, level_of, n_channels
 from organscope.images.tiff_metadata import read_um_per_px, read_value_range
 from organscope.images.tiff_segments import Page, SegmentReader
+from organscope.images.urls import UrlFile, is_url
 
 # tifffile reports damage to its log, which ends on the terminal where nobody listens; damage is checked here.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -50,7 +52,9 @@ class TiffSource:
         self._path = path
         self._channel: int | None = None
         try:
-            self._file = tifffile.TiffFile(path)
+            # Kept, because tifffile closes only what it has opened itself.
+            self._remote = UrlFile(path) if is_url(path) else None
+            self._file = tifffile.TiffFile(path if self._remote is None else self._remote)
         except DECODE_ERRORS as error:
             raise _damaged(path, error) from error
         try:
@@ -108,13 +112,18 @@ class TiffSource:
         """Close the file."""
         self._segments.close()
         self._file.close()
+        if self._remote is not None:
+            self._remote.close()
 
     def _read_mapped(
         self, series: tifffile.TiffPageSeries, channel: int | None, y: int, x: int, height: int, width: int
     ) -> Num[np.ndarray, "y x c"]:
-        # Mapped for one read only: pages of a map that stays open count as memory of the process.
         dtype = np.dtype(self._file.byteorder + series.dtype.char)
-        pixels = np.memmap(self._path, dtype, "r", series.dataoffset, series.shape)
+        if self._remote is not None:
+            pixels = RangedArray(self._remote.read_at, dtype, series.dataoffset, series.shape, series.axes.index("Y"))
+        else:
+            # Mapped for one read only: pages of a map that stays open count as memory of the process.
+            pixels = np.memmap(self._path, dtype, "r", series.dataoffset, series.shape)
         return cut_region(pixels, series.axes, slice(y, y + height), slice(x, x + width), channel)
 
     def _read_segments(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from organscope.errors import OrganscopeError, OutputError
+from organscope.images.urls import is_url
 from organscope.jobs.memory import peak_memory_mb
 from organscope.jobs.models import Models
 from organscope.jobs.one_image import Reading, work_on_image
@@ -62,7 +63,7 @@ class RemoteAttempt:
 
     def __call__(self, target: Target) -> Attempt:
         """Work on one image; the outcome names it as the plan does."""
-        there = replace(target, source=self.folder / target.source)
+        there = target if is_url(target.source) else replace(target, source=self.folder / target.source)
         attempt = attempt_image(there, self.folder / self.out, self.models.loaded, self.reading)
         if isinstance(attempt.outcome, Failure):
             message = attempt.outcome.message.replace(str(there.source), str(target.source))
