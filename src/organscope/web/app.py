@@ -51,9 +51,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.parts = parts
     answer_refusals(app)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    # `pages` comes last: it answers for whatever is not there.
     for router in (studies.router, images.router, decisions.router, downloads.router, server.router, pages.router):
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_PACKED_BYTES, compresslevel=4)
     app.add_middleware(Guard, settings=settings)
     return app

@@ -17,8 +17,12 @@ class Entry:
     reason: str
     facts: list[tuple[str, str]]
     expert: str
+    expert_organ: str
+    n_cells: str
     overlay: str
+    overlay_caption: str
     evidence: str
+    evidence_caption: str
     cells: str
     um_per_px: float | None
     deleted: list[int]
@@ -30,6 +34,7 @@ class Report:
 
     title: str
     created: str
+    version: str
     entries: list[Entry]
     promise: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)

@@ -172,6 +172,7 @@ class Details(BaseModel):
     tile_px: int
     highest_power: int
     has_evidence: bool
+    evidence_organ: str | None = Field(description="The organ that the evidence speaks for or against.")
     has_cell_map: bool
     quality: list[dict[str, str]]
     organs: list[str]

@@ -9,19 +9,22 @@ from organscope.web.verdicts import Question
 LICENCE = "Research use, not a medical device."
 
 
-def methods_text(images: Sequence[dict[str, Any]], question: Question, promised: Sequence[str]) -> list[str]:
+def methods_text(
+    images: Sequence[dict[str, Any]], question: Question, promised: Sequence[str], coverage: float | None
+) -> list[str]:
     """Paragraphs: software and models, cells, organs and abstention, prices and promise, corrections.
 
     Args:
         images: Rows of the database with their summaries.
         question: The prices that the verdicts were given at.
         promised: What is promised for the positive organ.
+        coverage: Of the prediction sets; None where there are none.
     """
     finished = [row for row in images if row["summary"]]
     bundles = sorted({f"{b['name']} {b['version']}" for row in finished for b in row["summary"]["bundles"]})
     n_cells = sum(row["summary"]["n_cells"] for row in finished)
     paragraphs = [
-        f"{len(finished)} image(s) were analysed with organscope {__version__} and the models {', '.join(bundles)}. "
+        f"{_counted(len(finished))} analysed with organscope {__version__} and the models {', '.join(bundles)}. "
         f"{_pixel_sizes(finished)}",
         "Cells were segmented by a convolutional network in overlapping tiles, such that the result does not depend on "
         f"the tiling; {n_cells:,} cells were found. Shape and intensity of each were measured at full resolution; a "
@@ -31,6 +34,12 @@ def methods_text(images: Sequence[dict[str, Any]], question: Question, promised:
         "the picture is unlike the training pictures (deep nearest neighbours; Sun et al., ICML 2022), or where no "
         "organ is probable enough.",
     ]
+    if coverage is not None:
+        paragraphs.append(
+            f"Organs that cannot be ruled out are those of a split conformal prediction set with a coverage of "
+            f"{coverage:.0%} (Sadinle et al., J. Am. Stat. Assoc. 2019), stated only for pictures near the training "
+            "pictures."
+        )
     if question.positive:
         paragraphs.append(
             f"Answers are those of least expected cost (Elkan, IJCAI 2001), where missing {question.positive} costs "
@@ -41,9 +50,14 @@ def methods_text(images: Sequence[dict[str, Any]], question: Question, promised:
     return paragraphs
 
 
+def _counted(n_images: int) -> str:
+    return "1 image was" if n_images == 1 else f"{n_images:,} images were"
+
+
 def _pixel_sizes(rows: Sequence[dict[str, Any]]) -> str:
     sizes = sorted({row["summary"]["um_per_px"] for row in rows if row["summary"]["um_per_px"]})
     unknown = sum(row["summary"]["um_per_px"] is None for row in rows)
     parts = [f"The pixel size was {', '.join(f'{size:.4g}' for size in sizes)} µm."] if sizes else []
-    parts += [f"The pixel size of {unknown} image(s) is unknown; their measures are in pixels."] if unknown else []
+    of_some = f" of {unknown} of the images" if sizes else ""
+    parts += [f"The pixel size{of_some} is unknown; measures are then in pixels."] if unknown else []
     return " ".join(parts)

@@ -26,16 +26,18 @@ MEASURES = {
     "perimeter_um": ("Perimeter", "µm"),
     "eccentricity": ("Eccentricity", ""),
     "solidity": ("Solidity", ""),
-    "probability": ("Probability", ""),
+    "probability": ("Cell probability", ""),
     "organ_probability": ("Organ probability", ""),
-    "centroid_x_px": ("x", "px"),
-    "centroid_y_px": ("y", "px"),
-    "centroid_x_um": ("x", "µm"),
-    "centroid_y_um": ("y", "µm"),
+    "centroid_x_px": ("Centre x", "px"),
+    "centroid_y_px": ("Centre y", "px"),
+    "centroid_x_um": ("Centre x", "µm"),
+    "centroid_y_um": ("Centre y", "µm"),
     "id": ("Cell", ""),
     "organ": ("Organ", ""),
     "touches_border": ("At the edge", ""),
 }
+INTENSITY = "mean_intensity_"
+COLOURS = ("red", "green", "blue")
 
 
 def write_columns(path: Path, table: pd.DataFrame) -> None:
@@ -45,15 +47,26 @@ def write_columns(path: Path, table: pd.DataFrame) -> None:
         OutputError: The folder is not writable or the disk is full.
     """
     described, arrays = [], []
+    n_channels = sum(name.startswith(INTENSITY) for name in table.columns)
     for name in table.columns:
         column, entry = _column(table[name])
-        label, unit = MEASURES.get(name, (name.replace("_", " ").capitalize(), ""))
+        label, unit = _words(name, n_channels)
         described.append({"name": name, "label": label, "unit": unit, **entry})
         arrays.append(column)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         _write_header(file, {"n": len(table), "columns": described})
         for array in arrays:
             file.write(array.tobytes())
+
+
+def _words(name: str, n_channels: int) -> tuple[str, str]:
+    """What a column is called for people, and its unit."""
+    if name.startswith(INTENSITY):
+        channel = name.removeprefix(INTENSITY)
+        if n_channels == len(COLOURS):
+            return f"Mean {COLOURS[int(channel)]}", ""
+        return ("Mean intensity", "") if n_channels == 1 else (f"Mean of channel {channel}", "")
+    return MEASURES.get(name, (name.replace("_", " ").capitalize(), ""))
 
 
 def _column(values: pd.Series) -> tuple[Float32[np.ndarray, " n"], dict[str, Any]]:

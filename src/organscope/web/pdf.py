@@ -12,93 +12,171 @@ matplotlib.use("pdf")
 
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image as Picture
 
 from organscope.web.content import Entry, Report, areas_of
 
 A4_INCHES = (8.27, 11.69)
-INK, FAINT, ACCENT, DOUBT = "#1d2733", "#5b6875", "#0072b2", "#b34700"
-LEFT, RIGHT, TOP = 0.09, 0.91, 0.94
-LINE = 0.0175
-WIDTH_LETTERS = 92
+INK, FAINT, LINE_COLOUR, ACCENT, DOUBT = "#1d2733", "#5b6875", "#d9dfe5", "#0072b2", "#b34700"
+LEFT, RIGHT, TOP, BOTTOM = 0.09, 0.91, 0.945, 0.075
+WIDTH = RIGHT - LEFT
+GAP = 0.025
+#: Height of a line in units of the page, for each point of the font.
+LINE_A_POINT = 0.00178
+#: How many letters of one point fit into the width of the page.
+LETTERS_A_POINT = 1080
 PICTURE_PX = 1400
+TALLEST_PICTURE = 0.42
+TABLE = (("Image", 0.0, 40), ("Answer", 0.45, 22), ("Expert", 0.66, 22), ("Cells", 0.93, 8))
+FACTS_LETTERS = 36
+
+
+class Sheets:
+    """Text that flows from page to page."""
+
+    def __init__(self) -> None:
+        self.figures: list[Figure] = []
+        self.y = 0.0
+
+    def write(self, text: str, size: float, colour: str = INK, *, weight: str = "normal", after: float = 0.0) -> None:
+        """A paragraph over the whole width, with a space after it."""
+        for line in wrapped(text, size):
+            self._need(size * LINE_A_POINT)
+            self.figures[-1].text(LEFT, self.y, plain(line), size=size, color=colour, weight=weight, va="top")
+            self.y -= size * LINE_A_POINT
+        self.y -= after
+
+    def write_row(self, cells: tuple[str, ...], *, is_head: bool = False) -> None:
+        """A row of the table of images, with a rule below."""
+        self._need(0.024)
+        for text, (_, x, letters) in zip(cells, TABLE, strict=True):
+            style = {"color": FAINT, "size": 8} if is_head else {"color": INK, "size": 9}
+            self.figures[-1].text(LEFT + x * WIDTH, self.y, plain(shortened(text, letters)), va="top", **style)
+        rule = Line2D([LEFT, RIGHT], [self.y - 0.019] * 2, color=LINE_COLOUR, linewidth=0.6)
+        self.figures[-1].add_artist(rule)
+        self.y -= 0.024
+
+    def _need(self, height: float) -> None:
+        if not self.figures or self.y - height < BOTTOM:
+            self.figures.append(Figure(figsize=A4_INCHES))
+            self.y = TOP
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the cover with the methods, then a page an image."""
-    with PdfPages(path, metadata={"Title": report.title}) as pages:
-        for figure in (*_text_pages(report), *(_image_page(entry) for entry in report.entries)):
+    """Write title, all answers, promise and methods, then a page an image."""
+    first = front_pages(report)
+    n_pages = len(first) + len(report.entries)
+    with PdfPages(path, metadata={"Title": report.title, "Creator": f"organscope {report.version}"}) as pages:
+        for number, figure in enumerate((*first, *map_lazily(report.entries)), 1):
+            _write_foot(figure, report, f"{number} of {n_pages}")
             pages.savefig(figure)
 
 
-def _text_pages(report: Report) -> Iterator[Figure]:
-    """Title, promise and methods; the text flows on where it is long."""
-    blank = ("", 10, INK, False)
-    lines = [(report.title, 20, INK, True), blank, (f"organscope, {report.created}", 10, FAINT, False), blank]
+def map_lazily(entries: list[Entry]) -> Iterator[Figure]:
+    """One page after the other, so that only one is in memory."""
+    return (image_page(entry) for entry in entries)
+
+
+def front_pages(report: Report) -> list[Figure]:
+    """Title, table of answers, promise and methods."""
+    sheets = Sheets()
+    sheets.write(report.title, 20, weight="bold", after=0.004)
+    sheets.write(f"organscope {report.version}, {report.created}", 9.5, FAINT, after=0.022)
+    sheets.write_row(tuple(name for name, _, _ in TABLE), is_head=True)
+    for entry in report.entries:
+        sheets.write_row((entry.name, entry.answer, entry.expert_organ, entry.n_cells))
+    sheets.y -= 0.02
     for heading, paragraphs in (("What is promised", report.promise), ("Methods", report.methods)):
         if paragraphs:
-            lines += [(heading, 13, ACCENT, True), blank]
+            sheets.write(heading, 12.5, ACCENT, weight="bold", after=0.008)
         for paragraph in paragraphs:
-            lines += [(line, 9.5, INK, False) for line in textwrap.wrap(paragraph, WIDTH_LETTERS)]
-            lines.append(blank)
-    per_page = int((TOP - 0.08) / LINE)
-    for start in range(0, len(lines), per_page):
-        figure = Figure(figsize=A4_INCHES)
-        for row, (text, size, colour, bold) in enumerate(lines[start : start + per_page]):
-            weight = "bold" if bold else "normal"
-            figure.text(LEFT, TOP - row * LINE, _plain(text), size=size, color=colour, weight=weight, va="top")
-        yield figure
+            sheets.write(paragraph, 9.5, after=0.009)
+        sheets.y -= 0.008
+    return sheets.figures
 
 
-def _image_page(entry: Entry) -> Figure:
-    figure = Figure(figsize=A4_INCHES)
-    figure.text(LEFT, TOP, _plain(textwrap.shorten(entry.name, 70)), size=14, color=INK, weight="bold", va="top")
-    figure.text(LEFT, TOP - 0.026, entry.size, size=9, color=FAINT, va="top")
-    figure.text(LEFT, TOP - 0.05, _plain(entry.answer), size=18, color=DOUBT if entry.reason else ACCENT, va="top")
-    y = TOP - 0.085
-    for line in textwrap.wrap(entry.reason, WIDTH_LETTERS):
-        figure.text(LEFT, y, _plain(line), size=9.5, color=DOUBT, va="top")
-        y -= LINE
-    _draw_pictures(figure, entry, y - 0.01)
-    y = 0.335
-    facts = [*entry.facts, *([("Expert", entry.expert)] if entry.expert else [])]
-    for name, value in facts:
+def image_page(entry: Entry) -> Figure:
+    """What was found in one image, from top to bottom."""
+    sheets = Sheets()
+    sheets.write(entry.name, 13.5, weight="bold", after=0.003)
+    sheets.write(entry.size, 9, FAINT, after=0.012)
+    sheets.write(entry.answer, 19, DOUBT if entry.reason else ACCENT, after=0.006)
+    if entry.reason:
+        sheets.write(entry.reason, 9.5, DOUBT, after=0.006)
+    if entry.expert:
+        sheets.write(f"Expert: {entry.expert}", 9.5, weight="bold", after=0.006)
+    figure = sheets.figures[0]
+    y = _draw_pictures(figure, entry, sheets.y - 0.008)
+    _draw_histogram(figure, entry, y)
+    for name, value in entry.facts:
         figure.text(LEFT, y, name, size=9, color=FAINT, va="top")
-        for line in textwrap.wrap(value, 40) or [""]:
-            figure.text(LEFT + 0.18, y, _plain(line), size=9, color=INK, va="top")
-            y -= LINE
-    _draw_histogram(figure, entry)
+        for line in textwrap.wrap(value, FACTS_LETTERS) or [""]:
+            figure.text(LEFT + 0.17, y, plain(line), size=9, color=INK, va="top")
+            y -= 9.5 * LINE_A_POINT
+        y -= 0.003
     return figure
 
 
-def _draw_pictures(figure: Figure, entry: Entry, top: float) -> None:
-    """The outlines, beside them the evidence where there is any."""
-    paths = [path for path in (entry.overlay, entry.evidence) if path]
-    width = (RIGHT - LEFT - 0.02 * (len(paths) - 1)) / len(paths)
-    for place, path in enumerate(paths):
-        axes = figure.add_axes((LEFT + place * (width + 0.02), 0.36, width, top - 0.36))
+def _draw_pictures(figure: Figure, entry: Entry, top: float) -> float:
+    """The outlines, beside them the evidence where there is any; where the page goes on."""
+    shown = [(entry.overlay, entry.overlay_caption)]
+    shown += [(entry.evidence, entry.evidence_caption)] if entry.evidence else []
+    width = (WIDTH - GAP) / 2 if len(shown) == 2 else 0.72 * WIDTH
+    lowest = top
+    for place, (path, caption) in enumerate(shown):
         with Picture.open(path) as picture:
-            shown = picture.convert("RGB")
-        shown.thumbnail((PICTURE_PX, PICTURE_PX))
-        axes.imshow(shown, interpolation="antialiased")
+            pixels = picture.convert("RGB")
+        pixels.thumbnail((PICTURE_PX, PICTURE_PX))
+        height = min(width * pixels.height / pixels.width * A4_INCHES[0] / A4_INCHES[1], TALLEST_PICTURE)
+        left = LEFT + place * (width + GAP)
+        axes = figure.add_axes((left, top - height, width, height))
+        axes.imshow(pixels, interpolation="antialiased")
         axes.set_anchor("NW")
         axes.set_axis_off()
+        y = top - height - 0.006
+        for line in textwrap.wrap(caption, int(width * LETTERS_A_POINT / 8)):
+            figure.text(left, y, plain(line), size=8, color=FAINT, va="top")
+            y -= 8 * LINE_A_POINT
+        lowest = min(lowest, y)
+    return lowest - 0.022
 
 
-def _draw_histogram(figure: Figure, entry: Entry) -> None:
+def _draw_histogram(figure: Figure, entry: Entry, top: float) -> None:
     areas, unit = areas_of(entry)
     if not areas.size:
         return
-    axes = figure.add_axes((0.62, 0.12, RIGHT - 0.62, 0.19))
-    axes.hist(areas, bins=30, color=ACCENT)
+    axes = figure.add_axes((0.6, max(top - 0.17, BOTTOM + 0.03), RIGHT - 0.6, 0.16))
+    axes.hist(areas, bins=min(30, max(8, int(2 * areas.size**0.5))), color=ACCENT)
     axes.set_xlabel(f"cell area, {unit}", size=8, color=FAINT)
     axes.set_ylabel("cells", size=8, color=FAINT)
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(labelsize=7, colors=FAINT)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
 
-def _plain(text: str) -> str:
+def _write_foot(figure: Figure, report: Report, page: str) -> None:
+    note = f"{shortened(report.title, 60)} · organscope {report.version} · Research use, not a medical device."
+    figure.text(LEFT, 0.04, plain(note), size=7.5, color=FAINT, va="top")
+    figure.text(RIGHT, 0.04, page, size=7.5, color=FAINT, va="top", ha="right")
+
+
+def wrapped(text: str, size: float) -> list[str]:
+    """Lines of a paragraph; bold titles are wider, so they get less."""
+    letters = int(WIDTH * LETTERS_A_POINT / size)
+    return textwrap.wrap(text, int(0.78 * letters) if size > 13 else letters) or [""]
+
+
+def shortened(text: str, letters: int) -> str:
+    """The text, its middle left out where it is too long: names differ at their ends."""
+    if len(text) <= letters:
+        return text
+    half = (letters - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def plain(text: str) -> str:
     """matplotlib would read a formula between two dollar signs."""
     return text.replace("$", r"\$")
 

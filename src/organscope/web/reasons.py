@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from organscope.decide import Policy
+from organscope.decide import Policy, Promise
 
 #: A share is never said to be 0 or 100 % where it is not.
 SMALLEST_SHARE, LARGEST_SHARE = 0.001, 0.999
@@ -56,6 +56,31 @@ def _unsure(asked: Doubted, policy: Policy) -> str:
     return (
         f"At this price the safest answer would be {asked.organ}, which has only {share(asked.probability)}; {needed}."
     )
+
+
+def promise_plainly(promise: Promise) -> list[str]:
+    """What is promised for the organ that must not be missed, counted in pictures."""
+    organ, hundred = promise.organ, int(100 * promise.level + 1e-6)
+    if promise.level == 0:
+        return [f"Nothing can be promised for {organ}: there was no picture of it to measure with. All are flagged."]
+    short = (
+        f"{share(promise.asked)} cannot be promised: that takes {promise.n_needed} pictures of {organ} to measure "
+        f"with, and there were {promise.n_positive}."
+    )
+    found = [] if promise.kept else [short]
+    found.append(
+        f"Of 100 pictures of {organ}, at least {hundred} are flagged. That is promised with "
+        f"{share(promise.confidence)} confidence: {promise.n_positive - promise.n_missed} of {promise.n_positive} "
+        "were, where it was measured."
+    )
+    if promise.n_negative:
+        low, high = (round(100 * end) for end in promise.false_alarm_interval)
+        found.append(f"The price: of 100 pictures of other organs, {low} to {high} are flagged in vain.")
+    found.append(
+        "This holds for pictures like those that it was measured on, in tissue, stain and scanner; it says nothing "
+        "about others."
+    )
+    return found
 
 
 def share(value: float) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from organscope import __version__
 from organscope.errors import OutputError
 from organscope.jobs.files import CELLS_PARQUET, EVIDENCE, OVERLAY
 from organscope.report.embed import picture_uri, side_px_for
@@ -19,6 +20,7 @@ from organscope.report.histogram import area_text, histogram_svg
 from organscope.web.analysis import STEM
 from organscope.web.content import Entry, Report, areas_of
 from organscope.web.corrections import Corrected
+from organscope.web.reasons import share
 from organscope.web.settings import Settings
 
 PDF_TIMEOUT_S = 180
@@ -41,7 +43,7 @@ def make_report(
         settings: Of the server.
     """
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Report(title, created, [_entry(*row, settings) for row in rows], promised, methods)
+    return Report(title, created, __version__, [_entry(*row, settings) for row in rows], promised, methods)
 
 
 def render_html(report: Report) -> str:
@@ -85,15 +87,24 @@ def _entry(row: dict[str, Any], verdict: dict[str, Any], found: Corrected, setti
         name=row["name"],
         size=_size(row),
         answer=verdict["organ"] if accepted else "I don't know",
-        reason="" if accepted else verdict["reason"],
+        reason=" ".join(verdict["why"]),
         facts=_facts(row, verdict, found),
         expert=_expert(found),
+        expert_organ=found.organ or "",
+        n_cells=f"{row['summary']['n_cells'] - len(found.deleted):,}",
         overlay=str(results / OVERLAY),
+        overlay_caption=_overlay_caption(found),
         evidence=str(evidence) if evidence.is_file() else "",
+        evidence_caption=f"Evidence: orange speaks for {verdict['top'][0]['organ']}, blue against it.",
         cells=str(results / CELLS_PARQUET),
         um_per_px=row["summary"]["um_per_px"],
         deleted=sorted(found.deleted),
     )
+
+
+def _overlay_caption(found: Corrected) -> str:
+    words = "Outlines of the cells, as the network drew them."
+    return f"{words} Those that experts deleted are still drawn, but count no more." if found.deleted else words
 
 
 def _size(row: dict[str, Any]) -> str:
@@ -104,9 +115,10 @@ def _size(row: dict[str, Any]) -> str:
 
 def _facts(row: dict[str, Any], verdict: dict[str, Any], found: Corrected) -> list[tuple[str, str]]:
     summary = row["summary"]
-    facts = [("Most probable", ", ".join(f"{top['organ']} {top['probability']:.2f}" for top in verdict["top"][:3]))]
-    if verdict["prediction_set"]:
-        facts.append(("Cannot be ruled out", ", ".join(verdict["prediction_set"])))
+    facts = [("Most probable", ", ".join(f"{top['organ']} {share(top['probability'])}" for top in verdict["top"][:3]))]
+    if verdict["prediction_set"] and not verdict["is_strange"]:
+        words = f"{', '.join(verdict['prediction_set'])} (coverage {share(verdict['coverage'])})"
+        facts.append(("Cannot be ruled out", words))
     if verdict["flagged"] is not None:
         facts.append(("Flagged", "yes" if verdict["flagged"] else "no"))
     if summary["cells_organ"]:
@@ -116,6 +128,7 @@ def _facts(row: dict[str, Any], verdict: dict[str, Any], found: Corrected) -> li
         facts.append(("Median area", f"{area_text(summary['median_area_um2'])} µm²"))
     elif summary["median_area_px"] is not None:
         facts.append(("Median area", f"{area_text(summary['median_area_px'])} px²"))
+    facts.append(("Models", ", ".join(f"{bundle['name']} {bundle['version']}" for bundle in summary["bundles"])))
     facts += [("Quality", flag["reason"]) for flag in row["view"]["quality"]]
     return facts
 

@@ -10,7 +10,7 @@ from organscope.decide import Answers, CostTable, Rules, costs_of, decide_all, p
 from organscope.decide.names import organ_number
 from organscope.jobs.files import POLICY
 from organscope.jobs.stored_policy import StoredPolicy, read_policy
-from organscope.web.reasons import Doubted, is_strange, reasons_in_words
+from organscope.web.reasons import Doubted, is_strange, promise_plainly, reasons_in_words
 from organscope.web.settings import Settings
 
 TOP_ORGANS = 5
@@ -63,14 +63,21 @@ class Judge:
             ]
         return sorted(found, key=lambda verdict: (verdict["decision"] == "accept", -verdict["cost"]))
 
-    def promise(self, images: Sequence[dict[str, Any]], question: Question) -> list[str]:
-        """What is promised for the positive organ, in plain words; empty where no promise is asked for."""
+    def promise(self, images: Sequence[dict[str, Any]], question: Question, *, is_plain: bool = False) -> list[str]:
+        """What is promised for the positive organ; empty where no promise is asked for.
+
+        Args:
+            images: Rows of the database; the first bundle among them promises.
+            question: What a person asks for.
+            is_plain: Counted in pictures, for a person at the bench, rather than as a paper would say it.
+        """
+        words = promise_plainly if is_plain else promise_in_words
         if question.positive is None or question.min_recall is None:
             return []
         for stored, _ in self._by_policy(images):
             if stored.policy.contract is None:
                 return [_no_contract(stored.bundle)]
-            return list(promise_in_words(promise(stored.policy.contract, question.positive, question.min_recall)))
+            return list(words(promise(stored.policy.contract, question.positive, question.min_recall)))
         return []
 
     def policy_of(self, row: dict[str, Any]) -> StoredPolicy:

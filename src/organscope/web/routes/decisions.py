@@ -17,7 +17,9 @@ def verdicts(study: str, user: User, state: Parts, asked: Asked) -> messages.Ver
     studies.study_of(state.database, study, user)
     images = studies.images_of(state.database, study)
     found = [messages.Verdict(**entry) for entry in state.judge.verdicts(images, asked)]
-    return messages.Verdicts(organs=organs_known(images), promise=state.judge.promise(images, asked), verdicts=found)
+    return messages.Verdicts(
+        organs=organs_known(images), promise=state.judge.promise(images, asked, is_plain=True), verdicts=found
+    )
 
 
 @router.get("/images/{image}/corrections", tags=["corrections"])

@@ -138,11 +138,13 @@ def _new_folder(state: State) -> Iterator[Path]:
 def _content(title: str, finished: list[dict[str, Any]], asked: Question, state: State) -> Report:
     by_id = {row["id"]: row for row in finished}
     promised = state.judge.promise(finished, asked)
+    verdicts = state.judge.verdicts(finished, asked)
     rows = [
         (by_id[verdict["image"]], verdict, corrections.corrected(state.database, verdict["image"]))
-        for verdict in state.judge.verdicts(finished, asked)
+        for verdict in verdicts
     ]
-    return make_report(title, rows, promised, methods_text(finished, asked, promised), state.settings)
+    methods = methods_text(finished, asked, promised, verdicts[0]["coverage"])
+    return make_report(title, rows, promised, methods, state.settings)
 
 
 def _sent(path: Path, name: str, media_type: str) -> FileResponse:

@@ -62,7 +62,7 @@ def tile(image: str, power: Power, x: Place, y: Place, user: User, state: Parts)
 
 @router.get("/cells", response_class=Response, responses=BYTES)
 def columns(image: str, user: User, state: Parts) -> FileResponse:
-    """The table of cells as float32 columns behind a JSON header; see docs/web.md."""
+    """The table of cells as float32 columns behind a JSON header; see docs/page.md."""
     row = studies.finished_image_of(state.database, image, user)
     path = state.settings.result_folder(row["id"]) / COLUMNS
     return FileResponse(path, media_type="application/octet-stream", headers=ASK_AGAIN)
@@ -70,7 +70,7 @@ def columns(image: str, user: User, state: Parts) -> FileResponse:
 
 @router.get("/outlines/{x}/{y}", response_class=Response, responses=BYTES)
 def outlines(image: str, x: Place, y: Place, user: User, state: Parts) -> Response:
-    """Outlines of the cells of one square of 512 px; see docs/web.md."""
+    """Outlines of the cells of one square of 512 px; see docs/page.md."""
     row = studies.finished_image_of(state.database, image, user)
     block = read_block(state.settings.result_folder(row["id"]) / OUTLINES, x, y)
     return Response(block, media_type="application/octet-stream", headers=ASK_AGAIN)
@@ -78,7 +78,7 @@ def outlines(image: str, x: Place, y: Place, user: User, state: Parts) -> Respon
 
 @router.get("/evidence", response_class=Response, responses=PNG)
 def evidence(image: str, user: User, state: Parts) -> FileResponse:
-    """What speaks for the organ, as colour over the tissue in gray, where the bundle tells."""
+    """What speaks for the most probable organ, as colour over the tissue in gray, where the bundle tells."""
     return _picture(image, EVIDENCE, user, state)
 
 
@@ -103,4 +103,6 @@ def verdict(image: str, user: User, state: Parts, asked: Asked) -> messages.Verd
     """The answer for this image at other prices, from stored probabilities."""
     row = studies.finished_image_of(state.database, image, user)
     found = [messages.Verdict(**entry) for entry in state.judge.verdicts([row], asked)]
-    return messages.Verdicts(organs=organs_known([row]), promise=state.judge.promise([row], asked), verdicts=found)
+    return messages.Verdicts(
+        organs=organs_known([row]), promise=state.judge.promise([row], asked, is_plain=True), verdicts=found
+    )

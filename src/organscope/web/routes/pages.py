@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from organscope import __version__
 from organscope.web.access import LOCAL_USER, user_of
-from organscope.web.refusals import RefusalError
+from organscope.web.refusals import RefusalError, not_found
 from organscope.web.state import state_of
 
 router = APIRouter(include_in_schema=False)
@@ -51,16 +51,25 @@ def docs(request: Request) -> Response:
     """The interface, from its own description; no other server is needed to read it."""
     description = request.app.openapi()
     return _page(
-        request, "docs.html.j2", title="Interface", facts={}, description=description, groups=_groups(description)
+        request, "docs.html.j2", title="For programs", facts={}, description=description, groups=_groups(description)
     )
 
 
-def _page(request: Request, template: str, **values: Any) -> Response:
+@router.get("/{rest:path}")
+def missing(request: Request, rest: str) -> Response:
+    """Nothing is there: a page for people, a sentence for programs."""
+    if rest.startswith("api/") or "text/html" not in request.headers.get("accept", ""):
+        raise not_found("something at this address", f"/{rest}")
+    return _page(request, "missing.html.j2", status=404, title="Nothing here", facts={})
+
+
+def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     try:
         user = user_of(request)
     except RefusalError:
         return RedirectResponse("/login", 303)
-    return HTMLResponse(_render(template, user="" if user == LOCAL_USER else user, active=request.url.path, **values))
+    shown = "" if user == LOCAL_USER else user
+    return HTMLResponse(_render(template, user=shown, active=request.url.path, **values), status)
 
 
 def _render(template: str, **values: Any) -> str:

@@ -33,6 +33,7 @@ def shown_details(row: dict[str, Any], state: State) -> messages.Details:
         tile_px=TILE_PX,
         highest_power=highest_power(row["height_px"], row["width_px"]),
         has_evidence=(results / EVIDENCE).is_file(),
+        evidence_organ=_likeliest(row["summary"]),
         has_cell_map=(results / CELL_MAP).is_file(),
         quality=quality_of(row, state),
         organs=organs_known([row]),
@@ -55,6 +56,11 @@ def quality_of(row: dict[str, Any], state: State) -> list[dict[str, str]]:
         reason = f"far from the training pictures (distance {row['summary']['distance']:.2f}, limit {limit:.2f})"
         flags.append({"flag": "unlike training", "reason": reason})
     return flags
+
+
+def _likeliest(summary: dict[str, Any] | None) -> str | None:
+    """The organ that an analysis explains: the most probable one, whatever a miss costs."""
+    return None if summary is None else max(summary["probabilities"], key=summary["probabilities"].get)
 
 
 def _neighbours(row: dict[str, Any], state: State) -> tuple[str | None, str | None]:

@@ -60,7 +60,7 @@ def look_at_study(study: str, user: User, state: Parts, asked: Asked) -> message
     return messages.Overview(
         study=messages.Study(**row | counts),
         organs=organs_known(images),
-        promise=state.judge.promise(images, asked),
+        promise=state.judge.promise(images, asked, is_plain=True),
         rows=rows,
     )
 

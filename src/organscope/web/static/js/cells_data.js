@@ -51,6 +51,7 @@ class Cells {
     this.deleted = new Uint8Array(n);
     this.marked = new Uint8Array(n);
     this.n_shown = n;
+    this.n_deleted = 0;
     this.version = 0;
     this.row_of = new Map();
     for (let row = 0; row < n; row++) this.row_of.set(this.id[row], row);
@@ -85,6 +86,7 @@ class Cells {
     this.deleted.fill(0);
     this.marked.fill(0);
     for (const id of corrections.deleted) this.deleted[this.row_of.get(id)] = 1;
+    this.n_deleted = corrections.deleted.length;
     for (const id of corrections.marked) this.marked[this.row_of.get(id)] = 1;
     this.version++;
   }

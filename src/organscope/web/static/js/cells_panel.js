@@ -1,22 +1,30 @@
-// Cells in numbers: the chosen one, filters, distributions, the table.
+// Cells in numbers: filters, distributions, the table, and corrections of many cells at once.
 import { read, readNumber, write } from "./address.js";
 import { attempt, post } from "./api.js";
-import { CellTable, inOrder, text } from "./cell_table.js";
+import { CellCard } from "./cell_card.js";
+import { CellTable } from "./cell_table.js";
 import { byId, h, select, show, toast } from "./dom.js";
-import { whole } from "./format.js";
+import { plural, whole } from "./format.js";
 import { drawHistogram, drawScatter } from "./plots.js";
 
-const RANGES = [["area", "Area", ["area_um2", "area_px"]], ["probability", "Probability", ["probability"]]];
+const RANGES = [["area", "Area", ["area_um2", "area_px"]], ["probability", "Cell probability", ["probability"]]];
+const MOST_AT_ONCE = 100000;
 
 export class CellsPanel {
   constructor(box, cells, details, hooks) {
     Object.assign(this, { cells, details, hooks, selected: -1 });
-    this.card = byId("cell-card");
-    this.count = h("p", { class: "faint num", id: "cell-count" });
-    this.histogram = h("canvas", { class: "plot", id: "histogram", role: "img", "aria-label": "Histogram; drag to filter" });
-    this.scatter = h("canvas", { class: "plot tall", id: "scatter", role: "img", "aria-label": "Scatter plot; click for a cell" });
+    this.card = new CellCard(byId("cell-card"), cells, hooks, (action, row) => this.correct(action, [row]));
+    if (!cells.n) {
+      box.replaceChildren(h("p", { class: "empty" }, "No cell was found in this picture."));
+      return;
+    }
+    this.count = h("p", { class: "faint num", id: "cell-count", "aria-live": "polite" });
+    this.histogram = h("canvas", { class: "plot", id: "histogram", role: "img", "aria-label": "Histogram of the shown cells; drag over it to filter, or type limits above" });
+    this.scatter = h("canvas", { class: "plot tall", id: "scatter", role: "img", "aria-label": "Scatter plot of the shown cells; click for a cell" });
     this.table = new CellTable(cells, (row) => hooks.pick(row, true));
-    box.replaceChildren(h("h3", {}, "Show only"), this.makeFilters(), this.count, this.table.element, this.makePlotHead("Distribution", ["histogram"]), this.histogram, this.makePlotHead("One against another", ["across", "up"]), this.scatter);
+    this.none = h("button", { type: "button", class: "small", id: "none-of-these", hidden: true, onclick: () => this.deleteShown() });
+    box.replaceChildren(h("h3", {}, "Show only"), this.makeFilters(), h("div", { class: "count-line" }, this.count, this.none), this.table.element,
+      this.makePlotHead("Distribution", ["histogram"]), this.makeMeasureLimits(), this.histogram, this.makePlotHead("One against another", ["across", "up"]), this.scatter);
     this.listen();
     this.filter();
   }
@@ -42,19 +50,33 @@ export class CellsPanel {
     return input;
   }
 
+  // Limits of whatever the histogram shows; dragging over it fills them in.
+  makeMeasureLimits() {
+    this.limits = ["low", "high"].map((end) => {
+      const input = h("input", { type: "number", step: "any", id: `measure-${end}`, value: read(`measure_${end}`), placeholder: end === "low" ? "from" : "to", "aria-label": `Measure of the histogram ${end === "low" ? "from" : "to"}` });
+      input.addEventListener("input", () => this.change({ measure: this.histogram_column, [`measure_${end}`]: input.value }));
+      return input;
+    });
+    return h("div", { class: "limits" }, h("span", { class: "faint" }, "Only"), this.limits);
+  }
+
   makePlotHead(title, names) {
     const measures = this.cells.measures();
     const standard = { histogram: ["area_um2", "area_px"], across: ["area_um2", "area_px"], up: ["probability", "solidity"] };
     const menus = names.map((name) => {
-      const chosen = [read(name), ...standard[name]].find((wanted) => this.cells.column(wanted));
+      const chosen = [name === "histogram" ? read("measure") : "", read(name), ...standard[name]].find((wanted) => this.cells.column(wanted));
       this[`${name}_column`] = chosen;
-      return select(measures.map((column) => [column.name, column.unit ? `${column.label}, ${column.unit}` : column.label]), chosen, (value) => {
-        this[`${name}_column`] = value;
-        write({ [name]: value });
-        this.drawPlots();
-      }, { id: `plot-${name}`, "aria-label": `${title}: ${name}` });
+      return select(measures.map((column) => [column.name, column.unit ? `${column.label}, ${column.unit}` : column.label]), chosen, (value) => this.changePlot(name, value), { id: `plot-${name}`, "aria-label": `${title}: ${name}` });
     });
     return h("div", { class: "plot-head" }, h("h3", {}, title), menus);
+  }
+
+  changePlot(name, value) {
+    this[`${name}_column`] = value;
+    write({ [name]: value });
+    if (name !== "histogram" || !read("measure")) return this.drawPlots();
+    for (const input of this.limits) input.value = "";
+    return this.change({ measure: "", measure_low: "", measure_high: "" });
   }
 
   change(values) {
@@ -63,7 +85,7 @@ export class CellsPanel {
   }
 
   clear() {
-    for (const input of this.filters.querySelectorAll("input, select")) input.value = "";
+    for (const input of [...this.filters.querySelectorAll("input, select"), ...this.limits]) input.value = "";
     write({ area_low: "", area_high: "", probability_low: "", probability_high: "", organ: "", measure: "", measure_low: "", measure_high: "" });
     this.filter();
   }
@@ -73,16 +95,41 @@ export class CellsPanel {
     if (read("organ")) filters.push({ name: "organ", category: read("organ") });
     if (read("measure")) filters.push({ name: read("measure"), low: readNumber("measure_low", -Infinity), high: readNumber("measure_high", Infinity) });
     this.cells.filter(filters);
-    this.count.textContent = this.cells.n_shown === this.cells.n ? `${whole(this.cells.n)} cells` : `${whole(this.cells.n_shown)} of ${whole(this.cells.n)} cells`;
+    this.drawCount();
     this.table.refresh();
     this.drawPlots();
     this.hooks.changed();
   }
 
+  drawCount() {
+    const { n, n_shown, n_deleted } = this.cells;
+    const words = n_shown === n ? plural(n, "cell") : `${whole(n_shown)} of ${plural(n, "cell")}`;
+    this.count.textContent = n_deleted ? `${words}, ${whole(n_deleted)} called none` : words;
+    const left = this.shownCells();
+    show(this.none, n_shown < n && left.length > 0 && left.length <= MOST_AT_ONCE);
+    this.none.textContent = left.length === 1 ? "This is no cell" : `These ${whole(left.length)} are no cells`;
+  }
+
+  shownCells() {
+    const found = [];
+    for (let row = 0; row < this.cells.n; row++) if (this.cells.shown[row] && !this.cells.deleted[row]) found.push(row);
+    return found;
+  }
+
+  deleteShown() {
+    const rows = this.shownCells();
+    if (confirm(`Call ${plural(rows.length, "shown cell")} no cell? This can be taken back one by one.`)) this.correct("delete_cell", rows);
+  }
+
   drawPlots() {
-    if (!this.histogram.clientWidth) return;
+    if (!this.histogram?.clientWidth) return;
     this.histogram_scale = drawHistogram(this.histogram, this.cells, this.cells.column(this.histogram_column));
     this.scatter_scale = drawScatter(this.scatter, this.cells, this.cells.column(this.across_column), this.cells.column(this.up_column), this.hooks.colours());
+  }
+
+  draw() {
+    this.drawPlots();
+    this.table?.draw();
   }
 
   listen() {
@@ -90,9 +137,10 @@ export class CellsPanel {
     this.histogram.addEventListener("pointerdown", (event) => (from = event.offsetX));
     this.histogram.addEventListener("pointerup", (event) => {
       if (from === null || Math.abs(event.offsetX - from) < 5) return;
-      const ends = [from, event.offsetX].map((x) => this.histogram_scale.toValue(x)).sort((a, b) => a - b);
+      const ends = [from, event.offsetX].map((x) => this.histogram_scale.toValue(x)).sort((a, b) => a - b).map((value) => value.toPrecision(4));
       from = null;
-      this.change({ measure: this.histogram_column, measure_low: ends[0].toPrecision(4), measure_high: ends[1].toPrecision(4) });
+      this.limits.forEach((input, place) => (input.value = ends[place]));
+      this.change({ measure: this.histogram_column, measure_low: ends[0], measure_high: ends[1] });
     });
     this.scatter.addEventListener("click", (event) => {
       const row = this.scatter_scale.nearest(event.offsetX, event.offsetY);
@@ -104,26 +152,17 @@ export class CellsPanel {
 
   select(row) {
     this.selected = row;
-    this.table.select(row);
-    show(this.card, row >= 0);
-    if (row < 0) return;
-    const { cells } = this;
-    const facts = inOrder(cells).filter((column) => column.name !== "id").flatMap((column) => [h("dt", {}, column.unit ? `${column.label}, ${column.unit}` : column.label), h("dd", { class: "num" }, text(column, row))]);
-    const is_changed = cells.deleted[row] || cells.marked[row];
-    const acts = is_changed ? [["restore_cell", "Take back"]] : [["delete_cell", "No cell"], ["mark_cell", "Wrong outline"]];
-    this.card.replaceChildren(
-      h("header", {}, h("strong", {}, `Cell ${cells.id[row]}`), h("button", { type: "button", class: "quiet small", "aria-label": "Close", onclick: () => this.hooks.pick(-1) }, "✕")),
-      h("div", { class: "buttons" }, cells.deleted[row] ? h("span", { class: "tag doubt" }, "deleted") : null, cells.marked[row] ? h("span", { class: "tag doubt" }, "wrong outline") : null,
-        acts.map(([action, words]) => h("button", { type: "button", class: "small", "data-action": action, onclick: () => this.correct(action, row) }, words))),
-      h("dl", { class: "facts" }, facts));
+    this.table?.select(row);
+    this.card.draw(row);
   }
 
-  async correct(action, row) {
+  async correct(action, rows) {
     await attempt(async () => {
-      const answer = await post(`/api/images/${this.details.image.id}/corrections`, { action, cells: [this.cells.id[row]] });
+      const answer = await post(`/api/images/${this.details.image.id}/corrections`, { action, cells: rows.map((row) => this.cells.id[row]) });
       this.hooks.corrected(answer.now);
-      toast({ delete_cell: "Noted: no cell.", mark_cell: "Noted: wrong outline.", restore_cell: "Taken back." }[action]);
-      this.select(row);
+      this.drawCount();
+      toast({ delete_cell: rows.length > 1 ? `Noted: ${plural(rows.length, "object")} are no cells.` : "Noted: no cell.", mark_cell: "Noted: wrong outline.", restore_cell: "Taken back." }[action]);
+      this.select(this.selected);
     });
   }
 }

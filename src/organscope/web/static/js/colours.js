@@ -1,8 +1,9 @@
-// Colours that are told apart with any colour vision: Okabe and Ito 2008 for kinds, viridis for numbers.
+// Colours that are told apart with any colour vision: Okabe and Ito 2008 for kinds, viridis for numbers, without its
+// darkest third, which could not be seen on the black of fluorescence.
 const OKABE_ITO = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
 export const OTHERS = "#b8bec4";
 export const PLAIN = "#ffe600";
-const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
+const VIRIDIS = ["#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
 const STEPS = 32;
 
 const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));

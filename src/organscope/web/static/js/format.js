@@ -9,10 +9,15 @@ export function number(value) {
   return value.toFixed(size >= 10 ? 1 : 2);
 }
 
-export const percent = (value) => `${(100 * value).toFixed(value > 0 && value < 0.1 ? 1 : 0)} %`;
+// With a space that does not break; never 0 or 100 % of what is only nearly so.
+export function percent(value) {
+  if (value > 0 && value < 0.001) return "< 0.1\u00a0%";
+  if (value < 1 && value > 0.999) return "> 99.9\u00a0%";
+  return `${(100 * value).toFixed(value > 0 && (value < 0.1 || value > 0.99) ? 1 : 0)}\u00a0%`;
+}
 
 export function duration(seconds) {
-  if (seconds < 1.5) return "a second";
+  if (seconds < 1.5) return "1 s";
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;

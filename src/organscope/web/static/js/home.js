@@ -56,6 +56,7 @@ function drawQueue(queue) {
   show(byId("queue"), images.length > 0);
   const waiting = queue.images.filter(isWaiting);
   const left = Math.max(0, ...waiting.map((image) => image.seconds_left ?? 0));
+  show(byId("cancel-all"), waiting.length > 1);
   byId("queue-title").textContent = waiting.length ? `In the queue: ${plural(waiting.length, "image")}, about ${duration(left)} left` : "Just finished";
   for (const [id, row] of jobs) {
     if (!images.some((image) => image.id === id)) {
@@ -90,7 +91,7 @@ function makeJob(image) {
     act.textContent = isWaiting(latest) ? "Cancel" : "Try again";
     show(act, latest.state !== "done");
     act.setAttribute("aria-label", `${act.textContent}: ${latest.name}`);
-    show(bar, isWaiting(latest));
+    show(bar, latest.state === "running");
     bar.value = latest.fraction;
     show(message, latest.state === "failed");
     message.textContent = latest.message;
@@ -120,7 +121,20 @@ function drawStudies(studies) {
       study.n_images && study.n_done === study.n_images ? h("span", { class: "tag good" }, "done") : null))));
 }
 
+// What is behind the answers: each model, what it was measured at, and the organs that it knows.
+async function drawModels() {
+  const bundles = (await get("/api/bundles")).filter((bundle) => bundle.used);
+  byId("models-list").replaceChildren(...bundles.flatMap((bundle) => [
+    h("p", {}, h("strong", {}, `${bundle.name} ${bundle.version}`), ` ${bundle.summary}`),
+    bundle.classes.length > 1 ? h("p", { class: "organs" }, `Knows ${bundle.classes.join(", ")}. Anything else should be answered with “I don’t know”.`) : ""]));
+}
+
 function listen() {
+  byId("models").addEventListener("toggle", () => attempt(drawModels), { once: true });
+  byId("cancel-all").addEventListener("click", () => confirm("Cancel all images that wait?") && attempt(async () => {
+    await post("/api/queue/cancel");
+    follow();
+  }));
   const drop = byId("drop");
   byId("choose-files").addEventListener("click", () => byId("files").click());
   byId("choose-folder").addEventListener("click", () => byId("folder").click());

@@ -1,18 +1,20 @@
 // The page of one image: the picture beside its verdict, its cells and its files.
-import { read, readNumber, write } from "./address.js";
+import { read, readNumber, search, write } from "./address.js";
 import { get, getBytes } from "./api.js";
 import { decodeCells } from "./cells_data.js";
 import { CellsPanel } from "./cells_panel.js";
 import { colouring } from "./colours.js";
 import { byId, facts, h, show } from "./dom.js";
 import { duration } from "./format.js";
-import { drawLegend, drawScale } from "./legend.js";
+import { drawEvidenceLegend, drawLegend, drawScale } from "./legend.js";
 import { makeTake } from "./take_panel.js";
 import { makeVerdict } from "./verdict_panel.js";
 import { Viewer } from "./viewer.js";
 
 const id = facts().image;
 const TABS = ["verdict", "cells", "take"];
+// What goes along to the next image.
+const KEPT = ["positive", "cost", "recall", "tab", "colour", "outlines", "evidence"];
 let viewer = null;
 let panel = null;
 let colours = null;
@@ -36,11 +38,29 @@ function drawHead(details) {
   byId("crumb").textContent = details.image.name;
   byId("crumb-study").textContent = details.study_name;
   byId("crumb-study").href = `/studies/${details.image.study}`;
-  for (const name of ["previous", "next"]) {
-    show(byId(name), details[name] !== null);
-    byId(name).href = `/images/${details[name]}`;
-  }
+  drawNeighbours(details);
 }
+
+// In the order of review where one came from the study; what was asked there is asked here too.
+function drawNeighbours(details) {
+  const order = JSON.parse(sessionStorage.getItem(`order-${details.image.study}`) ?? "[]");
+  const place = order.indexOf(id);
+  const [previous, next] = place < 0 ? [details.previous, details.next] : [order[place - 1], order[place + 1]];
+  for (const [name, neighbour] of [["previous", previous], ["next", next]]) {
+    show(byId(name), Boolean(neighbour));
+    const update = () => (byId(name).href = `/images/${neighbour}?${search(KEPT)}`);
+    byId(name).onfocus = byId(name).onpointerenter = update;
+    update();
+  }
+  byId("place").textContent = place < 0 ? "" : `${place + 1} of ${order.length}`;
+}
+
+addEventListener("keydown", (event) => {
+  const name = { n: "next", p: "previous" }[event.key];
+  if (!name || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea") || byId(name).hidden) return;
+  byId(name).focus();
+  byId(name).click();
+});
 
 function waitFor(details) {
   const { image } = details;
@@ -61,6 +81,7 @@ function notice(...children) {
 function makeViewer(details) {
   const moved = (camera) => {
     drawScale(byId("scale"), camera, details.image.um_per_px);
+    panel?.card.avoid(camera);
     if (camera.is_fit) write({ x: "", y: "", zoom: "" });
     else write({ x: camera.x.toFixed(1), y: camera.y.toFixed(1), zoom: camera.scale.toPrecision(4) });
   };
@@ -79,8 +100,9 @@ async function showResults(details) {
   const corrected = (now) => {
     details.corrections = now;
     cells.correct(now);
-    panel.table.draw();
+    panel.draw();
     viewer.redraw();
+    verdict.drawHistory();
   };
   makeColours(cells);
   panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, corrected, changed: () => viewer.redraw(), colours: () => colours });
@@ -131,16 +153,17 @@ function makeLayers(details) {
   };
   outlines.onchange = apply;
   apply();
-  if (details.has_evidence) makeEvidence();
+  if (details.has_evidence) makeEvidence(details.evidence_organ);
 }
 
-function makeEvidence() {
+function makeEvidence(organ) {
   const box = byId("show-evidence");
   const strength = byId("evidence-strength");
   show(byId("evidence-label"), true);
   const picture = new Image();
   const apply = async () => {
     show(strength, box.checked);
+    drawEvidenceLegend(byId("evidence-legend"), organ, box.checked);
     write({ evidence: box.checked ? "on" : "" });
     if (box.checked && !picture.src) {
       picture.src = `/api/images/${id}/evidence`;
@@ -178,10 +201,7 @@ function openTab(chosen) {
     show(byId(`panel-${name}`), name === chosen);
   }
   write({ tab: chosen === "verdict" ? "" : chosen });
-  if (chosen === "cells") {
-    panel.drawPlots();
-    panel.table.draw();
-  }
+  if (chosen === "cells") panel.draw();
 }
 
 begin();

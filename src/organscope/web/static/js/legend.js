@@ -5,8 +5,14 @@ import { number, whole } from "./format.js";
 
 const BAR_PX = 120;
 
+// Of the evidence layer; the colours are those of the picture that the server makes.
+export function drawEvidenceLegend(box, organ, is_shown) {
+  show(box, is_shown);
+  box.replaceChildren(h("strong", {}, "Evidence"), h("span", { class: "entry" }, h("i", { style: { background: "#d55e00" } }), `for ${organ}`), h("span", { class: "entry" }, h("i", { style: { background: "#0072b2" } }), `against ${organ}`));
+}
+
 export function drawLegend(box, legend) {
-  if (!legend) return box.replaceChildren();
+  if (!legend || legend.entries?.length === 0) return box.replaceChildren();
   const title = h("strong", {}, legend.unit ? `${legend.title}, ${legend.unit}` : legend.title);
   if (legend.entries) return box.replaceChildren(title, ...legend.entries.map((entry) => h("span", { class: "entry" }, h("i", { style: { background: entry.colour } }), entry.text, h("span", { class: "n num" }, whole(entry.n)))));
   const ramp = h("canvas", { width: 190, height: 12 });

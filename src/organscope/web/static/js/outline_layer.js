@@ -149,15 +149,13 @@ export class OutlineLayer {
     });
   }
 
-  // Corners lie on the edges of pixels; the line goes through the middles of the edges, so that it has no stairs.
   trace(path, block, place) {
-    const { corners, x, y } = block;
-    const begin = block.starts[place];
-    const n = block.starts[place + 1] - begin;
-    const at = (k) => 2 * (begin + ((k + n) % n));
-    const middle = (k) => [x + (corners[at(k)] + corners[at(k + 1)]) / 2, y + (corners[at(k) + 1] + corners[at(k + 1) + 1]) / 2];
-    path.moveTo(...middle(0));
-    for (let k = 1; k <= n; k++) path.quadraticCurveTo(x + corners[at(k)], y + corners[at(k) + 1], ...middle(k));
+    const begin = 2 * block.starts[place];
+    const points = smoothed(block.corners.subarray(begin, 2 * block.starts[place + 1]), block.x, block.y);
+    const n = points.length / 2;
+    const at = (k) => 2 * ((k + n) % n);
+    path.moveTo((points[0] + points[at(-1)]) / 2, (points[1] + points[at(-1) + 1]) / 2);
+    for (let k = 0; k < n; k++) path.quadraticCurveTo(points[at(k)], points[at(k) + 1], (points[at(k)] + points[at(k + 1)]) / 2, (points[at(k) + 1] + points[at(k + 1) + 1]) / 2);
     path.closePath();
   }
 
@@ -175,4 +173,27 @@ export class OutlineLayer {
     const radius = best < 0 ? 0 : Math.sqrt(cells.area[best] / Math.PI);
     return nearest <= Math.max(1.5 * radius, reach_px) ? best : -1;
   }
+}
+
+// Corners lie on the edges of pixels, in stairs. The line goes through the middles of the steps, each moved towards its
+// neighbours: by less than a pixel, and not at all along straight edges such as that of the image.
+function smoothed(corners, x, y) {
+  const n = corners.length / 2;
+  const middles = new Float32Array(2 * n);
+  for (let k = 0; k < 2 * n; k += 2) {
+    const next = (k + 2) % (2 * n);
+    middles[k] = x + (corners[k] + corners[next]) / 2;
+    middles[k + 1] = y + (corners[k + 1] + corners[next + 1]) / 2;
+  }
+  if (n < 8) return middles;
+  const points = new Float32Array(2 * n);
+  for (let k = 0; k < 2 * n; k += 2) {
+    const before = (k - 2 + 2 * n) % (2 * n);
+    const after = (k + 2) % (2 * n);
+    for (const axis of [0, 1]) {
+      const step = (middles[before + axis] + middles[after + axis]) / 2 - middles[k + axis];
+      points[k + axis] = middles[k + axis] + Math.min(Math.max(0.6 * step, -0.8), 0.8);
+    }
+  }
+  return points;
 }

@@ -1,7 +1,10 @@
 // Histogram and scatter of any measure, of the cells that the filters let through.
 import { number } from "./format.js";
 
-const BINS = 40;
+const MOST_BINS = 40;
+const FEWEST_BINS = 8;
+// Room beside the outermost points of a scatter, as a share of the range.
+const MARGIN = 0.04;
 const PAD = { left: 38, right: 8, top: 8, bottom: 20 };
 
 function prepare(canvas) {
@@ -20,15 +23,16 @@ function prepare(canvas) {
 export function drawHistogram(canvas, cells, column) {
   const page = prepare(canvas);
   const [low, high] = column.range(0.001, 0.999);
-  const counts = new Array(BINS).fill(0);
-  const factor = BINS / Math.max(high - low, 1e-12);
+  const n_bins = Math.min(Math.max(Math.ceil(2 * Math.sqrt(cells.n)), FEWEST_BINS), MOST_BINS);
+  const counts = new Array(n_bins).fill(0);
+  const factor = n_bins / Math.max(high - low, 1e-12);
   for (let row = 0; row < cells.n; row++) {
     if (!cells.shown[row] || !Number.isFinite(column.values[row])) continue;
-    counts[Math.min(Math.max(Math.floor((column.values[row] - low) * factor), 0), BINS - 1)]++;
+    counts[Math.min(Math.max(Math.floor((column.values[row] - low) * factor), 0), n_bins - 1)]++;
   }
   const most = Math.max(1, ...counts);
   const inner = { width: page.width - PAD.left - PAD.right, height: page.height - PAD.top - PAD.bottom };
-  const step = inner.width / BINS;
+  const step = inner.width / n_bins;
   page.context.fillStyle = page.accent;
   counts.forEach((count, bin) => {
     const tall = (count / most) * inner.height;
@@ -40,11 +44,11 @@ export function drawHistogram(canvas, cells, column) {
 
 export function drawScatter(canvas, cells, across, up, colours) {
   const page = prepare(canvas);
-  const [left, right] = across.range(0.001, 0.999);
-  const [bottom, top] = up.range(0.001, 0.999);
+  const [left, right] = widened(across.range(0.001, 0.999));
+  const [bottom, top] = widened(up.range(0.001, 0.999));
   const inner = { width: page.width - PAD.left - PAD.right, height: page.height - PAD.top - PAD.bottom };
   const place = (row) => [PAD.left + ((across.values[row] - left) / Math.max(right - left, 1e-12)) * inner.width, PAD.top + (1 - (up.values[row] - bottom) / Math.max(top - bottom, 1e-12)) * inner.height];
-  const side = cells.n > 5000 ? 1.5 : 3;
+  const side = cells.n > 5000 ? 1.5 : cells.n > 1000 ? 3 : 5;
   page.context.globalAlpha = cells.n > 5000 ? 0.5 : 0.85;
   for (let row = 0; row < cells.n; row++) {
     if (!cells.shown[row]) continue;
@@ -56,6 +60,11 @@ export function drawScatter(canvas, cells, across, up, colours) {
   page.context.globalAlpha = 1;
   axes(page, inner, [left, right], [bottom, top]);
   return { nearest: (x, y) => nearest(cells, place, x, y) };
+}
+
+function widened([low, high]) {
+  const margin = MARGIN * (high - low) || 0.5;
+  return [low - margin, high + margin];
 }
 
 function axes({ context, ink, line, width, height }, inner, across, up) {

@@ -6,7 +6,7 @@ import { times } from "./format.js";
 // The slider is logarithmic: 0 is 1, 100 is 1,000.
 const toCost = (place) => 10 ** ((3 * place) / 100);
 const toPlace = (cost) => (100 * Math.log10(cost)) / 3;
-const RECALLS = [["", "no promise"], ["0.9", "90 %"], ["0.95", "95 %"], ["0.99", "99 %"]];
+const RECALLS = [["", "no promise"], ["0.9", "90\u00a0% of them"], ["0.95", "95\u00a0% of them"], ["0.99", "99\u00a0% of them"]];
 
 export function makeQuestion(box, on_change) {
   const asked = { positive: read("positive"), cost: readNumber("cost", 10), recall: read("recall") };
@@ -16,8 +16,9 @@ export function makeQuestion(box, on_change) {
   const recall = select(RECALLS, asked.recall, (value) => change({ recall: value }), { id: "min-recall" });
   const promise = h("div", { class: "promise", hidden: true });
   const price = h("div", { class: "slider" }, words, slider);
-  const promised = h("label", { class: "block" }, "Recall to promise", recall);
-  box.replaceChildren(h("div", { class: "controls" }, h("label", { class: "block" }, "The organ that must not be missed", organ), price, promised), promise);
+  const promised = h("label", { class: "block" }, "Find at least", recall);
+  const hint = h("p", { class: "hint" }, "Choose an organ and say how much worse it is to miss it than to look in vain. Verdicts and order of review follow at once; no network runs again.");
+  box.replaceChildren(h("div", { class: "controls" }, h("label", { class: "block" }, "The organ that must not be missed", organ), hint, price, promised), promise);
   organ.addEventListener("change", () => change({ positive: organ.value }));
   slider.addEventListener("input", () => change({ cost: Number(toCost(Number(slider.value)).toPrecision(2)) }));
 
@@ -30,6 +31,7 @@ export function makeQuestion(box, on_change) {
 
   function draw() {
     const is_asked = asked.positive !== "";
+    show(hint, !is_asked);
     show(price, is_asked);
     show(promised, is_asked);
     words.textContent = `Missing one is ${times(asked.cost)} times worse than a false alarm`;
@@ -49,7 +51,7 @@ export function makeQuestion(box, on_change) {
     },
     positive: () => asked.positive,
     setOrgans: (organs) => {
-      const options = [["", "none: the most probable organ answers"], ...organs.map((name) => [name, name])];
+      const options = [["", "none in particular"], ...organs.map((name) => [name, name])];
       if (organ.options.length === options.length) return;
       organ.replaceChildren(...options.map(([value, text]) => h("option", { value, selected: value === asked.positive }, text)));
     },

@@ -1,14 +1,23 @@
 // The study: all images, doubtful ones first, the dearest to miss at the top.
-import { attempt, get, post } from "./api.js";
+import { read, write } from "./address.js";
+import { attempt, get, request } from "./api.js";
 import { byId, facts, h, toast } from "./dom.js";
-import { duration, number, percent, plural } from "./format.js";
+import { plural, whole } from "./format.js";
 import { makeQuestion } from "./question.js";
+import { drawRow, isDoubtful } from "./study_row.js";
 
 const study = facts().study;
 const question = makeQuestion(byId("question"), () => refresh());
+const BUSY_MS = 1000;
+const IDLE_MS = 15000;
+// More rows than this are drawn when they are asked for.
+const STEP = 100;
+const KINDS = { "": () => true, open: isDoubtful, reviewed: (row) => Boolean(row.corrections.organ || row.corrections.deleted.length || row.corrections.marked.length), flagged: (row) => row.quality.length > 0 };
+const WORDS = { "": "all", open: "to look at", reviewed: "reviewed", flagged: "quality flags" };
 let timer = 0;
 let asked = 0;
-let organs = [];
+let latest = null;
+let n_drawn = STEP;
 
 // Answers that come too late, after the slider has moved on, are dropped.
 async function refresh() {
@@ -17,49 +26,61 @@ async function refresh() {
   try {
     const found = await get(`/api/studies/${study}?${question.query()}`);
     if (mine !== asked) return;
-    draw(found);
-    timer = setTimeout(refresh, found.study.n_waiting ? 1000 : 15000);
+    latest = found;
+    draw();
+    timer = setTimeout(refresh, found.study.n_waiting ? BUSY_MS : IDLE_MS);
   } catch (error) {
     byId("study-title").textContent = "This study cannot be shown";
     byId("study-facts").textContent = error.message;
   }
 }
 
-function draw(found) {
-  organs = found.organs;
-  document.title = `${found.study.name} · organscope`;
-  byId("study-title").textContent = byId("crumb").textContent = found.study.name;
-  const doubtful = found.rows.filter((row) => row.verdict && row.verdict.decision !== "accept" && !row.corrections.organ).length;
-  const parts = [plural(found.study.n_images, "image"), `${found.study.n_done} done`, found.study.n_waiting ? `${found.study.n_waiting} waiting` : "", found.study.n_failed ? `${found.study.n_failed} failed` : "", doubtful ? `${doubtful} to look at` : ""];
+const hooks = { query: () => question.query(), positive: () => question.positive(), organs: () => latest.organs, changed: refresh };
+
+function draw() {
+  const { study: info, rows, organs, promise } = latest;
+  document.title = `${info.name} · organscope`;
+  byId("study-title").textContent = byId("crumb").textContent = info.name;
+  const parts = [plural(info.n_images, "image"), `${info.n_done} done`, info.n_waiting ? `${info.n_waiting} waiting` : "", info.n_failed ? `${info.n_failed} failed` : "", `${rows.filter(isDoubtful).length} to look at`, `${rows.filter(KINDS.reviewed).length} reviewed`];
   byId("study-facts").textContent = parts.filter(Boolean).join(" · ");
   byId("order-note").textContent = question.positive()
-    ? `Those without a reliable answer come first, ordered by what it would cost to be wrong about ${question.positive()}.`
+    ? "Those without a reliable answer come first, then by expected cost: the chance that the answer is wrong times what that would cost, where a false alarm costs 1."
     : "Those without a reliable answer come first, the least sure at the top.";
   question.setOrgans(organs);
-  question.setPromise(found.promise);
-  drawActions(found);
-  drawCounts(found.rows);
+  question.setPromise(promise);
+  drawActions(info);
+  drawChoices(rows);
+  drawRows(rows);
+}
+
+// What holds the focus is drawn anew; it gets the focus back.
+function drawRows(rows) {
+  const chosen = rows.filter(KINDS[read("show")] ?? KINDS[""]).filter((row) => !read("organ") || organOf(row) === read("organ"));
+  sessionStorage.setItem(`order-${study}`, JSON.stringify(chosen.map((row) => row.image.id)));
   const held = document.activeElement?.id;
-  byId("rows").replaceChildren(...found.rows.map(drawRow));
+  const is_open = document.activeElement?.tagName === "SELECT" && byId("rows").contains(document.activeElement);
+  if (is_open) return;
+  const more = chosen.length > n_drawn ? h("button", { type: "button", id: "more", onclick: () => { n_drawn += STEP; draw(); } }, `Show ${whole(Math.min(STEP, chosen.length - n_drawn))} more of ${whole(chosen.length)}`) : null;
+  byId("rows").replaceChildren(...chosen.slice(0, n_drawn).map((row) => drawRow(row, hooks)), more ?? "", chosen.length ? "" : h("p", { class: "empty" }, rows.length ? "No image is like that." : "No images yet."));
   if (held) byId(held)?.focus({ preventScroll: true });
 }
 
-function drawActions(found) {
+function drawActions(info) {
   const query = question.query() ? `?${question.query()}` : "";
-  const is_done = found.study.n_done > 0;
-  const link = (name, text) => (is_done ? h("a", { class: "button", href: `/api/studies/${study}/${name}`, download: true }, text) : null);
-  byId("study-actions").replaceChildren(...[
-    link(`report.html${query}`, "Report (HTML)"), link(`report.pdf${query}`, "Report (PDF)"),
-    is_done ? h("button", { type: "button", onclick: takeAnnotations }, "Corrected annotations") : null,
-    h("button", { type: "button", class: "quiet", onclick: remove }, "Remove"),
-  ].filter(Boolean));
+  const menu = byId("take-menu");
+  menu.hidden = info.n_done === 0;
+  const link = (path, words, what, wait = "") => h("a", { class: "button", href: `/api/studies/${study}/${path}`, download: true, onclick: () => wait && toast(wait) }, words, h("small", {}, what));
+  byId("take-items").replaceChildren(
+    link(`report.pdf${query}`, "Report as PDF", "with methods", "The report is being made; it arrives as a download."),
+    link(`report.html${query}`, "Report as HTML", "one file", "The report is being made; it arrives as a download."),
+    link(`tables/images.csv${query}`, "Images as CSV", "one row an image"), link(`tables/cells.csv`, "Cells as CSV", "of all images"),
+    h("button", { type: "button", onclick: takeAnnotations }, "Corrected annotations", h("small", {}, "to train on")));
 }
 
 async function takeAnnotations() {
   await attempt(async () => {
-    const answer = await fetch(`/api/studies/${study}/annotations.zip`);
-    if (!answer.ok) throw new Error((await answer.json()).detail);
-    const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: "annotations.zip" });
+    const answer = await request(`/api/studies/${study}/annotations.zip`);
+    const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: `${latest.study.name}-annotations.zip` });
     link.click();
     URL.revokeObjectURL(link.href);
   });
@@ -67,93 +88,36 @@ async function takeAnnotations() {
 
 async function remove() {
   if (!confirm("Remove this study with its results and corrections?")) return;
-  await fetch(`/api/studies/${study}`, { method: "DELETE" });
-  location.href = "/";
+  await attempt(async () => {
+    await request(`/api/studies/${study}`, { method: "DELETE" });
+    location.href = "/";
+  });
 }
 
-function drawCounts(rows) {
+const organOf = (row) => row.corrections.organ ?? (row.verdict?.decision === "accept" ? row.verdict.organ : row.verdict ? "not known" : null);
+
+// How many images are of which kind and organ; each is a switch that shows only these.
+function drawChoices(rows) {
+  const held = document.activeElement?.id;
   const counts = new Map();
-  for (const row of rows) {
-    const organ = row.corrections.organ ?? (row.verdict?.decision === "accept" ? row.verdict.organ : row.verdict ? "not known" : null);
-    if (organ) counts.set(organ, (counts.get(organ) ?? 0) + 1);
-  }
-  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
-  byId("organ-counts").replaceChildren(...sorted.map(([organ, n]) => h("span", { class: organ === "not known" ? "tag doubt" : "tag" }, `${organ} ${n}`)));
+  for (const row of rows) if (organOf(row)) counts.set(organOf(row), (counts.get(organOf(row)) ?? 0) + 1);
+  const kinds = Object.keys(KINDS).map((kind) => choice("show", kind, WORDS[kind], rows.filter(KINDS[kind]).length));
+  const organs = [...counts].sort((a, b) => b[1] - a[1]).map(([organ, n]) => choice("organ", organ, organ, n));
+  byId("organ-counts").replaceChildren(...kinds, organs.length ? h("span", { class: "divider" }) : "", ...organs);
+  if (held?.startsWith("choice-")) byId(held)?.focus({ preventScroll: true });
 }
 
-function drawRow(row) {
-  const { image, verdict } = row;
-  const is_doubtful = verdict && verdict.decision !== "accept" && !row.corrections.organ;
-  const query = question.query();
-  const page = `/images/${image.id}${query ? `?${query.replace("miss_cost", "cost").replace("min_recall", "recall")}` : ""}`;
-  return h("article", { class: is_doubtful ? "row doubt" : "row", role: "listitem", "data-image": image.id },
-    h("a", { href: page, tabindex: -1, "aria-hidden": true }, thumb(image)),
-    h("div", {}, h("a", { class: "name", href: page, id: `name-${image.id}` }, image.name), h("span", { class: "faint num" }, `${image.width_px} × ${image.height_px} px`), flags(row)),
-    answer(row), measures(row), acts(row));
+function choice(name, value, words, n) {
+  const is_on = read(name) === value;
+  const press = () => {
+    write({ [name]: is_on ? "" : value });
+    n_drawn = STEP;
+    draw();
+  };
+  return h("button", { type: "button", id: `choice-${name}-${value}`, "aria-pressed": String(is_on), onclick: press }, words, h("span", { class: "n num" }, whole(n)));
 }
 
-function thumb(image) {
-  if (!image.is_shown) return h("span", { class: "thumb" });
-  const power = Math.max(0, Math.ceil(Math.log2(Math.max(image.height_px, image.width_px) / 256)));
-  return h("img", { class: "thumb", src: `/api/images/${image.id}/tiles/${power}/0/0`, alt: "", loading: "lazy" });
-}
-
-function flags(row) {
-  return h("div", { class: "tags" }, row.quality.map((flag) => h("span", { class: "tag doubt", title: flag.reason }, flag.flag)));
-}
-
-function answer(row) {
-  const { image, verdict } = row;
-  if (!verdict) return h("div", {}, progress(image));
-  const expert = row.corrections.organ;
-  if (expert) return h("div", {}, h("div", { class: "answer" }, expert), h("div", { class: "why" }, `${row.corrections.action === "accept" ? "accepted" : "named"} by ${row.corrections.who}`));
-  const is_sure = verdict.decision === "accept";
-  return h("div", {},
-    h("div", { class: is_sure ? "answer" : "answer reason" }, is_sure ? verdict.organ : "I don't know"),
-    h("div", { class: "why", title: verdict.reason }, is_sure ? `${percent(verdict.confidence)}${verdict.flagged ? ", flagged" : ""}` : `perhaps ${verdict.organ}, ${percent(verdict.confidence)}: ${verdict.reason}`));
-}
-
-function progress(image) {
-  if (image.state === "failed") return h("span", { class: "reason" }, image.message);
-  if (image.state === "cancelled") return h("span", { class: "faint" }, "cancelled");
-  return h("div", {}, h("span", { class: "faint num" }, `${image.stage || "waiting"}, ${duration(image.seconds_left ?? 0)} left`), h("progress", { max: 1, value: image.fraction, "aria-label": `Analysis of ${image.name}` }));
-}
-
-function measures(row) {
-  if (!row.verdict) return h("div", {});
-  const lines = [plural(row.image.n_cells ?? 0, "cell"), question.positive() ? `a mistake costs ${number(row.verdict.cost)}` : ""];
-  if (row.agreement === "disagree") lines.push(`its cells say ${row.cells_organ}`);
-  return h("div", { class: "faint num" }, lines.filter(Boolean).map((line) => h("div", {}, line)));
-}
-
-function acts(row) {
-  const { image, verdict } = row;
-  const box = h("div", { class: "acts" });
-  const say = (body) => attempt(async () => {
-    await post(`/api/images/${image.id}/corrections`, body);
-    refresh();
-  });
-  if (image.state === "queued" || image.state === "running") {
-    box.append(h("button", { class: "small", type: "button", id: `cancel-${image.id}`, onclick: () => attempt(async () => { await post(`/api/images/${image.id}/cancel`); refresh(); }) }, "Cancel"));
-  } else if (!verdict) {
-    box.append(h("button", { class: "small", type: "button", id: `retry-${image.id}`, onclick: () => attempt(async () => { await post(`/api/images/${image.id}/retry`); refresh(); }) }, "Try again"));
-  } else if (row.corrections.organ) {
-    box.append(h("button", { class: "small", type: "button", id: `undo-${image.id}`, onclick: () => say({ action: "clear" }) }, "Take back"));
-  } else {
-    box.append(h("button", { class: "small", type: "button", id: `accept-${image.id}`, "aria-label": `Accept ${verdict.organ} for ${image.name}`, onclick: () => say({ action: "accept", organ: verdict.organ }) }, `Accept ${verdict.organ}`),
-      overrideMenu(image, say));
-  }
-  return box;
-}
-
-function overrideMenu(image, say) {
-  const menu = h("select", { id: `override-${image.id}`, "aria-label": `Another organ for ${image.name}` }, h("option", { value: "" }, "Another…"), organs.map((name) => h("option", { value: name }, name)));
-  menu.addEventListener("change", () => {
-    if (!menu.value) return;
-    say({ action: "override", organ: menu.value });
-    toast(`Noted: ${image.name} is ${menu.value}.`);
-  });
-  return menu;
-}
-
+byId("remove").addEventListener("click", remove);
+addEventListener("click", (event) => !byId("take-menu").contains(event.target) && byId("take-menu").removeAttribute("open"));
+addEventListener("keydown", (event) => event.key === "Escape" && byId("take-menu").removeAttribute("open"));
 refresh();

@@ -14,6 +14,7 @@ export function makeTake(box, details, query) {
   const reports = [["report.html", "Report as HTML", "one file"], ["report.pdf", "Report as PDF", "with methods"]].map(([path, text, what]) => {
     const element = link(path, text, what);
     // The report is made at the prices of this moment.
+    element.addEventListener("click", () => toast("The report is being made; it arrives as a download."));
     element.addEventListener("click", () => (element.href = `/api/images/${details.image.id}/${path}?${query()}`));
     return element;
   });

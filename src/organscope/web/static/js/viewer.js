@@ -68,7 +68,7 @@ export class Viewer {
     const { cells, diameter_px } = this.outlines;
     const { camera } = this;
     const [left, top] = camera.toView(cells.x[row], cells.y[row]);
-    const is_seen = left > 60 && top > 70 && left < camera.view_width - 280 && top < camera.view_height - 60;
+    const is_seen = left > 60 && top > 70 && left < camera.view_width - 60 && top < camera.view_height - 60;
     if (is_seen && diameter_px * camera.scale >= 14) return this.redraw();
     camera.goTo(cells.x[row], cells.y[row], Math.max(camera.scale, 26 / diameter_px));
     return this.redraw();

@@ -1,0 +1,82 @@
+// One image of a study in its list: what was found, how sure that is, and what the expert says.
+import { attempt, post } from "./api.js";
+import { h, toast } from "./dom.js";
+import { duration, number, percent, plural } from "./format.js";
+
+export const isDoubtful = (row) => Boolean(row.verdict && row.verdict.decision !== "accept" && !row.corrections.organ);
+
+// `hooks` has `query()`, `positive()`, `organs()` and `changed()`.
+export function drawRow(row, hooks) {
+  const { image } = row;
+  const query = hooks.query();
+  const page = `/images/${image.id}${query ? `?${query.replace("miss_cost", "cost").replace("min_recall", "recall")}` : ""}`;
+  return h("article", { class: isDoubtful(row) ? "row doubt" : "row", role: "listitem", "data-image": image.id },
+    h("a", { href: page, tabindex: -1, "aria-hidden": true }, thumb(image)),
+    h("div", {}, h("a", { class: "name", href: page, id: `name-${image.id}`, title: image.name }, image.name), h("span", { class: "faint num" }, `${image.width_px} × ${image.height_px} px`), flags(row)),
+    answer(row), measures(row, hooks), acts(row, hooks));
+}
+
+function thumb(image) {
+  if (!image.is_shown) return h("span", { class: "thumb" });
+  const power = Math.max(0, Math.ceil(Math.log2(Math.max(image.height_px, image.width_px) / 256)));
+  return h("img", { class: "thumb", src: `/api/images/${image.id}/tiles/${power}/0/0`, alt: "", loading: "lazy" });
+}
+
+function flags(row) {
+  return h("div", { class: "tags" }, row.quality.map((flag) => h("span", { class: "tag doubt", title: flag.reason }, flag.flag)));
+}
+
+function answer(row) {
+  const { image, verdict } = row;
+  if (!verdict) return h("div", {}, progress(image));
+  const expert = row.corrections.organ;
+  if (expert) return h("div", {}, h("div", { class: "answer" }, expert), h("div", { class: "why" }, `${row.corrections.action === "accept" ? "accepted" : "named"} by ${row.corrections.who}`));
+  const is_sure = verdict.decision === "accept";
+  const likeliest = verdict.top[0];
+  const words = is_sure ? `${percent(verdict.confidence)}${verdict.flagged ? ", flagged" : ""}` : `Likeliest: ${likeliest.organ}, ${percent(likeliest.probability)}. ${verdict.why.join(" ")}`;
+  return h("div", {}, h("div", { class: is_sure ? "answer" : "answer reason" }, is_sure ? verdict.organ : "I don’t know"), h("div", { class: "why", title: words }, words));
+}
+
+function progress(image) {
+  if (image.state === "failed") return h("span", { class: "reason" }, image.message);
+  if (image.state === "cancelled") return h("span", { class: "faint" }, "cancelled");
+  const words = h("span", { class: "faint num" }, `${image.stage || "waiting"}, ${duration(image.seconds_left ?? 0)} left`);
+  return h("div", {}, words, image.state === "running" ? h("progress", { max: 1, value: image.fraction, "aria-label": `Analysis of ${image.name}` }) : null);
+}
+
+function measures(row, hooks) {
+  if (!row.verdict) return h("div", {});
+  const lines = [plural(row.image.n_cells ?? 0, "cell"), hooks.positive() ? `expected cost ${number(row.verdict.cost)}` : ""];
+  if (row.agreement === "disagree") lines.push(`its cells say ${row.cells_organ}`);
+  const n_corrected = row.corrections.deleted.length + row.corrections.marked.length;
+  if (n_corrected) lines.push(`${plural(n_corrected, "cell")} corrected`);
+  return h("div", { class: "faint num" }, lines.filter(Boolean).map((line) => h("div", {}, line)));
+}
+
+function acts(row, hooks) {
+  const { image, verdict } = row;
+  const act = (path, body) => attempt(async () => {
+    await post(`/api/images/${image.id}/${path}`, body);
+    hooks.changed();
+  });
+  const button = (name, words, path, body) => h("button", { class: "small", type: "button", id: `${name}-${image.id}`, "aria-label": `${words}: ${image.name}`, onclick: () => act(path, body) }, words);
+  const box = h("div", { class: "acts" });
+  if (image.state === "queued" || image.state === "running") box.append(button("cancel", "Cancel", "cancel"));
+  else if (!verdict) box.append(button("retry", "Try again", "retry"));
+  else if (row.corrections.organ) box.append(button("undo", "Take back", "corrections", { action: "clear" }));
+  else {
+    const organ = isDoubtful(row) ? verdict.top[0].organ : verdict.organ;
+    box.append(button("accept", isDoubtful(row) ? `It is ${organ}` : `Accept ${organ}`, "corrections", { action: "accept", organ }), overrideMenu(image, hooks, act));
+  }
+  return box;
+}
+
+function overrideMenu(image, hooks, act) {
+  const menu = h("select", { id: `override-${image.id}`, "aria-label": `Another organ for ${image.name}` }, h("option", { value: "" }, "Another…"), hooks.organs().map((name) => h("option", { value: name }, name)));
+  menu.addEventListener("change", () => {
+    if (!menu.value) return;
+    act("corrections", { action: "override", organ: menu.value });
+    toast(`Noted: ${image.name} is ${menu.value}.`);
+  });
+  return menu;
+}
