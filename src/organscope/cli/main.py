@@ -17,6 +17,7 @@ from organscope.cli import (
     reproduce,
     segment,
     serve,
+    status,
     sweep,
     train,
 )
@@ -56,6 +57,7 @@ app.command(epilog=analyze.EXAMPLES)(analyze.analyze)
 app.command(epilog=decide.EXAMPLES)(decide.decide)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=compare.EXAMPLES)(compare.compare)
+app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.add_typer(train.app, name="train")
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)

@@ -7,6 +7,8 @@ region. A ledger that cannot be read is begun anew: what it would have saved is 
 
 import hashlib
 import json
+import os
+import platform
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -30,7 +32,7 @@ CREATE TABLE IF NOT EXISTS images (
 CREATE TABLE IF NOT EXISTS regions (
     stem TEXT, stage TEXT, number INTEGER, cells INTEGER, has_part INTEGER, seconds REAL, ended REAL,
     PRIMARY KEY (stem, stage, number));
-CREATE TABLE IF NOT EXISTS runs (begun REAL, ended REAL, workers INTEGER);
+CREATE TABLE IF NOT EXISTS runs (begun REAL, ended REAL, machine TEXT, process INTEGER);
 PRAGMA user_version = {FORMAT};
 PRAGMA synchronous = NORMAL;
 """
@@ -87,9 +89,9 @@ class Ledger:
                 f"Expected to keep a ledger in {path}, found: {error}. Choose another folder with -o."
             ) from error
 
-    def begin_run(self, workers: int) -> None:
+    def begin_run(self) -> None:
         """A new start of the command."""
-        self._do("INSERT INTO runs VALUES (?, NULL, ?)", (time.time(), workers))
+        self._do("INSERT INTO runs VALUES (?, NULL, ?, ?)", (time.time(), platform.node(), os.getpid()))
 
     def end_run(self) -> None:
         """The command has come to its end."""

@@ -102,7 +102,7 @@ class _Run:
         """Try the images that an earlier run has not done, small ones first."""
         workers = self.workforce.workers
         with closing(Ledger(ledger_path(self.plan.out))) as ledger:
-            ledger.begin_run(workers)
+            ledger.begin_run()
             found = sort_images(self.plan, self.models, self.reading, streaming, workers, ledger)
             for attempt in found.known.values():
                 self.listener.image_ended(attempt.outcome)

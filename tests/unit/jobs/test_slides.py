@@ -69,3 +69,128 @@ def test_cells_are_those_of_the_whole(tmp_path, slide, all_models):
     assert same_partition(labels, whole.labels)
     with open_image(folder / "labels.ome.zarr") as zarr:
         np.testing.assert_array_equal(zarr.read_whole()[:, :, 0], labels)
+
+
+def test_table_says_the_same_of_each_cell(tmp_path, slide, all_models):
+    run(slide, tmp_path / "out", all_models)
+    whole = run_plan(plan_run([slide], tmp_path / "whole"), all_models, Reading(um_per_px=0.5))
+    tables = [
+        pd.read_parquet(tmp_path / folder / "slide" / "cells.parquet").drop(columns="id") for folder in ("out", "whole")
+    ]
+    assert tables[0].columns.tolist() == tables[1].columns.tolist()
+    place = ["centroid_y_px", "centroid_x_px"]
+    one, other = (table.sort_values(place, ignore_index=True) for table in tables)
+    # A batch of cells of another size may round another way.
+    pd.testing.assert_frame_equal(one, other, rtol=1e-5)
+    assert (
+        whole.images[0].cell_answer.counts.tolist()
+        == one["organ"].value_counts().reindex(all_models.cell_organs.manifest.classes, fill_value=0).tolist()
+    )
+
+
+def test_results_of_a_slide_belong_together(tmp_path, slide, all_models):
+    (image,) = run(slide, tmp_path / "out", all_models).images
+    folder = tmp_path / "out" / "slide"
+    labels, table = read_labels(folder / "labels.ome.tif"), pd.read_parquet(folder / "cells.parquet")
+    assert table["id"].tolist() == list(range(1, image.n_cells + 1))
+    np.testing.assert_array_equal(np.bincount(labels.ravel())[1:], table["area_px"])
+    features = json.loads(gzip.decompress((folder / "cells-0001.geojson.gz").read_bytes()))["features"]
+    assert [feature["properties"]["name"] for feature in features] == [str(number) for number in table["id"]]
+    rings = [np.array(feature["geometry"]["coordinates"][0]) for feature in features]
+    assert all(abs(ring[:, 1].mean() - y) < 20 for ring, y in zip(rings, table["centroid_y_px"], strict=True))
+    with Picture.open(folder / "organ_map.png") as drawn:
+        assert drawn.size == (420, 300)
+    with open_image(folder / "organ_map.ome.zarr") as zarr:
+        assert zarr.n_channels == 3
+        values = zarr.read_whole()
+    assert np.isnan(values[:, -1]).all()
+    np.testing.assert_allclose(values[0, 0].sum(), 1, rtol=1e-5)
+    assert image.fields_by_organ.sum() == np.isfinite(values[:, :, 0]).sum()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Organs of the fields" in page
+    assert not (tmp_path / "out" / ".organscope" / "parts" / "slide").exists()
+
+
+def test_classify_alone_looks_at_fields_alone(tmp_path, slide, models):
+    (image,) = run(slide, tmp_path / "out", Models(organs=models.organs)).images
+    assert image.classification.decision.organ_index is not None
+    names = sorted(path.name for path in (tmp_path / "out" / "slide").iterdir())
+    assert names == ["organ_map.ome.zarr", "organ_map.png"]
+
+
+def test_slide_of_glass_has_no_cells_and_no_organ(tmp_path, all_models):
+    path = tmp_path / "glass.tif"
+    tifffile.imwrite(path, np.full((200, 230, 3), 240, np.uint8), photometric="rgb")
+    (image,) = run(path, tmp_path / "out", all_models).images
+    assert image.n_cells == 0
+    assert (image.classification.decision.decision, image.cell_answer.agreement) == ("abstain", "no cells")
+    table = pd.read_parquet(tmp_path / "out" / "glass" / "cells.parquet")
+    assert len(table) == 0
+    assert {"organ", "probability", "mean_intensity_2", "area_um2"} <= set(table.columns)
+
+
+class Interrupting(Listener):
+    """Raises as Ctrl-C does, after so many regions."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def image_advanced(self, fraction) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def files_of(folder) -> dict[str, bytes]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("after", [3, 16, 22])
+def test_interrupted_run_goes_on_and_ends_the_same(tmp_path, slide, all_models, after, monkeypatch):
+    run(slide, tmp_path / "straight", all_models)
+    plan = plan_run([slide], tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, all_models, Reading(um_per_px=0.5), Interrupting(after), streaming=Streaming())
+    done = []
+    predict_slide_window = predict_slide.SlideReader.window
+    monkeypatch.setattr(
+        predict_slide.SlideReader, "window", lambda self, n: done.append(n) or predict_slide_window(self, n)
+    )
+    run(slide, tmp_path / "out", all_models)
+    assert len(done) == max(0, 20 - after)
+    assert files_of(tmp_path / "out" / "slide") == files_of(tmp_path / "straight" / "slide")
+
+
+def test_finished_run_is_not_done_again(tmp_path, slide, all_models, monkeypatch):
+    first = run(slide, tmp_path / "out", all_models)
+    before = files_of(tmp_path / "out" / "slide")
+    monkeypatch.setattr("organscope.jobs.slides.run_tasks", lambda *_, **__: iter(()))
+    again = run(slide, tmp_path / "out", all_models)
+    assert files_of(tmp_path / "out" / "slide") == before
+    assert again.images[0].n_cells == first.images[0].n_cells
+    assert again.images[0].classification.decision == first.images[0].classification.decision
+    assert pd.read_csv(tmp_path / "out" / "summary.csv")["status"].tolist() == ["done"]
+
+
+def test_broken_slide_is_quarantined_and_tried_again(tmp_path, slide, all_models):
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(slide.read_bytes()[: slide.stat().st_size // 2])
+    good = broken.with_name("good.tif")
+    good.write_bytes(slide.read_bytes())
+    plan = plan_run([broken, good], tmp_path / "out")
+    result = run_plan(plan, all_models, Reading(um_per_px=0.5), streaming=Streaming())
+    assert [image.target.source for image in result.images] == [good]
+    (failure,) = result.failures
+    assert failure.name == str(broken)
+    assert str(broken) in failure.message
+    broken.write_bytes(slide.read_bytes())
+    result = run_plan(plan, all_models, Reading(um_per_px=0.5), streaming=Streaming())
+    assert not result.failures
+    assert result.images[0].n_cells == result.images[1].n_cells
+
+
+def test_damaged_ledger_is_begun_anew(tmp_path, slide, all_models):
+    ledger_path(tmp_path / "out").parent.mkdir(parents=True)
+    ledger_path(tmp_path / "out").write_bytes(b"no ledger" * 1000)
+    assert len(run(slide, tmp_path / "out", all_models).images) == 1

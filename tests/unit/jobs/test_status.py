@@ -1,0 +1,62 @@
+"""Progress, failures and time left from a ledger."""
+
+import os
+import sqlite3
+import time
+
+import pytest
+
+from organscope.cli.status_table import print_status
+from organscope.jobs.ledger import Ledger, Region, ledger_path
+from organscope.jobs.status import run_status
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Ledger:
+    """Four images: one done, one at work, one broken, one that waits."""
+    ledger = Ledger(ledger_path(tmp_path))
+    for place, stem in enumerate(("done", "present", "broken", "waiting")):
+        ledger.expect(stem, place, f"{stem}.tif", "same", 8_000_000)
+    ledger.begin_run()
+    ledger.finish("done", "result")
+    ledger.begin("present", 4)
+    ledger.region_done("present", "windows", Region(0, 1, True, 1.0))
+    ledger.quarantine("broken", "Expected an image, found none.", "")
+    return ledger
+
+
+def set_begun(tmp_path, seconds_ago: float) -> None:
+    with sqlite3.connect(ledger_path(tmp_path)) as database:
+        database.execute("UPDATE runs SET begun = ?", (time.time() - seconds_ago,))
+
+
+def test_progress_and_time_left(tmp_path, ledger):
+    set_begun(tmp_path, 100)
+    status = run_status(tmp_path)
+    assert (status.state, status.n_images, status.n_done, status.n_waiting) == ("running", 4, 1, 1)
+    assert [(slide.source, slide.n_done, slide.n_regions) for slide in status.present] == [("present.tif", 1, 4)]
+    assert [image.message for image in status.quarantined] == ["Expected an image, found none."]
+    assert status.megapixels_left == pytest.approx(14)
+    # 10 megapixels took 100 s.
+    assert status.seconds_left == pytest.approx(140, rel=0.05)
+
+
+def test_states_of_a_run(tmp_path, ledger):
+    with sqlite3.connect(ledger_path(tmp_path)) as database:
+        database.execute("UPDATE runs SET process = 0x7ffffffe")
+        database.commit()
+        assert run_status(tmp_path).state == "interrupted"
+        database.execute("UPDATE runs SET machine = 'another', process = ?", (os.getpid(),))
+        database.commit()
+    assert run_status(tmp_path).state == "elsewhere"
+    ledger.end_run()
+    assert run_status(tmp_path).state == "ended"
+
+
+def test_status_is_said_in_words(tmp_path, ledger, capsys):
+    print_status(run_status(tmp_path))
+    printed = capsys.readouterr().out
+    assert "1 done, 1 at work, 1 waiting, 1 quarantined" in printed
+    assert "present.tif: 1 of 4 regions (25%)" in printed
+    assert "Expected an image, found none." in printed
+    assert "megapixels left" in printed
