@@ -75,6 +75,11 @@ def test_scores_and_policy_are_out_of_fold(ensemble, folder):
     assert "Cross-validated: every score below is of the single networks" in card
     assert "of accuracy against floating point" in card
     assert ensemble.manifest.classes == list(ORGANS)
+    assert [(c.kind, c.note) for c in ensemble.certificate.comparisons] == [
+        ("framework", "PyTorch, network 1 of 2"),
+        ("int8", ""),
+        ("threads", ""),
+    ]
 
 
 def test_runs_that_do_not_belong_together_are_refused(folder, tmp_path):

@@ -41,6 +41,10 @@ def test_the_bundle_verifies_and_says_how_it_was_made(trained):
     assert {score.metric for score in bundle.manifest.scores} >= {"accuracy", "macro_f1", "ece"}
     assert all(score.subset == "fold 1" for score in bundle.manifest.scores)
     assert "random weights" in bundle.read("README.md").decode()
+    framework, threads = bundle.certificate.comparisons
+    assert (framework.kind, framework.note, threads.kind) == ("framework", "PyTorch", "threads")
+    assert framework.largest_difference < 1e-3  # other orders of adding in ten layers
+    assert (framework.n_changed, threads.n_changed) == (0, 0)
 
 
 def test_the_network_learnt(trained):

@@ -12,6 +12,7 @@ from organscope.bundle.manifest import (
     TestVectors,
     Weights,
 )
+from organscope.bundle.parity import Certificate, Comparison
 from organscope.bundle.shipped import BundleSummary, list_bundles
 from organscope.bundle.verify import VerifyReport, require_verified, verify_bundle
 from organscope.bundle.write import write_bundle
@@ -19,7 +20,9 @@ from organscope.bundle.write import write_bundle
 __all__ = [
     "Bundle",
     "BundleSummary",
+    "Certificate",
     "ClassificationSpec",
+    "Comparison",
     "FileEntry",
     "Graph",
     "Manifest",

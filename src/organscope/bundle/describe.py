@@ -1,6 +1,7 @@
 """A bundle in words, for `organscope bundle show`."""
 
 from organscope.bundle.manifest import ClassificationSpec, Manifest, Score, SegmentationSpec
+from organscope.bundle.parity import Certificate, certificate_in_words
 from organscope.decide.contract import promise
 from organscope.decide.policy import Policy
 from organscope.decide.wording import share
@@ -10,7 +11,7 @@ LEAST_RECALL = 0.5
 """Lower promises are not worth a line."""
 
 
-def describe(manifest: Manifest) -> str:
+def describe(manifest: Manifest, certificate: Certificate | None = None) -> str:
     """What a person wants to know before using a bundle, as plain text of several lines."""
     rows = [
         ("Task", manifest.spec.task),
@@ -27,6 +28,7 @@ def describe(manifest: Manifest) -> str:
     lines = [f"{manifest.name}: {manifest.summary}", ""]
     lines += [f"{label:<14}{value}" for label, value in rows]
     lines += ["", "Scores"] + ([f"  {_score(score)}" for score in manifest.scores] or ["  none measured"])
+    lines += ["", *(certificate_in_words(certificate) if certificate else ["Parity: not compared"])]
     return "\n".join(lines)
 
 

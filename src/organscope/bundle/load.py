@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 from organscope.bundle.contents import read_contents
 from organscope.bundle.manifest import MANIFEST_NAME, Manifest
+from organscope.bundle.parity import Certificate, parse_certificate
 from organscope.bundle.safety import parse_safe_graph
 from organscope.bundle.session import Session
 from organscope.bundle.shipped import find_bundle
@@ -120,6 +121,16 @@ class Bundle:
         """
         manifest = self.manifest
         return complete_policy(manifest.spec.policy, self.calibration(), manifest.classes)
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """How far its answers depend on what computes them; none where that was not compared.
+
+        Raises:
+            IntegrityError: It cannot be read.
+        """
+        file = self.manifest.parity
+        return None if file is None else parse_certificate(self.read(file), str(self.source))
 
     @cached_property
     def has_integers(self) -> bool:

@@ -150,6 +150,8 @@ class Manifest(_Part):
         calibration: Parquet file of out-of-fold probabilities and labels.
         test: What `verify_bundle` replays.
         card: The model card: data, licence, limits.
+        parity: How far the answers depend on what computes them (see `organscope.bundle.parity`); none in bundles that
+            were not compared.
         licence: Of the weights.
     """
 
@@ -170,6 +172,7 @@ class Manifest(_Part):
     calibration: FileName
     test: TestVectors
     card: FileName = "README.md"
+    parity: FileName | None = None
     licence: Text
 
     @model_validator(mode="after")
@@ -187,6 +190,7 @@ class Manifest(_Part):
     def named_files(self) -> list[str]:
         """The files that the manifest speaks of; each must be in the bundle."""
         names = [self.graph.file, self.weights.file, self.calibration, self.test.file, self.card]
+        names += [] if self.parity is None else [self.parity]
         if self.spec.task == "classification":
             return [*names, self.spec.policy.reference]
         return names if self.spec.operating_points is None else [*names, self.spec.operating_points]

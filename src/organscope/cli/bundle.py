@@ -52,15 +52,17 @@ def list_command(as_json: Json = False, debug: Debug = False) -> None:
 
 @app.command("show", epilog="\b\nExample:\n  organscope bundle show runs/a/bundle --json")
 def show_command(bundle: BundleName, as_json: Json = False, debug: Debug = False) -> None:
-    """Show what a bundle says about itself: task, classes, licence, scores, decision policy."""
+    """Show what a bundle says about itself: task, classes, licence, scores, decision policy, parity certificate."""
     from organscope.bundle import describe, load_bundle
     from organscope.cli.printing import print_json
 
-    manifest = load_bundle(bundle).manifest
+    loaded = load_bundle(bundle)
+    certificate = loaded.certificate
     if as_json:
-        print_json(manifest.model_dump(mode="json"))
+        told = None if certificate is None else certificate.model_dump(mode="json")
+        print_json(loaded.manifest.model_dump(mode="json") | {"certificate": told})
     else:
-        print(describe(manifest))
+        print(describe(loaded.manifest, certificate))
 
 
 @app.command("verify", epilog="\b\nExample:\n  organscope bundle verify nuclei organs runs/a/bundle")
@@ -78,6 +80,60 @@ def verify_command(bundles: BundleNames, as_json: Json = False, debug: Debug = F
             print(f"{row['bundle']}: sound (difference {row['max_difference']:.1e}, at most {row['tolerance']:.1e})")
     if any(not row["ok"] for row in rows):
         raise typer.Exit(SOME_FAILED)
+
+
+OnIndexes = Annotated[
+    list[Path],
+    typer.Option("--on", metavar="INDEX", help="Annotated pictures; may be given again.", show_default=False),
+]
+CertifiedFolder = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the new bundle; the old one if left out."),
+]
+
+
+@app.command(
+    "certify",
+    epilog="\b\nExamples:\n  organscope bundle certify nuclei --on indexes/nuinsseg --on indexes/dsb2018 --fold 1\n"
+    "  organscope bundle certify mine.zip --on indexes/mine --without-framework -o mine",
+)
+def certify_command(
+    bundle: BundleName,
+    on: OnIndexes,
+    folder: CertifiedFolder = None,
+    fold: Annotated[int | None, typer.Option(min=1, help="Pictures of this fold only.", show_default=False)] = None,
+    n_pictures: Annotated[int, typer.Option("--pictures", "-n", min=1, help="Of each index.")] = 6,
+    without_framework: Annotated[
+        bool, typer.Option("--without-framework", help="Leave out what needs the extra [train].")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare what computes a bundle on real pictures, and write the certificate into it.
+
+    Framework against ONNX (the network is built again from its weights), floating point against integers, tiles against
+    the whole, 1 thread against 2. Training does this by itself.
+    """
+    from organscope.bundle import load_bundle
+    from organscope.bundle.parity import certificate_in_words
+    from organscope.cli.printing import print_json
+    from organscope.cli.train import extra_installed
+    from organscope.errors import UsageError
+    from organscope.train.certify import certify
+    from organscope.train.writing import with_certificate
+
+    loaded = load_bundle(bundle)
+    target = folder or loaded.source
+    if folder is None and not loaded.source.is_dir():
+        raise UsageError(f"Expected -o FOLDER for a bundle in a zip file, found none for {loaded.source}.")
+    found = certify(
+        loaded, on, fold=fold, n_pictures=n_pictures, with_framework=not without_framework, loading=extra_installed
+    )
+    with_certificate(loaded, found, target)
+    if as_json:
+        print_json({"bundle": str(target), "certificate": found.model_dump(mode="json")})
+    else:
+        print("\n".join([*certificate_in_words(found), f"Bundle: {target}"]))
 
 
 class Precision(StrEnum):

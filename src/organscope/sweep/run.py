@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,8 +20,8 @@ from organscope.sweep.progress import ProgressLines
 from organscope.sweep.space import Space
 from organscope.sweep.study import SweepStudy, counted
 from organscope.sweep.table import trial_table
+from organscope.train.run import Report
 
-Report = Callable[[str], None]
 DATABASE = "study.db"
 
 

@@ -12,6 +12,7 @@ from organscope.images.atomic import atomic_path
 from organscope.tracking.settings import TrackingSettings
 from organscope.train.numbers import Numbers, compare_numbers
 from organscope.train.record import RunRecord, read_record
+from organscope.train.run import Report
 from organscope.train.surroundings import differences, threads_as_then
 
 TABLE_FILE = "reproduction.csv"
@@ -41,7 +42,7 @@ def reproduce(
     indexes: tuple[Path, ...] = (),
     base: str | None = None,
     resume: bool = False,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
     loading: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Reproduction:
     """Train again with the configuration, seeds, split and threads of a run.

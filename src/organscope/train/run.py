@@ -19,6 +19,9 @@ from organscope.train.results import track_results
 from organscope.train.settings import TrainingSettings
 from organscope.train.split import TrainingSplit
 
+Report = Callable[[str], None]
+"""Gets a line for the person who watches."""
+
 
 class RunDirectory:
     """The folder of one training.
@@ -55,7 +58,7 @@ class RunDirectory:
         *,
         source: Path | None,
         resume: bool,
-        report: Callable[[str], None] = lambda line: None,
+        report: Report = lambda line: None,
         base: Base | None = None,
     ) -> None:
         """Make the folder, or check that it holds the same run to go on with; start the trackers.

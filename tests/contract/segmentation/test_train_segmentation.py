@@ -45,6 +45,10 @@ def test_the_bundle_verifies_and_finds_cells(run, config_file):
     assert 7 <= found.labels.max() <= 11
     scores = {(s.metric): s.value for s in bundle.manifest.scores}
     assert scores["dice"] > 0.8
+    parity = {comparison.kind: comparison for comparison in bundle.certificate.comparisons}
+    assert list(parity) == ["framework", "int8", "tiles", "threads"]
+    assert parity["framework"].largest_difference < 1e-3  # other orders of adding
+    assert parity["tiles"].n_changed == parity["threads"].n_changed == 0
 
 
 def test_the_run_explains_itself(run):

@@ -3,6 +3,9 @@
 import json
 import shutil
 
+from organscope.dataset.index import read_index, write_index
+from texture_set import write_texture_set
+
 
 def test_list_as_table_and_as_json(call):
     assert call("bundle", "list").exit_code == 0
@@ -16,8 +19,25 @@ def test_show_tells_licence_and_classes(call, organs):
     assert "red organ" in result.stdout
 
 
+def test_certify_writes_what_was_compared(call, organs, tmp_path):
+    textures = write_texture_set(tmp_path)
+    index = read_index(textures.parent / "index")
+    paths = [str(index.resolve(path)) for path in index.table["image"]]
+    write_index(tmp_path / "red", index.table.assign(organ="red organ", image=paths))
+    words = ["--on", tmp_path / "red", "--fold", "1", "--without-framework", "-o", tmp_path / "certified"]
+    result = call("bundle", "certify", organs, *words)
+    assert result.exit_code == 0, result.stderr
+    assert "Parity, on 6 pictures of textures (fold 1)" in result.stdout
+    assert "1 thread against 2" in call("bundle", "show", tmp_path / "certified").stdout
+    assert "Parity: not compared" in call("bundle", "show", organs).stdout
+    refused = call("bundle", "certify", organs, "--on", textures.parent / "index", "--without-framework")
+    assert refused.exit_code == 2
+    assert "Expected annotated pictures" in refused.stderr
+
+
 def test_show_as_json_is_the_manifest(call, organs):
     manifest = json.loads(call("bundle", "show", organs, "--json").stdout)
+    assert manifest["certificate"] is None
     assert manifest["name"] == "tiny-organs"
     assert manifest["spec"]["task"] == "classification"
 

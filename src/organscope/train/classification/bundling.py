@@ -1,8 +1,6 @@
 """From a trained network to a measured and verified bundle."""
 
-import io
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +9,13 @@ import safetensors.numpy
 import safetensors.torch
 from jaxtyping import Float, Float32, Int64, UInt8
 
-from organscope.bundle import (
-    Bundle,
-    ClassificationSpec,
-    Graph,
-    Manifest,
-    Score,
-    TestVectors,
-    Weights,
-    load_bundle,
-    write_bundle,
-)
+from organscope.bundle import Bundle, Certificate, ClassificationSpec, Graph, Score, Weights
 from organscope.bundle.session import Session
 from organscope.dataset.index import Sample
 from organscope.decide import Policy, QualityLimits, fit_policy, softmax, unit_norm
 from organscope.decide.pooling import Pooling
 from organscope.ops.preprocess import standardise
 from organscope.predict import classify_image
-from organscope.train.card import render_card
 from organscope.train.classification.cells_data import CellCrops
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import Pictures
@@ -43,6 +30,7 @@ from organscope.train.classification.export import (
     round_to_half,
 )
 from organscope.train.classification.network import OrganNetwork, describe_network
+from organscope.train.writing import GRAPH_FILE, TrainedParts
 
 REFERENCE_FILE = "reference.safetensors"
 N_TEST_FIELDS = 2
@@ -59,12 +47,14 @@ class Measured:
         calibration: One row a validation picture, or a cell of one.
         scores: Of the test pictures.
         pooling: How the cells of an image answer together; none for a network that sees images.
+        certificate: What computes it, compared.
     """
 
     policy: Policy
     calibration: pd.DataFrame = field(default_factory=pd.DataFrame)
     scores: tuple[Score, ...] = ()
     pooling: Pooling | None = None
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True)
@@ -107,65 +97,51 @@ class BundleWriter:
     ) -> None:
         stored = round_to_half(network)
         tests = _first_fields(training, config)
-        self._graph = export_graph(stored, config.field.input_px)
-        expected = check_graph(self._graph, stored, tests)
-        self._test = safetensors.numpy.save({"input": tests, **expected})
-        self._weights = safetensors.torch.save(half_weights(stored))
+        graph = export_graph(stored, config.field.input_px)
+        expected = check_graph(graph, stored, tests)
         self._config = config
-        self._organs = organs
-        self._fingerprint = fingerprint
-        self._facts = facts
-        self._created = datetime.now(UTC).replace(microsecond=0)
+        self._parts = TrainedParts(
+            settings=config.bundle,
+            preprocessing=config.preprocessing,
+            classes=organs,
+            declared=Graph(file=GRAPH_FILE, input=INPUT, outputs=list(OUTPUTS), opset=OPSET),
+            graph=graph,
+            weights=Weights(
+                file="weights.safetensors",
+                framework="timm",
+                architecture=describe_network(config.network, len(organs)),
+            ),
+            weights_content=safetensors.torch.save(half_weights(stored)),
+            test=safetensors.numpy.save({"input": tests, **expected}),
+            tolerance=TOLERANCE,
+            fingerprint=fingerprint,
+            facts=facts,
+        )
         self.reference = self._embeddings(training)
 
     def write(self, folder: Path, measured: Measured) -> Bundle:
         """Write and verify the bundle with what is known by now, and open it as a user would."""
-        card = render_card(self._config.bundle, measured.scores, self._facts)
-        table = io.BytesIO()
-        measured.calibration.to_parquet(table, index=False)
-        files = {
-            "graph.onnx": self._graph,
-            "weights.safetensors": self._weights,
-            "test.safetensors": self._test,
-            REFERENCE_FILE: safetensors.numpy.save({"features": self.reference}),
-            "calibration.parquet": table.getvalue(),
-            "README.md": card.encode(),
-        }
-        max_bytes = round(1e6 * self._config.bundle.max_mb)
-        return load_bundle(write_bundle(folder, self._manifest(measured), files, max_bytes=max_bytes))
-
-    def _manifest(self, measured: Measured) -> Manifest:
-        config = self._config
-        return Manifest(
-            name=config.bundle.name,
-            version=config.bundle.version,
-            summary=config.bundle.summary,
-            created=self._created,
-            graph=Graph(file="graph.onnx", input=INPUT, outputs=list(OUTPUTS), opset=OPSET),
-            weights=Weights(
-                file="weights.safetensors",
-                framework="timm",
-                architecture=describe_network(config.network, len(self._organs)),
-            ),
-            preprocessing=config.preprocessing,
-            classes=self._organs,
-            spec=ClassificationSpec(
-                subject=config.field.subject,
-                field_px=config.field.field_px,
-                input_px=config.field.input_px,
-                policy=measured.policy,
-                pooling=measured.pooling,
-            ),
-            scores=list(measured.scores),
-            data_fingerprint=self._fingerprint,
-            calibration="calibration.parquet",
-            test=TestVectors(file="test.safetensors", absolute_tolerance=TOLERANCE),
-            licence=config.bundle.licence,
+        field = self._config.field
+        spec = ClassificationSpec(
+            subject=field.subject,
+            field_px=field.field_px,
+            input_px=field.input_px,
+            policy=measured.policy,
+            pooling=measured.pooling,
+        )
+        return self._parts.write(
+            folder,
+            spec,
+            measured.calibration,
+            scores=measured.scores,
+            certificate=measured.certificate,
+            files={REFERENCE_FILE: safetensors.numpy.save({"features": self.reference})},
+            max_bytes=round(1e6 * self._config.bundle.max_mb),
         )
 
     def _embeddings(self, training: Pictures | CellCrops) -> Float32[np.ndarray, "m d"]:
         """Embeddings of length 1 of the training fields, evenly thinned where there are very many."""
-        session = Session(self._graph, INPUT, list(OUTPUTS), threads=None, where="the exported graph")
+        session = Session(self._parts.graph, INPUT, list(OUTPUTS), threads=None, where="the exported graph")
         prepared = (prepared_fields(training.fields(number), self._config) for number in range(len(training)))
         features = np.concatenate([session.run(fields)["features"] for fields in prepared])
         step = -(-len(features) // MAX_REFERENCES)

@@ -1,7 +1,5 @@
 """Where a training on single cells differs from one on pictures: its data, its measures, its card."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from organscope.bundle import Bundle
@@ -17,10 +15,8 @@ from organscope.train.classification.cells_data import (
 )
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.fit import TrainingData
-from organscope.train.run import RunDirectory
+from organscope.train.run import Report, RunDirectory
 from organscope.train.split import TrainingSplit
-
-Report = Callable[[str], None]
 
 N_REFERENCES = 500
 """Cells whose embeddings tell what is known: every cell that is ever asked about is compared with all of them."""

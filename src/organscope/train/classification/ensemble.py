@@ -1,15 +1,15 @@
 """The mean of the networks of all folds as one bundle, calibrated on what each said of pictures it never saw."""
 
-import io
 import tempfile
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 
-from organscope.bundle import Bundle, Manifest, Score, load_bundle, write_bundle
+from organscope.bundle import Bundle, Certificate, Manifest, Score, load_bundle, write_bundle
 from organscope.evaluate import evaluate_out_of_fold, manifest_scores
+from organscope.evaluate.parity import certificate, choose_pictures, compare_bundles, compare_use
 from organscope.train.card import render_card
 from organscope.train.classification.average import average_graphs
+from organscope.train.classification.certify import compare_framework, versions
 from organscope.train.classification.held_out import (
     HeldOut,
     accuracy_lost,
@@ -20,9 +20,10 @@ from organscope.train.classification.held_out import (
 )
 from organscope.train.classification.looks import fit_looks
 from organscope.train.classification.members import Member, read_members
-from organscope.train.classification.shipping import Precision, expected_outputs
-
-Report = Callable[[str], None]
+from organscope.train.classification.shipping import Precision
+from organscope.train.quantise import expected_outputs
+from organscope.train.run import Report
+from organscope.train.writing import as_parquet, now, with_certificate
 
 
 def build_ensemble(
@@ -53,7 +54,8 @@ def build_ensemble(
             held_out.append(hold_out(member, Path(scratch) / str(number), precision))
         loss = accuracy_lost(members, held_out) if precision == "int8" else None
         scores = _scores(members, cross_fitted(held_out, Path(scratch)), report)
-        return _write(members, held_out, scores, loss, folder)
+        bundle = _write(members, held_out, scores, loss, folder)
+    return with_certificate(bundle, _certificate(members, bundle), folder)
 
 
 def _scores(members: list[Member], bundles: list[Bundle], report: Report) -> list[Score]:
@@ -77,12 +79,11 @@ def _write(
     old = first.manifest
     graph = average_graphs([part.bundle.read(part.bundle.manifest.graph.file) for part in held_out])
     manifest = _manifest(members, held_out, scores)
-    table = io.BytesIO()
-    out_of_fold_table(held_out, manifest.spec.policy.temperature).to_parquet(table, index=False)
+    table = out_of_fold_table(held_out, manifest.spec.policy.temperature)
     files = {name: first.read(name) for name in old.files} | {
         old.graph.file: graph,
-        old.test.file: expected_outputs(graph, old, first.tensors(old.test.file)["input"]),
-        old.calibration: table.getvalue(),
+        old.test.file: expected_outputs(graph, old.graph, first.tensors(old.test.file)["input"]),
+        old.calibration: as_parquet(table),
         old.card: render_card(config.bundle, scores, _facts(members, loss)).encode(),
     }
     return load_bundle(write_bundle(folder, manifest, files))
@@ -98,12 +99,23 @@ def _manifest(members: list[Member], held_out: list[HeldOut], scores: list[Score
     architecture = old.weights.architecture | {"members": len(members), "stored_member": 1}
     return old.model_copy(
         update={
-            "created": datetime.now(UTC).replace(microsecond=0),
+            "created": now(),
             "spec": old.spec.model_copy(update={"policy": policy}),
             "scores": scores,
             "weights": old.weights.model_copy(update={"architecture": architecture}),
         }
     )
+
+
+def _certificate(members: list[Member], bundle: Bundle) -> Certificate:
+    """The first network against its own graph, the mean of all in floating point against integers, and threads."""
+    samples = choose_pictures(members[0].split.test)
+    stored = compare_framework(members[0].bundle, samples)[0]
+    found = [stored.model_copy(update={"note": f"{stored.note}, network 1 of {len(members)}"})]
+    if bundle.has_integers:
+        plain = average_graphs([member.bundle.read(member.bundle.manifest.graph.file) for member in members])
+        found.append(compare_bundles("int8", bundle.with_graph(plain), bundle, samples))
+    return certificate("held out by network 1", samples, [*found, *compare_use(bundle, samples)], **versions())
 
 
 def _facts(members: list[Member], loss: float | None) -> list[str]:

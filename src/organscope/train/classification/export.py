@@ -93,7 +93,7 @@ def check_graph(
     n, height, width, _ = images.shape
     noise = np.random.default_rng(0).standard_normal((n + 1, height + 32, width, 3), dtype=np.float32)
     for batch in (noise, images):
-        found, expected = session.run(batch), _network_outputs(network, batch)
+        found, expected = session.run(batch), network_outputs(network, batch)
         worst = max(float(np.abs(found[name] - expected[name]).max()) for name in OUTPUTS)
         if not worst <= TOLERANCE:
             raise VerificationError(
@@ -103,7 +103,8 @@ def check_graph(
     return expected
 
 
-def _network_outputs(network: OrganNetwork, batch: np.ndarray) -> dict[str, np.ndarray]:
+def network_outputs(network: OrganNetwork, batch: np.ndarray) -> dict[str, np.ndarray]:
+    """What the network itself gives for a prepared batch n y x 3, by output."""
     with torch.inference_mode():
         outputs = _ChannelsLast(network.eval())(torch.from_numpy(batch))
     return {name: output.numpy() for name, output in zip(OUTPUTS, outputs, strict=True)}

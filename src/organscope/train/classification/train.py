@@ -1,17 +1,18 @@
 """`organscope train classification`: from pictures of known organs to a measured bundle."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from organscope.bundle import Bundle, Score
+from organscope.bundle import Bundle, Certificate, Score
 from organscope.dataset.index import Sample
 from organscope.decide import Policy
 from organscope.errors import DatasetError
 from organscope.evaluate import evaluate_bundle, manifest_scores
+from organscope.evaluate.parity import certificate, choose_pictures, compare_use
 from organscope.train.classification.bundling import BundleWriter, Measured, measure, run_validation
 from organscope.train.classification.cells_data import with_labels
 from organscope.train.classification.cells_train import (
@@ -20,6 +21,7 @@ from organscope.train.classification.cells_train import (
     measure_draft,
     reference_cells,
 )
+from organscope.train.classification.certify import compare_framework, versions
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import Pictures
 from organscope.train.classification.discriminant import (
@@ -33,11 +35,11 @@ from organscope.train.classification.fit import TrainingData, fit
 from organscope.train.classification.looks import fit_looks
 from organscope.train.classification.losses import OrganLoss
 from organscope.train.classification.network import OrganNetwork, build_network
-from organscope.train.run import RunDirectory
+from organscope.train.following import run_directory
+from organscope.train.place import torchrun_place
+from organscope.train.run import Report, RunDirectory
 from organscope.train.settings import read_settings
 from organscope.train.split import TrainingSplit, split_samples
-
-Report = Callable[[str], None]
 
 
 def train_classification(
@@ -47,10 +49,12 @@ def train_classification(
     overrides: tuple[str, ...] = (),
     resume: bool = False,
     report: Report = lambda line: None,
-) -> Bundle:
+) -> Bundle | None:
     """Train, calibrate, export, score and verify.
 
-    Temperature and limits use the inner validation pictures, scores the test folds; neither trains.
+    Temperature and limits use the inner validation pictures, scores the test folds; neither trains. Started by
+    `torchrun`, all processes fit together, each with a part of every batch; the first one does the rest, and the others
+    return nothing.
 
     Args:
         config_file: See `ClassificationConfig`.
@@ -77,7 +81,7 @@ def train_with(
     resume: bool = False,
     report: Report = lambda line: None,
     clock: Sequence[float] = (),
-) -> Bundle:
+) -> Bundle | None:
     """Train with a configuration that was read already; see `train_classification`.
 
     Args:
@@ -92,7 +96,10 @@ def train_with(
     split = with_labels(split_samples(config.data)) if is_cell else split_samples(config.data)
     organs = organs_of(split)
     network, loss = _untrained(config, split, organs)
-    with RunDirectory(run_dir) as run:
+    place = torchrun_place()
+    place.require_shares(config.fit.batch)
+    run, report = run_directory(run_dir, place, report)
+    with run:
         run.start(config, source=source, resume=resume, report=report)
         run.write_split(split)
         report(
@@ -100,6 +107,8 @@ def train_with(
         )
         data = (cell_training_data if is_cell else _training_data)(config, split, organs, report)
         fitted = fit(config, network, loss, data, run, report, clock)
+        if not place.leads:
+            return None
         if config.discriminant.share > 0 and not (is_cell or config.draft):
             _join_discriminant(config, fitted, data, split, organs, run)
         of_data = cell_facts(config, data, split) if is_cell else _picture_facts(config, split)
@@ -205,8 +214,19 @@ def _measure(
         outputs = run_validation(bundle, split.validation)
         looks = fit_looks([*split.training, *split.validation], config.field, config.preprocessing)
         measured = measure(outputs, bundle.manifest.classes, writer.reference, looks)
-    scores = tuple(_scores(writer.write(draft, measured), config, split, report))
+    bundle = writer.write(draft, measured)
+    measured = replace(measured, certificate=_certificate(bundle, split.validation))
+    scores = tuple(_scores(bundle, config, split, report))
     return writer.write(run.bundle, replace(measured, scores=scores))
+
+
+def _certificate(bundle: Bundle, validation: list[Sample]) -> Certificate | None:
+    """What computes the bundle, compared."""
+    samples = choose_pictures(validation)
+    if not samples:
+        return None
+    found = [*compare_framework(bundle, samples), *compare_use(bundle, samples)]
+    return certificate("inner validation", samples, found, **versions())
 
 
 def _scores(bundle: Bundle, config: ClassificationConfig, split: TrainingSplit, report: Report) -> list[Score]:

@@ -1,40 +1,29 @@
 """From a trained network to a measured and verified bundle."""
 
-import io
 import tempfile
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 import keras
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load, save
 from scipy import ndimage
 
-from organscope.bundle import (
-    Bundle,
-    Graph,
-    Manifest,
-    Score,
-    SegmentationSpec,
-    TestVectors,
-    Weights,
-    load_bundle,
-    write_bundle,
-)
+from organscope.bundle import Bundle, Certificate, Graph, Score, SegmentationSpec, Weights
 from organscope.dataset.index import Sample
 from organscope.decide.calibration import ProbabilityCurve
 from organscope.ops.instances import HEAD_MAPS, Decoder
 from organscope.predict import predict_maps
-from organscope.train.card import render_card
+from organscope.train.quantise import expected_outputs
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.export import OPSET, export_graph
 from organscope.train.segmentation.network import with_readout
-from organscope.train.segmentation.quantise import replayed
 from organscope.train.segmentation.tune import MapsAndLabels
+from organscope.train.writing import GRAPH_FILE, TrainedParts, as_parquet
 
 POINTS_FILE = "operating_points.parquet"
 TOLERANCE = 1e-3
@@ -54,6 +43,7 @@ class Measured:
         scores: Of the test pictures.
         points: Missed and false cells by threshold, see `operating_points`.
         typical_diameter_px: Of the training cells.
+        certificate: What computes it, compared.
     """
 
     decoder: Decoder
@@ -62,73 +52,59 @@ class Measured:
     scores: tuple[Score, ...] = ()
     points: pd.DataFrame | None = None
     typical_diameter_px: float | None = None
+    certificate: Certificate | None = None
 
 
 class BundleWriter:
     """Writes the bundle of one trained network again as more about it is measured."""
 
     def __init__(self, network: keras.Model, config: SegmentationConfig, fingerprint: str, facts: list[str]) -> None:
-        self._config = config
-        self._fingerprint = fingerprint
-        self._facts = facts
-        self._graph = export_graph(network)
-        self._weights = _weights_file(network)
-        self._test = _test_tensors(network, config.network.stride_px)
-        self._tolerance = TOLERANCE
-        self._created = datetime.now(UTC).replace(microsecond=0)
+        self._network = config.network
+        self._parts = TrainedParts(
+            settings=config.bundle,
+            preprocessing=config.preprocessing,
+            classes=["cell"],
+            declared=Graph(file=GRAPH_FILE, input="image", outputs=["maps"], opset=OPSET),
+            graph=export_graph(network),
+            weights=Weights(file="weights.h5", framework="keras", architecture=config.network.model_dump()),
+            weights_content=_weights_file(network),
+            test=_test_tensors(network, config.network.stride_px),
+            tolerance=TOLERANCE,
+            fingerprint=fingerprint,
+            facts=facts,
+        )
 
     def with_graph(self, graph: bytes) -> Self:
         """A writer of the same bundle with the graph in integers, and its own outputs as those to expect."""
-        other = copy(self)
-        other._graph, other._test, other._tolerance = graph, replayed(self._test, graph), INTEGER_TOLERANCE
+        other, parts = copy(self), self._parts
+        test = expected_outputs(graph, parts.declared, load(parts.test)["input"])
+        other._parts = parts.with_graph(graph, test, INTEGER_TOLERANCE)
         return other
 
     def with_fact(self, fact: str) -> Self:
         """A writer of the same bundle with one more sentence on its card."""
         other = copy(self)
-        other._facts = [*self._facts, fact]
+        other._parts = self._parts.with_fact(fact)
         return other
 
     def write(self, folder: Path, measured: Measured) -> Bundle:
         """Write and verify the bundle with what is known by now, and open it as a user would."""
-        settings = self._config.bundle
-        card = render_card(settings, measured.scores, self._facts)
-        files = {
-            "graph.onnx": self._graph,
-            "weights.h5": self._weights,
-            "test.safetensors": self._test,
-            "calibration.parquet": _parquet(measured.cells),
-            "README.md": card.encode(),
-        }
-        if measured.points is not None:
-            files[POINTS_FILE] = _parquet(measured.points)
-        return load_bundle(write_bundle(folder, self._manifest(measured), files))
-
-    def _manifest(self, measured: Measured) -> Manifest:
-        config = self._config
-        return Manifest(
-            name=config.bundle.name,
-            version=config.bundle.version,
-            summary=config.bundle.summary,
-            created=self._created,
-            graph=Graph(file="graph.onnx", input="image", outputs=["maps"], opset=OPSET),
-            weights=Weights(file="weights.h5", framework="keras", architecture=config.network.model_dump()),
-            preprocessing=config.preprocessing,
-            classes=["cell"],
-            spec=SegmentationSpec(
-                stride_px=config.network.stride_px,
-                halo_px=config.network.halo_px,
-                maps=list(HEAD_MAPS[config.network.head]),
-                decoder=measured.decoder,
-                cell_calibration=measured.curve,
-                typical_diameter_px=measured.typical_diameter_px,
-                operating_points=None if measured.points is None else POINTS_FILE,
-            ),
-            scores=list(measured.scores),
-            data_fingerprint=self._fingerprint,
-            calibration="calibration.parquet",
-            test=TestVectors(file="test.safetensors", absolute_tolerance=self._tolerance),
-            licence=config.bundle.licence,
+        spec = SegmentationSpec(
+            stride_px=self._network.stride_px,
+            halo_px=self._network.halo_px,
+            maps=list(HEAD_MAPS[self._network.head]),
+            decoder=measured.decoder,
+            cell_calibration=measured.curve,
+            typical_diameter_px=measured.typical_diameter_px,
+            operating_points=None if measured.points is None else POINTS_FILE,
+        )
+        return self._parts.write(
+            folder,
+            spec,
+            measured.cells,
+            scores=measured.scores,
+            certificate=measured.certificate,
+            files={} if measured.points is None else {POINTS_FILE: as_parquet(measured.points)},
         )
 
 
@@ -137,12 +113,6 @@ def maps_of_samples(bundle: Bundle, samples: list[Sample]) -> Iterator[MapsAndLa
     for sample in samples:
         with sample.open() as image:
             yield sample.dataset, predict_maps(image, bundle), sample.read_labels()
-
-
-def _parquet(table: pd.DataFrame) -> bytes:
-    content = io.BytesIO()
-    table.to_parquet(content, index=False)
-    return content.getvalue()
 
 
 def _weights_file(network: keras.Model) -> bytes:
@@ -154,8 +124,6 @@ def _weights_file(network: keras.Model) -> bytes:
 
 def _test_tensors(network: keras.Model, stride_px: int) -> bytes:
     """A generated input of blurred noise with blobs of many sizes, and what Keras makes of it."""
-    from safetensors.numpy import save
-
     random = np.random.default_rng(0)
     shape = (4 * stride_px, 6 * stride_px, 3)
     blurred = [ndimage.gaussian_filter(random.standard_normal(shape), (s, s, 0)) for s in (1, 3, 6)]

@@ -7,7 +7,7 @@ that comes out is compared with the one that went in, on pictures that neither w
 import json
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,10 @@ from organscope.errors import ConfigError, DatasetError, UsageError
 from organscope.evaluate import Evaluation, evaluate_bundle
 from organscope.images.atomic import atomic_path
 from organscope.predict.prepare import require_task
+from organscope.train.run import Report
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.train import Start, train_with
 from organscope.train.settings import read_settings
-
-Report = Callable[[str], None]
 
 MIN_PICTURES = 3
 """One to learn from, one that decides when to stop, one that is only scored."""

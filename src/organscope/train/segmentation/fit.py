@@ -3,7 +3,6 @@
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +12,13 @@ from keras import ops
 from safetensors.numpy import load_file, save_file
 
 from organscope.images.atomic import atomic_path
-from organscope.train.run import RunDirectory
+from organscope.train.run import Report, RunDirectory
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.crops import Pictures, TrainingCrops
 from organscope.train.segmentation.losses import MapLoss
 from organscope.train.segmentation.network import build_network, with_readout
 from organscope.train.segmentation.start import Start
 from organscope.train.segmentation.validate import validate
-
-Report = Callable[[str], None]
 
 
 @dataclass

@@ -1,24 +1,17 @@
 """Eight-bit integers in place of floating point, where that is faster and costs next to nothing.
 
-Static quantisation in QDQ form: weights signed and symmetric by output channel, activations unsigned, both ranges found
-on training tiles (Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-Inference, CVPR 2018). Convolutions, sums and pooling become integers; the up-convolutions stay, because onnxruntime has
-no integer kernel for them, the maps, which are read as probabilities, and the first convolution: it costs little, and
-what is rounded away of the picture never comes back.
+Convolutions, sums and pooling become integers; the up-convolutions stay, because onnxruntime has no integer kernel for
+them, the maps, which are read as probabilities, and the first convolution: it costs little, and what is rounded away of
+the picture never comes back. How: `train.quantise`.
 """
 
-import logging
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
 from jaxtyping import Float32
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from organscope.bundle import Bundle
 from organscope.dataset.index import Sample
@@ -27,6 +20,7 @@ from organscope.ops.instances import decode_cells
 from organscope.ops.tiles import Span, padded_length, read_tile
 from organscope.predict import predict_maps
 from organscope.predict.prepare import Preparation
+from organscope.train.quantise import quantise
 
 QUANTISED_OPERATORS = ("Conv", "Add", "MaxPool")
 MAX_PQ_LOSS = 0.005
@@ -63,50 +57,14 @@ class Trial:
         )
 
 
-class _Tiles(CalibrationDataReader):
-    def __init__(self, tiles: Iterable[Tile]) -> None:
-        self._tiles: Iterator[Tile] = iter(tiles)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        tile = next(self._tiles, None)
-        return None if tile is None else {"image": tile}
-
-
 def quantise_graph(graph: bytes, tiles: Iterable[Tile]) -> bytes:
     """The same graph with its convolutions in eight-bit integers.
 
     Args:
         graph: As `export.export_graph` gives it.
-        tiles: Prepared training tiles; the range of every activation is the mean over the tiles of their extremes,
-            so that one odd pixel does not make all others coarse.
+        tiles: Prepared training tiles.
     """
-    level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            plain, ready, done = (Path(folder) / name for name in ("plain.onnx", "ready.onnx", "done.onnx"))
-            plain.write_bytes(graph)
-            quant_pre_process(plain, ready, skip_symbolic_shape=True)
-            first = next(node.name for node in onnx.load(ready).graph.node if node.op_type == "Conv")
-            quantize_static(
-                ready,
-                done,
-                _Tiles(tiles),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(QUANTISED_OPERATORS),
-                nodes_to_exclude=[first],
-                per_channel=True,
-                # Seven bits of weight, so that no sum of products overflows 16 bits: processors without dot-product
-                # instructions then give the very same integers.
-                reduce_range=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-                extra_options={"CalibMovingAverage": True, "CalibMovingAverageConstant": 0.05},
-            )
-            return done.read_bytes()
-    finally:
-        logging.getLogger().setLevel(level)
+    return quantise(graph, tiles, operators=QUANTISED_OPERATORS, left_out=_first_convolution)
 
 
 def prepared_tiles(bundle: Bundle, samples: Sequence[Sample], n: int = N_TILES) -> list[Tile]:
@@ -138,14 +96,8 @@ def compare_bundles(plain: Bundle, integers: Bundle, samples: Sequence[Sample]) 
     return Trial(float(middle[0] / middle[1]), float(pq[0] - pq[1]))
 
 
-def replayed(test: bytes, graph: bytes) -> bytes:
-    """The test tensors with what this graph makes of their input."""
-    import onnxruntime
-    from safetensors.numpy import load, save
-
-    batch = load(test)["input"]
-    (maps,) = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(["maps"], {"image": batch})
-    return save({"input": batch, "maps": maps})
+def _first_convolution(model: onnx.ModelProto) -> list[str]:
+    return [next(node.name for node in model.graph.node if node.op_type == "Conv")]
 
 
 def _middle(length_px: int, stride_px: int) -> Span:

@@ -1,17 +1,19 @@
 """`organscope train segmentation`: from pictures with labels to a measured bundle."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from organscope.bundle import Bundle, Score
+from organscope.bundle import Bundle, Certificate, Score
 from organscope.dataset.index import Sample
 from organscope.decide.calibration import fit_probability_curve
 from organscope.evaluate import evaluate_bundle, manifest_scores
+from organscope.evaluate.parity import certificate, choose_pictures, compare_use
+from organscope.evaluate.parity import compare_bundles as compare_parity
 from organscope.evaluate.segmentation import score_pictures
 from organscope.ops.instances import Decoder
-from organscope.train.run import RunDirectory
+from organscope.train.run import Report, RunDirectory
 from organscope.train.segmentation.bundling import BundleWriter, Measured, maps_of_samples
+from organscope.train.segmentation.certify import compare_framework, versions
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.crops import Pictures
 from organscope.train.segmentation.describe import network_in_words
@@ -22,8 +24,6 @@ from organscope.train.segmentation.start import Start
 from organscope.train.segmentation.tune import tune_decoder
 from organscope.train.settings import read_settings
 from organscope.train.split import TrainingSplit, split_samples
-
-Report = Callable[[str], None]
 
 FEW_PICTURES = 6
 """With fewer validation pictures a fine-tuning chooses thresholds and calibration on the training pictures as well: a
@@ -116,9 +116,9 @@ def _measure(
         return writer.write(run.bundle, untuned)
     bundle = writer.write(draft, untuned)
     decoder = tune_decoder(maps_of_samples(bundle, held), len(held), config.network.head, report)
-    bundle = writer.write(draft, Measured(decoder))
+    bundle, tried = writer.write(draft, Measured(decoder)), None
     if config.int8 == "auto":
-        writer = _with_integers_if_worth_it(
+        writer, tried = _with_integers_if_worth_it(
             writer, bundle, split.training, held, run.state / "integers", report, integers
         )
         bundle = writer.write(draft, Measured(decoder))
@@ -133,6 +133,7 @@ def _measure(
         typical_diameter_px=typical_diameter_px(split.training),
     )
     bundle = writer.write(draft, measured)
+    measured = replace(measured, certificate=_certificate(bundle, tried, held))
     return writer.write(run.bundle, replace(measured, scores=tuple(_score(bundle, config, split, report))))
 
 
@@ -144,15 +145,28 @@ def _with_integers_if_worth_it(
     folder: Path,
     report: Report,
     decided: bool | None,
-) -> BundleWriter:
-    """The same writer, or one that writes the graph in integers; the card says which, and why."""
+) -> tuple[BundleWriter, Bundle]:
+    """The same writer or one for the graph in integers, as the card says, and the bundle in integers."""
     graph = quantise_graph(plain.read(plain.manifest.graph.file), prepared_tiles(plain, training))
     integers = writer.with_graph(graph)
-    trial = compare_bundles(plain, integers.write(folder, Measured(plain.manifest.spec.decoder)), held)
+    tried = integers.write(folder, Measured(plain.manifest.spec.decoder))
+    trial = compare_bundles(plain, tried, held)
     used = trial.worth_it if decided is None else decided
     sentence = trial.sentence(used)
     report(sentence)
-    return (integers if used else writer).with_fact(sentence)
+    return (integers if used else writer).with_fact(sentence), tried
+
+
+def _certificate(bundle: Bundle, tried: Bundle | None, held: list[Sample]) -> Certificate | None:
+    """What computes the bundle, compared; also the integers that were tried and are not used."""
+    samples = choose_pictures(held)
+    if not samples:
+        return None
+    found = compare_framework(bundle, samples)
+    if tried is not None and not bundle.has_integers:
+        in_integers = bundle.with_graph(tried.read(tried.manifest.graph.file))
+        found.append(compare_parity("int8", bundle, in_integers, samples, "tried, not used"))
+    return certificate("inner validation", samples, [*found, *compare_use(bundle, samples)], **versions())
 
 
 def _held_out(split: TrainingSplit, start: Start | None) -> list[Sample]:
