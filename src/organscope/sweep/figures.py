@@ -61,13 +61,15 @@ class SweepData:
 
 def draw(title: str, caption: str, figure: Callable[[Theme], "Figure"]) -> Drawing:
     """Draw a figure once on light and once on dark ground."""
-    pictures = []
-    for theme in THEMES:
-        with themed(theme):
-            stream = io.BytesIO()
-            figure(theme).savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-            pictures.append(stream.getvalue())
-    return Drawing(title, caption, *pictures)
+    return Drawing(title, caption, *(to_svg(figure, theme) for theme in THEMES))
+
+
+def to_svg(figure: Callable[[Theme], "Figure"], theme: Theme) -> bytes:
+    """Draw a figure once, as SVG."""
+    with themed(theme):
+        stream = io.BytesIO()
+        figure(theme).savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        return stream.getvalue()
 
 
 def history_figure(data: SweepData, theme: Theme) -> "Figure":

@@ -1,5 +1,6 @@
 """The page of a sweep: one file with all figures, which opens anywhere without a server."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -7,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 import organscope
-from organscope.report.dataset.style import data_uri
+from organscope.report.dataset.style import Theme, data_uri
 from organscope.report.rendering import page_environment
 from organscope.sweep.figures import (
-    Drawing,
     SweepData,
     coordinates_figure,
     curves_figure,
@@ -25,6 +25,7 @@ from organscope.sweep.space import Space
 from organscope.sweep.table import learning_curves
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from optuna import Study
 
 FEWEST_FOR_IMPORTANCE = 4
@@ -50,7 +51,7 @@ def render_sweep_page(study: "Study", space: Space, table: pd.DataFrame) -> str:
         .render(
             space=space,
             facts=sweep_facts(space, table),
-            drawings=sweep_drawings(data),
+            drawings=[draw(title, caption, figure) for title, caption, figure in sweep_figures(data)],
             metrics=metrics,
             parameters=list(space.parameters),
             rows=[_shown_row(row, space) for row in ranked.to_dict("records")],
@@ -66,8 +67,11 @@ def sweep_data(study: "Study", space: Space, table: pd.DataFrame) -> SweepData:
     return SweepData(space, table, learning_curves(study), _importances(study, space))
 
 
-def sweep_drawings(data: SweepData) -> list[Drawing]:
-    """Every figure that the trials allow, in the order of the page; none of fewer than two trials."""
+def sweep_figures(data: SweepData) -> list[tuple[str, str, Callable[[Theme], "Figure"]]]:
+    """Title, caption and drawing of every figure that the trials allow, in the order of the page.
+
+    None of fewer than two trials.
+    """
     if len(data.judged) < FEWEST_FOR_FIGURES:
         return []
     metric = data.space.objectives[0].metric
@@ -87,7 +91,7 @@ def sweep_drawings(data: SweepData) -> list[Drawing]:
     if data.curves:
         caption = f"Best {metric} so far in each trial. Faint: given up early."
         wanted.append(("Learning curves", caption, curves_figure))
-    return [draw(title, caption, partial(figure, data)) for title, caption, figure in wanted]
+    return [(title, caption, partial(figure, data)) for title, caption, figure in wanted]
 
 
 def _importances(study: "Study", space: Space) -> dict[str, dict[str, float]]:
