@@ -133,7 +133,11 @@ def _train(
     from organscope.cli.printing import print_json
 
     overrides = (*tracking_override(config, track, settings or []), *(settings or ()))
-    manifest = trainer(config, run_dir, overrides=overrides, resume=resume, report=say).manifest
+    bundle = trainer(config, run_dir, overrides=overrides, resume=resume, report=say)
+    if bundle is None:
+        # One of several processes that train together; the first one tells.
+        return
+    manifest = bundle.manifest
     folder = run_dir / "bundle"
     scores = [score.model_dump() for score in manifest.scores]
     if as_json:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 NAMES = {"loss": "train/loss", "seconds": "seconds_per_epoch"}
-PLAIN = ("learning_rate", "images_per_s", "memory_mb")
+PLAIN = ("learning_rate", "images_per_s", "memory_mb", "waiting_share")
 STEP_LOSS = "train/step_loss"
 VALIDATION = "validation/"
 

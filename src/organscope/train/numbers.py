@@ -12,7 +12,7 @@ from organscope.train.record import RunRecord
 
 COLUMNS = ("part", "metric", "then", "now", "difference")
 
-OF_THE_CLOCK = frozenset({"epoch", "seconds", "memory_mb", "images_per_s", "n_images", "best"})
+OF_THE_CLOCK = frozenset({"epoch", "seconds", "memory_mb", "images_per_s", "waiting_share", "n_images", "best"})
 """What an epoch tells beside its numbers."""
 
 

@@ -17,6 +17,7 @@ from organscope.ops.resize import resize_field
 from organscope.ops.tiles import mirror_indices
 from organscope.predict.prepare import Preparation
 from organscope.train.classification.config import FieldConfig
+from organscope.train.place import Place
 
 #: Decoding releases the interpreter, so a few threads fill the cache faster.
 DECODING_THREADS = 4
@@ -111,6 +112,8 @@ class Pictures:
 class TrainingBatches:
     """The batches of one epoch: an order and fields that follow from the seed and the epoch alone.
 
+    Of several processes each makes its own part of every batch.
+
     Yields:
         Fields (uint8 n 3 y x) and numbers of organs (int64 n), always full batches.
     """
@@ -122,39 +125,46 @@ class TrainingBatches:
         probability: Float64[np.ndarray, " picture"],
         batch: int,
         seed: tuple[int, ...],
+        place: Place,
     ) -> None:
         self._pictures = pictures
         self._organs = organs
         self._random = np.random.default_rng(seed)
         self._batch = batch
         self._order = draw_pictures(probability, len(self) * batch, self._random)
+        self._place = place
+        if not place.is_alone:
+            # All have drawn one order; the fields are each process's own.
+            self._random = np.random.default_rng(place.seed(*seed))
 
     def __len__(self) -> int:
         return steps_per_epoch(self._pictures.draws_per_epoch, self._batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for numbers in self._order.reshape(-1, self._batch):
+        for numbers in self._order.reshape(-1, self._batch)[:, self._place.rank :: self._place.world]:
             fields = np.stack([self._pictures.random_field(number, self._random) for number in numbers])
             yield channels_first(fields), torch.from_numpy(self._organs[numbers])
 
 
 class ValidationBatches:
-    """Every field of every picture, in order.
+    """Every field of every picture, in order; of several processes each has its own pictures.
 
     Yields:
         Fields (uint8 n 3 y x) and the number of the picture that each was cut from (int64 n).
     """
 
-    def __init__(self, pictures: Pictures, batch: int) -> None:
+    def __init__(self, pictures: Pictures, batch: int, place: Place) -> None:
         self._pictures = pictures
         self._batch = batch
+        # With fewer pictures than processes some are seen twice, which changes no mean; none has nothing to do.
+        self._numbers = range(place.rank % len(pictures), len(pictures), place.world)
 
     def __len__(self) -> int:
-        return -(-len(self._pictures) // self._batch)
+        return -(-len(self._numbers) // self._batch)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for first in range(0, len(self._pictures), self._batch):
-            numbers = range(first, min(first + self._batch, len(self._pictures)))
+        for first in range(0, len(self._numbers), self._batch):
+            numbers = self._numbers[first : first + self._batch]
             fields = [self._pictures.fields(number) for number in numbers]
             owners = np.repeat(np.array(numbers), [len(part) for part in fields])
             yield channels_first(np.concatenate(fields)), torch.from_numpy(owners)

@@ -5,7 +5,7 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import lightning
@@ -20,12 +20,13 @@ from organscope.train.classification.augment import augment, mix_pairs
 from organscope.train.classification.cells_data import CellCrops
 from organscope.train.classification.config import ClassificationConfig, FitConfig
 from organscope.train.classification.data import Pictures, TrainingBatches, ValidationBatches, steps_per_epoch
+from organscope.train.classification.distributed import gather, lightning_means, make_equal
 from organscope.train.classification.keeper import Keeper
 from organscope.train.classification.losses import OrganLoss, smooth_targets
 from organscope.train.classification.network import OrganNetwork
-from organscope.train.run import RunDirectory
-
-Report = Callable[[str], None]
+from organscope.train.place import torchrun_place
+from organscope.train.run import Report, RunDirectory
+from organscope.train.waiting import Supply
 
 #: Precision names of Lightning.
 PRECISIONS = {"bf16": "bf16-mixed", "fp32": "32-true"}
@@ -62,25 +63,29 @@ class OrganFit(lightning.LightningModule):
         self.loss = loss
         #: Part of `fit.max_minutes` that is over: a training that is cut off by time still ends at a rate of 0.
         self.time_share = 0.0
+        self.place = torchrun_place()
+        self.supply: Supply | None = None
         self.epoch_losses: list[Tensor] = []
         self.scores: dict[str, float] = {}
         self._outputs: list[tuple[Tensor, Tensor]] = []
 
-    def train_dataloader(self) -> TrainingBatches:
-        fit, data = self.config.fit, self.data
+    def train_dataloader(self) -> Supply:
+        fit, data, seed = self.config.fit, self.data, (self.config.fit.seed, self.current_epoch)
         # Dropout draws from the global generator: set by the epoch, so that a resumed run draws the same.
-        torch.manual_seed(_mixed_seed(fit.seed, self.current_epoch))
-        return TrainingBatches(
-            data.training, data.training_organs, data.probability, fit.batch, (fit.seed, self.current_epoch)
+        torch.manual_seed(_mixed_seed(*self.place.seed(*seed)))
+        self.supply = Supply(
+            TrainingBatches(data.training, data.training_organs, data.probability, fit.batch, seed, self.place)
         )
+        return self.supply
 
     def val_dataloader(self) -> ValidationBatches:
-        return ValidationBatches(self.data.validation, self.config.fit.batch)
+        return ValidationBatches(self.data.validation, self.config.fit.batch, self.place)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         fields, organs = batch
         config = self.config
-        generator = torch.Generator().manual_seed(_mixed_seed(config.fit.seed, self.global_step + 1))
+        seed = self.place.seed(config.fit.seed, self.global_step + 1)
+        generator = torch.Generator().manual_seed(_mixed_seed(*seed))
         with torch.autocast(self.device.type, enabled=False):
             images = standardise_batch(augment(fields, config.augmentation, generator), config.preprocessing)
             targets = smooth_targets(organs, len(self.loss.weights), config.loss.label_smoothing)
@@ -106,6 +111,7 @@ class OrganFit(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         # Lightning only switches what it validates to evaluation and back; the average never trains.
         self.average.eval()
+        make_equal(self.average, self.place)
         self._outputs = []
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -117,7 +123,8 @@ class OrganFit(lightning.LightningModule):
         self._outputs.append((logits.double().softmax(dim=1).cpu(), owners.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        probs = picture_means(*(torch.cat(part).numpy() for part in zip(*self._outputs, strict=True)))
+        outputs = gather(self._outputs, self.place)
+        probs = picture_means(*(torch.cat(part).numpy() for part in zip(*outputs, strict=True)))
         scores = classification_scores(probs, self.data.validation_organs)
         self.scores = {name: scores[name] for name in ("nll", "balanced_accuracy", "accuracy")}
 
@@ -163,7 +170,8 @@ def fit(
     module = OrganFit(config, network, loss, data)
     if not keeper.finished:
         _run_trainer(module, keeper, config.fit)
-    module.average.load_state_dict(keeper.best_weights())
+    if module.place.leads:
+        module.average.load_state_dict(keeper.best_weights())
     return module.average.cpu().eval()
 
 
@@ -210,7 +218,7 @@ def _run_trainer(module: OrganFit, keeper: Keeper, config: FitConfig) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     trainer = lightning.Trainer(
         accelerator="auto",
-        devices=1,
+        **lightning_means(module.place),
         precision=PRECISIONS[config.precision],
         max_epochs=config.epochs,
         gradient_clip_val=config.clip_norm,
@@ -247,6 +255,6 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict]:
     ]
 
 
-def _mixed_seed(seed: int, count: int) -> int:
-    """One seed for each pair of numbers."""
-    return int(np.random.SeedSequence((seed, count)).generate_state(1, np.uint64)[0] >> 1)
+def _mixed_seed(*numbers: int) -> int:
+    """One seed for all the numbers together."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

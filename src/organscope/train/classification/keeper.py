@@ -85,32 +85,42 @@ class Keeper(lightning.Callback):
         seconds = time.perf_counter() - self._started
         self._epochs_done = trainer.current_epoch + 1
         self._seconds += self._clock[self._epochs_done - 1] if self._epochs_done <= len(self._clock) else seconds
-        losses = torch.stack(module.epoch_losses).tolist()
+        losses = trainer.strategy.reduce(torch.stack(module.epoch_losses), reduce_op="mean").tolist()
         module.epoch_losses.clear()
-        better = self._note_score(module)
+        better = self._note_score(module, writes=trainer.is_global_zero)
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": self._epochs_done, "loss": float(np.mean(losses)), **module.scores, "learning_rate": rate}
         facts = {"n_images": len(losses) * self._config.batch, "seconds": seconds, "best": better}
+        facts["waiting_share"] = module.supply.waiting_share
         # Without a monitor the last epoch is the best; what is shown and swept is still how well it does.
         monitor = "nll" if self._config.monitor == "none" else self._config.monitor
         facts["score"] = _score(module.scores, monitor, self._epochs_done)
         self._run.log(row | facts, losses)
-        reason = self._reason_to_stop()
+        # By the clock of the first process, so that all stop together.
+        reason = trainer.strategy.broadcast(self._reason_to_stop())
         trainer.should_stop = reason is not None
-        with atomic_path(self.state_file) as temporary:
-            trainer.save_checkpoint(temporary)
+        self._save_state(trainer)
         self._epochs_saved = self._epochs_done
         self._report(self._line(row, seconds, better))
         if reason is not None:
             self._run.write_text("state/finished.json", json.dumps({"reason": reason, "epochs": self._epochs_done}))
 
-    def _note_score(self, module: lightning.LightningModule) -> bool:
+    def _save_state(self, trainer: lightning.Trainer) -> None:
+        if not trainer.is_global_zero:
+            # Takes part, because all processes meet in it, and writes nothing.
+            trainer.save_checkpoint(self.state_file)
+            return
+        with atomic_path(self.state_file) as temporary:
+            trainer.save_checkpoint(temporary)
+
+    def _note_score(self, module: lightning.LightningModule, *, writes: bool) -> bool:
         score = _score(module.scores, self._config.monitor, self._epochs_done)
         # A network that diverged has no score; the first epoch is kept whatever it scores.
         better = score > self._best or self._epochs_done == 1
         self._epochs_without_gain = 0 if better else self._epochs_without_gain + 1
         if better:
             self._best = score
+        if better and writes:
             weights = {name: tensor.contiguous() for name, tensor in module.average.state_dict().items()}
             with atomic_path(self._run.state / "best.safetensors") as temporary:
                 save_file(weights, temporary)

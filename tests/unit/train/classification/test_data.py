@@ -17,6 +17,7 @@ from organscope.train.classification.data import (
     draw_pictures,
     steps_per_epoch,
 )
+from organscope.train.place import Place
 
 BYTES = Preprocessing(intensity="full_range")
 HALF = FieldConfig(field_px=64, input_px=32)
@@ -82,15 +83,29 @@ def test_batches_of_an_epoch_are_full_and_repeatable(samples):
     organs, probability = np.array([0, 1, 0]), np.full(3, 1 / 3)
 
     def epoch(number: int) -> list:
-        return list(TrainingBatches(pictures, organs, probability, 2, (0, number)))
+        return list(TrainingBatches(pictures, organs, probability, 2, (0, number), Place()))
 
     assert [(fields.shape, len(labels)) for fields, labels in epoch(0)] == [((2, 3, 32, 32), 2)] * 2
     assert all(torch.equal(a[0], b[0]) for a, b in zip(epoch(0), epoch(0), strict=True))
     assert not all(torch.equal(a[0], b[0]) for a, b in zip(epoch(0), epoch(1), strict=True))
 
 
+def test_processes_share_every_batch(samples):
+    pictures = Pictures(samples, HALF, BYTES, cache_mb=1)
+    organs, probability = np.arange(3), np.full(3, 1 / 3)
+    places = [Place(), Place(0, 2, 2), Place(1, 2, 2)]
+    alone, *parts = (list(TrainingBatches(pictures, organs, probability, 2, (0, 0), place)) for place in places)
+    for (_, both), (first, one), (second, other) in zip(alone, *parts, strict=True):
+        assert len(first) == len(second) == 1
+        assert torch.equal(both, torch.cat([one, other]))
+    owners = [torch.cat([part for _, part in ValidationBatches(pictures, 2, place)]).tolist() for place in places[1:]]
+    assert owners == [[0, 2], [1] * 9]
+    lone = Pictures(samples[:1], HALF, BYTES, cache_mb=1)
+    assert len(list(ValidationBatches(lone, 2, Place(1, 2, 2)))) == 1
+
+
 def test_validation_shows_every_field_with_its_picture(samples):
-    batches = list(ValidationBatches(Pictures(samples, HALF, BYTES, cache_mb=1), batch=2))
+    batches = list(ValidationBatches(Pictures(samples, HALF, BYTES, cache_mb=1), batch=2, place=Place()))
     owners = torch.cat([part for _, part in batches]).tolist()
     assert len(batches) == 2
     assert owners == [0] + [1] * 9 + [2]
