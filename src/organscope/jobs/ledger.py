@@ -145,14 +145,9 @@ class Ledger:
         )
         return {row[0]: Region(row[0], row[1], bool(row[2]), row[3]) for row in rows}
 
-    def seconds_of(self, stem: str) -> float:
-        """What all regions of an image took together."""
-        return float(self._one("SELECT COALESCE(SUM(seconds), 0) FROM regions WHERE stem = ?", (stem,))[0])
-
     def finish(self, stem: str, result: str) -> None:
-        """An image has its results; its regions are no longer needed."""
+        """An image has its results."""
         self._do("UPDATE images SET state = 'done', ended = ?, result = ? WHERE stem = ?", (time.time(), result, stem))
-        self._do("DELETE FROM regions WHERE stem = ?", (stem,))
 
     def quarantine(self, stem: str, message: str, trace: str) -> None:
         """An image cannot be worked on; the next run tries it again."""

@@ -14,8 +14,8 @@ import tiny_bundles
 from organscope.images import open_image, read_labels
 from organscope.jobs import Listener, Models, Reading, Streaming, plan_run, run_plan
 from organscope.jobs.ledger import ledger_path
-from organscope.predict import slide as predict_slide
 from organscope.predict import segment_image
+from organscope.predict import slide as predict_slide
 
 WINDOW_PX = 96
 

@@ -1,0 +1,109 @@
+"""What `organscope analyze` needs for whole slides: peak memory and time, by size.
+
+    python bench/slides.py --gigapixels 0.1 0.4 1.6 --pictures ../shared/data/nuinsseg/images --json bench-slides.json
+    python bench/slides.py --quick
+    python bench/slides.py --gigapixels 0.1 -- --memory 1GB
+
+Each slide is a tiled JPEG pyramid of real tissue (`bench/slide_mosaic.py`). Each run is a process of its own, started
+as a person would start it; its peak memory is what the operating system counted (resident set), and the times of its
+stages are those of its ledger. What follows `--` goes to the command. Targets: at most 1,500 MB at every size, the
+largest at most 1.15 times the smallest; merging and writing at most a fifth of the time at a million cells.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from slide_mosaic import tissue_pictures, write_slide
+
+QUICK = [0.04]
+COLUMNS = {
+    "gigapixels": "{:.2f}",
+    "cells": "{:,}",
+    "minutes": "{:.1f}",
+    "seconds_per_megapixel": "{:.3f}",
+    "windows_share": "{:.1%}",
+    "seams_share": "{:.1%}",
+    "writing_share": "{:.1%}",
+    "peak_memory_mb": "{:,.0f}",
+    "results_mb": "{:,.0f}",
+}
+
+
+def main() -> None:
+    """Measure every size, print a table in Markdown, write JSON."""
+    arguments = _arguments()
+    pictures = tissue_pictures(arguments.pictures, arguments.n_pictures)
+    rows = []
+    print("| " + " | ".join(name.replace("_", " ") for name in COLUMNS) + " |")
+    print("|" + "---:|" * len(COLUMNS), flush=True)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        for gigapixels in arguments.gigapixels:
+            slide = Path(folder) / f"slide_{gigapixels:g}.tif"
+            write_slide(slide, round((gigapixels * 1e9) ** 0.5), pictures, arguments.um_per_px)
+            rows.append(measure(slide, Path(folder) / f"out_{gigapixels:g}", arguments.options))
+            slide.unlink()
+            print("| " + " | ".join(form.format(rows[-1][name]) for name, form in COLUMNS.items()) + " |", flush=True)
+    peaks = [row["peak_memory_mb"] for row in rows]
+    print(f"\nLargest over smallest peak: {max(peaks) / min(peaks):.2f}")
+    if arguments.json:
+        machine = {"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()}
+        arguments.json.write_text(json.dumps({"machine": machine, "runs": rows}, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(slide: Path, out: Path, options: list[str]) -> dict[str, float]:
+    """Run `organscope analyze` on one slide in a process of its own."""
+    program = str(Path(sys.executable).with_name("organscope"))
+    words = [program, "analyze", str(slide), "-o", str(out), "--json", *options]
+    started = time.perf_counter()
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(words)} ended with exit code {process.returncode}")
+    (found,) = json.loads(printed)["images"]
+    stages = stage_seconds(out)
+    megapixels = found["height_px"] * found["width_px"] / 1e6
+    seconds = found["seconds"]
+    return {
+        "gigapixels": megapixels / 1000,
+        "cells": found["n_cells"],
+        "minutes": (time.perf_counter() - started) / 60,
+        "seconds_per_megapixel": seconds / megapixels,
+        "windows_share": stages["windows"] / seconds,
+        "seams_share": stages.get("seams", 0.0) / seconds,
+        "writing_share": 1 - sum(stages.values()) / seconds,
+        "peak_memory_mb": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+        "results_mb": sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6,
+    }
+
+
+def stage_seconds(out: Path) -> dict[str, float]:
+    """Time of all regions, by stage, from the ledger of the run."""
+    with sqlite3.connect(out / ".organscope" / "ledger.sqlite3") as database:
+        return dict(database.execute("SELECT stage, SUM(seconds) FROM regions GROUP BY stage").fetchall())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gigapixels", type=float, nargs="+", default=[0.1, 0.4, 1.6])
+    parser.add_argument("--quick", dest="gigapixels", action="store_const", const=QUICK, help="one small slide")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures of tissue, 512 x 512 px")
+    parser.add_argument("--n-pictures", type=int, default=16)
+    parser.add_argument("--um-per-px", type=float, help="that the slide states")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--folder", type=Path, help="for slides and results, which are removed again")
+    parser.add_argument("options", nargs="*", help="for the command, after --")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
