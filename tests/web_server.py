@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
@@ -25,12 +24,17 @@ class Server:
         command += ["--store", str(store), "--port", str(self.port), "--threads", "1", *options]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        until(self._answers)
+        try:
+            until(self._answers)
+        except BaseException:
+            self.kill()
+            raise
         self.client = Client(self.address)
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.process.stderr.read()
-        with suppress(urllib.error.URLError, ConnectionError):
+        # Also a time that ran out: the machine may be busy with other things.
+        with suppress(OSError):
             urllib.request.urlopen(self.address + "/login", timeout=5).close()
             return True
         return False

@@ -1,8 +1,10 @@
 """A server that is killed loses nothing; the client of Python; two servers on one store."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import psutil
@@ -34,9 +36,10 @@ def test_a_killed_server_finishes_its_work_after_a_restart(tmp_path, serve, pict
     first = serve(tmp_path / "store")
     study = first.client.submit(pictures, name="killed")
     assert [refused["name"] for refused in study.refused] == ["pictures/broken.png"]
-    until(lambda: "running" in states(first, study) or "done" in states(first, study))
+    until(lambda: "running" in states(first, study))
     workers = [child.pid for child in psutil.Process(first.process.pid).children()]
     first.kill()
+    assert left_in(tmp_path / "store") == {"running", "queued"}
     # The worker must not outlive its server, or two would work on one image.
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
     second = serve(tmp_path / "store")
@@ -45,6 +48,27 @@ def test_a_killed_server_finishes_its_work_after_a_restart(tmp_path, serve, pict
     assert all(result.n_cells > 50 and result.organ == "red organ" for result in results)
     saved = results[0].download("cells.csv", tmp_path / "taken")
     assert len(saved.read_text().splitlines()) == results[0].n_cells + 1
+
+
+def left_in(store) -> set[str]:
+    """States of unfinished jobs as the killed server left them."""
+    with closing(sqlite3.connect(store / "organscope.sqlite3")) as database:
+        return {state for (state,) in database.execute("SELECT state FROM jobs WHERE state != 'done'")}
+
+
+def test_a_server_short_of_memory_says_so_and_stays(tmp_path, serve):
+    server = serve(tmp_path / "store", "--memory-gb", "0.1")
+    study = server.client.post("/api/studies", {"name": "memory"})["id"]
+    until(lambda: server.process.poll() is not None or refused_for_memory(server, study))
+    assert server.client.get("/api/health")["n_waiting"] == 0
+
+
+def refused_for_memory(server, study: str) -> bool:
+    try:
+        server.client.post(f"/api/studies/{study}/slides", {"path": "x"})
+    except RefusedError as error:
+        return error.status == 503 and "memory" in str(error)
+    return False
 
 
 @pytest.mark.skipif(os.name == "nt", reason="processes end otherwise there")

@@ -129,6 +129,12 @@ def give_up(database: Database, worker: int, message: str) -> bool:
     return changed.rowcount > 0
 
 
+def has_work(database: Database, worker: int) -> bool:
+    """Whether a worker has an image in hand."""
+    row = database.read().execute("SELECT 1 FROM jobs WHERE state = ? AND worker = ?", (RUNNING, worker))
+    return row.fetchone() is not None
+
+
 def overdue_cancel(database: Database, worker: int, seconds: float) -> bool:
     """Whether the worker still holds a job that was cancelled so long ago."""
     row = database.read().execute(

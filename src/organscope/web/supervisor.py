@@ -68,6 +68,9 @@ class Supervisor:
                 pause = FIRST_PAUSE_S
             elif self._used_bytes > self._settings.limits.memory_bytes and self._give_up_image():
                 pause = FIRST_PAUSE_S
+            elif self.is_crowded and not queue.has_work(self._database, self.worker):
+                # What an idle worker still holds of its last image comes back with its end.
+                self._end_process()
             self._stopping.wait(LOOK_EVERY_S)
 
     def _give_up_image(self) -> bool:

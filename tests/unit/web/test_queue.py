@@ -5,8 +5,9 @@ import pytest
 from organscope.errors import UsageError
 from organscope.web import queue, studies
 from organscope.web.database import Database, sole_server
-from organscope.web.settings import Settings
+from organscope.web.settings import Limits, Settings
 from organscope.web.studies import NewImage
+from organscope.web.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -54,6 +55,37 @@ def test_a_cancelled_image_is_unwanted_and_stays_cancelled(database, three):
     assert state_of(database, three[0]) == state_of(database, three[1]) == "cancelled"
     assert not queue.overdue_cancel(database, 7, 0.0)
     assert queue.claim(database, 7).image == three[2]
+
+
+def test_all_of_one_user_are_cancelled(database, three):
+    queue.claim(database, 7)
+    assert queue.cancel_all(database, "somebody else") == 0
+    assert queue.cancel_all(database, "local") == 3
+    assert {state_of(database, image) for image in three} == {"cancelled"}
+
+
+def test_an_image_that_needs_too_much_memory_fails_alone(database, three):
+    assert not queue.give_up(database, 7, "too large")
+    queue.claim(database, 7)
+    assert queue.has_work(database, 7)
+    assert queue.give_up(database, 7, "too large")
+    assert not queue.has_work(database, 7)
+    queue.requeue_interrupted(database)
+    assert studies.image_of(database, three[0], "local")["message"] == "too large"
+    assert [state_of(database, image) for image in three] == ["failed", "queued", "queued"]
+
+
+def test_a_worker_over_its_memory_is_replaced(database, three, tmp_path, monkeypatch):
+    """The supervisor gives up the image, not the queue behind it."""
+    watching = Supervisor(Settings(tmp_path, limits=Limits(memory_bytes=1000)), database)
+    ended = []
+    monkeypatch.setattr(Supervisor, "worker", 7)
+    monkeypatch.setattr(watching, "_end_process", lambda: ended.append(True))
+    queue.claim(database, 7)
+    assert watching._give_up_image()
+    assert ended == [True]
+    assert "--memory-gb" in studies.image_of(database, three[0], "local")["message"]
+    assert not watching._give_up_image()
 
 
 def test_what_was_interrupted_waits_again_but_not_for_ever(database, three):
