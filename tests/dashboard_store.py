@@ -34,11 +34,12 @@ def write_runs(folder: Path, n_runs: int, *, epochs: int = 12, files: bool = Tru
         folder: That holds the run folders.
         n_runs: How many.
         epochs: Of each.
-        files: Also write pictures and scores.
+        files: Also write pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tracker = MlflowTracker()
     random = np.random.default_rng(0)
+    pictures = _pictures(random) if files else {}
     for number in range(n_runs):
         backbone = BACKBONES[number % len(BACKBONES)]
         rate = float(f"{10 ** random.uniform(-4, -2):.3g}")
@@ -47,8 +48,10 @@ def write_runs(folder: Path, n_runs: int, *, epochs: int = 12, files: bool = Tru
         for epoch in range(1, epochs + 1):
             accuracy = best * (1 - math.exp(-epoch / 4)) + random.normal(0, 0.01)
             tracker.log_metrics(_metrics(epoch, accuracy), epoch)
-        if files:
-            _log_files(tracker, random, best)
+        for name, png in pictures.items():
+            tracker.log_picture(name, png)
+        score = {"dataset": "nuinsseg", "subset": "fold 1", "n_images": 40, "metric": "accuracy", "value": best}
+        tracker.log_table("scores", pd.DataFrame([score | {"low": best - 0.05, "high": best + 0.04}]))
         tracker.finish("failed" if number % 17 == 16 else "finished")
 
 
@@ -71,15 +74,14 @@ def write_sweep(folder: Path, n_trials: int, base: Path, **changes: Any) -> Spac
     make_folder(folder)
     write_space(space, folder)
     study = SweepStudy(space, f"sqlite:///{folder.resolve() / 'study.db'}")
-    for number in range(n_trials):
-        trial = study.next_trial(n_trials)
+    while (trial := study.next_trial(n_trials)) is not None:
         score = 0.9 - 0.2 * abs(math.log10(trial.params["fit.learning_rate"]) + 3)
-        if number % 5 == 4:
+        if trial.number % 5 == 4:
             study.finish(trial, Ending("failed", reason="out of memory: <b>64 GiB</b>"), again=False)
             continue
         for epoch in range(1, 5 if len(space.objectives) == 1 else 1):
             trial.report(score * epoch / 4, epoch)
-        values = (score, 10.0 + number)[: len(space.objectives)]
+        values = (score, 10.0 + trial.number)[: len(space.objectives)]
         study.finish(trial, Ending("complete", values=values, epochs=4, seconds=3.0))
     study.close()
     return space
@@ -120,10 +122,11 @@ def _metrics(epoch: int, accuracy: float) -> Mapping[str, float]:
     }
 
 
-def _log_files(tracker: MlflowTracker, random: np.random.Generator, best: float) -> None:
+def _pictures(random: np.random.Generator) -> dict[str, bytes]:
     truth = random.integers(0, 3, 40)
-    predicted = np.where(random.random(40) < best, truth, (truth + 1) % 3)
-    tracker.log_picture("figures/confusion", confusion_figure(truth, predicted, ORGANS))
-    tracker.log_picture("samples/organs", picture_png(random.integers(0, 255, (96, 128, 3)).astype(np.uint8)))
-    score = {"dataset": "nuinsseg", "subset": "fold 1", "n_images": 40, "metric": "accuracy", "value": best}
-    tracker.log_table("scores", pd.DataFrame([score | {"low": best - 0.05, "high": best + 0.04}]))
+    predicted = np.where(random.random(40) < 0.8, truth, (truth + 1) % 3)
+    noise = random.integers(0, 255, (96, 128, 3)).astype(np.uint8)
+    return {
+        "figures/confusion": confusion_figure(truth, predicted, ORGANS),
+        "samples/organs": picture_png(noise),
+    }

@@ -65,6 +65,8 @@ class Companion:
         with self._lock:
             if self.state not in ("stopped", "failed"):
                 return
+            if self._process is not None:
+                self._process.stdin.close()
             self._answers = False
             self._port = free_port()
             words = [word.replace("{port}", str(self._port)) for word in self._words]

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from organscope.dashboard.stores import Stamp, stamp_of
-from organscope.tracking.mlflow_store import ARTIFACTS, quiet_client
+from organscope.tracking.mlflow_store import ARTIFACTS, quiet_client, require_database
 
 PAGE_SIZE = 500
 #: What the network of a run is called, by task: the settings that tell networks apart.
@@ -60,9 +60,14 @@ class RunStore:
 
     Args:
         database: SQLite file.
+
+    Raises:
+        sqlite3.Error: It is no database.
+        MlflowException: It is none of MLflow, or of another version.
     """
 
     def __init__(self, database: Path) -> None:
+        require_database(database)
         self.database = database
         self.experiments: dict[str, str] = {}
         self._client = quiet_client()(self.address)

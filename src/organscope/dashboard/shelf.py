@@ -1,5 +1,6 @@
 """Everything that the page shows, opened once."""
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -83,7 +84,7 @@ class Shelf:
 
         try:
             opening()
-        except (OrganscopeError, MlflowException, ValueError) as error:
+        except (OrganscopeError, MlflowException, sqlite3.Error, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             self.problems.append(f"{name} cannot be read and is left out: {reason}")
             report(self.problems[-1])

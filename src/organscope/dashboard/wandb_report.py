@@ -65,7 +65,7 @@ def build_report(place: str) -> str:
     import wandb_workspaces.reports.v2 as reports
 
     try:
-        project = survey_project(wandb.Api().runs(place, per_page=100))
+        project = survey_project(wandb.Api().runs(place, per_page=100, lazy=False))
         if not project.n_runs:
             raise UsageError(f"Expected runs in {place}, found none. Train with --track wandb first.")
         report = new_report(reports, entity, name, project)
@@ -85,7 +85,7 @@ def survey_project(runs: Iterable[Any]) -> Project:
         for name, value in _leaves(run.config):
             if name.partition(".")[0] != OF_THE_RUN:
                 seen.setdefault(name, set()).add(repr(value))
-        for name, value in dict(run.summary).items():
+        for name, value in run.summary_metrics.items():
             if isinstance(value, Mapping) and value.get("_type") == "image-file":
                 pictures.add(name)
             elif isinstance(value, int | float) and "/" in name:

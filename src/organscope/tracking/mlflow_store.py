@@ -34,7 +34,7 @@ class MlflowTracker:
 
     def start(self, facts: RunFacts) -> str:
         """See `Tracker`."""
-        _require_database(facts.store / DATABASE)
+        require_database(facts.store / DATABASE)
         self._client = self._new_client(f"sqlite:///{facts.store / DATABASE}")
         if facts.known_as is not None:
             self._run_id = facts.known_as
@@ -125,8 +125,12 @@ def quiet_client() -> "type[MlflowClient]":
     return MlflowClient
 
 
-def _require_database(path: Path) -> None:
-    """Fail at once where there can be no database: MLflow would try again for minutes."""
+def require_database(path: Path) -> None:
+    """Fail at once where there can be no database: MLflow would try again for minutes.
+
+    Raises:
+        sqlite3.Error: The file cannot be made, or is no database.
+    """
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA schema_version")
 

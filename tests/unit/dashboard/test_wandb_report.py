@@ -39,7 +39,7 @@ class Known:
     """A run as W&B's client gives it."""
 
     def __init__(self, run: dict) -> None:
-        self.config, self.summary = run["config"], run["summary"]
+        self.config, self.summary_metrics = run["config"], run["summary"]
 
 
 def test_a_project_is_surveyed():
