@@ -70,13 +70,13 @@ def measure(runs: Path, browser: Browser, n_runs: int) -> tuple[float, float, fl
         address = next(word for word in server.stderr.readline().split() if word.startswith("http"))
         to_address = time.perf_counter() - started
         page = browser.new_page(viewport={"width": 1440, "height": 900})
-        received: list[int] = []
-        page.on("response", lambda answer: received.append(int(answer.headers.get("content-length", 0))))
+        finished = []
+        page.on("requestfinished", finished.append)
         started = time.perf_counter()
         page.goto(address)
         page.wait_for_selector(f"#runs tbody tr:nth-child({n_runs})")
         to_view = time.perf_counter() - started
-        kilobytes = sum(received) / 1000
+        kilobytes = sum(request.sizes()["responseBodySize"] for request in list(finished)) / 1000
         boxes = page.locator("#runs tbody input")
         for place in range(min(CHOSEN, n_runs) - 1):
             boxes.nth(place).check()
