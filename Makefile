@@ -28,7 +28,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/lint-imports --no-cache
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[train,postgresql,web,remote,cluster,dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[train,postgresql,bioimageio,web,remote,cluster,dev]'
 	touch $@
 
 # What only Debian packages bring: a PostgreSQL for the sweeps of many computers. Without it its tests are skipped.

@@ -34,7 +34,8 @@ def describe(manifest: Manifest, certificate: Certificate | None = None) -> str:
 
 def _network(manifest: Manifest) -> str:
     architecture = ", ".join(f"{key} {value}" for key, value in manifest.weights.architecture.items())
-    return f"{manifest.weights.framework} ({architecture}), ONNX opset {manifest.graph.opset}"
+    how = f"{manifest.weights.framework} ({architecture})" if architecture else "of another program"
+    return f"{how}, ONNX opset {manifest.graph.opset}"
 
 
 def _intensities(manifest: Manifest) -> str:

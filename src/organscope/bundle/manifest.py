@@ -49,10 +49,13 @@ class Graph(_Part):
 
 
 class Weights(_Part):
-    """The weights to go on training from, and how the network is built again."""
+    """The weights to go on training from, and how the network is built again.
+
+    Of a network that another program trained there is the graph alone: framework `onnx`.
+    """
 
     file: FileName
-    framework: Literal["keras", "timm"]
+    framework: Literal["keras", "timm", "onnx"]
     architecture: dict[str, JsonValue]
 
 

@@ -21,6 +21,11 @@ BundleNames = Annotated[
 ]
 
 
+BundleFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the bundle.", show_default=False)
+]
+
+
 @app.command("list", epilog="\b\nExample:\n  organscope bundle list --json")
 def list_command(as_json: Json = False, debug: Debug = False) -> None:
     """List the bundles inside the package."""
@@ -136,6 +141,68 @@ def certify_command(
         print("\n".join([*certificate_in_words(found), f"Bundle: {target}"]))
 
 
+PackageFile = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE.zip", help="The package to write.", show_default=False)
+]
+
+
+@app.command(
+    "export",
+    epilog="\b\nExample:\n  organscope bundle export nuclei --bioimageio --author 'Ada Lovelace' -o nuclei.zip",
+)
+def export_command(
+    bundle: BundleName,
+    file: PackageFile,
+    bioimageio: Annotated[
+        bool, typer.Option("--bioimageio", help="As a model package of bioimage.io, format 0.5.")
+    ] = False,
+    authors: Annotated[
+        list[str] | None, typer.Option("--author", metavar="NAME", help="May be given again.", show_default=False)
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", metavar="SPDX", help="Such as BSD-3-Clause.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a bundle in the format of others, and test it with their own test."""
+    from organscope.bundle import load_bundle
+    from organscope.bundle.bioimageio_export import AUTHORS, export_package
+    from organscope.errors import UsageError
+
+    if not bioimageio:
+        raise UsageError("Expected the format to write, found none. Add --bioimageio.")
+    export_package(load_bundle(bundle), file, authors=authors or AUTHORS, licence=licence)
+    print(f"Package: {file}\nIt passed the test of bioimage.io.")
+
+
+@app.command(
+    "import",
+    epilog="\b\nExamples:\n  organscope bundle import affable-shark.zip -o bundles/shark\n"
+    "  organscope bundle import model.zip -o bundles/model --maps=-,foreground,boundary",
+)
+def import_command(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A model package of bioimage.io.", exists=True, show_default=False)
+    ],
+    folder: BundleFolder,
+    maps: Annotated[
+        str,
+        typer.Option(metavar="NAME,...", help="What its channels are: foreground, boundary, distance; - for others."),
+    ] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a bundle from a model package of bioimage.io, where a bundle can say what it says."""
+    from organscope.bundle.bioimageio_import import import_package
+    from organscope.cli.printing import print_json
+
+    manifest = import_package(file, folder, maps=[name.strip() for name in maps.split(",")] if maps else ()).manifest
+    if as_json:
+        print_json({"bundle": str(folder), "name": manifest.name, "task": manifest.spec.task})
+    else:
+        print(f"Bundle: {folder} ({manifest.name}, for {manifest.spec.task})\nMore: organscope bundle show {folder}")
+
+
 class Precision(StrEnum):
     """Arithmetic of the graph that ships."""
 
@@ -146,9 +213,6 @@ class Precision(StrEnum):
 Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN_DIR...", help="Runs of different test folds.", show_default=False)
 ]
-EnsembleFolder = Annotated[
-    Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the bundle.", show_default=False)
-]
 
 
 @app.command(
@@ -157,7 +221,7 @@ EnsembleFolder = Annotated[
 )
 def ensemble_command(
     runs: Runs,
-    folder: EnsembleFolder,
+    folder: BundleFolder,
     precision: Annotated[Precision, typer.Option(help="int8 is smaller and faster.")] = Precision.INT8,
     as_json: Json = False,
     debug: Debug = False,

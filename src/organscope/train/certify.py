@@ -6,7 +6,7 @@ from pathlib import Path
 
 from organscope.bundle import Bundle, Certificate, Comparison
 from organscope.dataset.index import Sample, read_index
-from organscope.errors import DatasetError
+from organscope.errors import DatasetError, UsageError
 from organscope.evaluate.parity import N_PICTURES, certificate, choose_pictures, compare_use
 
 Framework = tuple[Callable[[Bundle, Sequence[Sample]], list[Comparison]], Callable[[], dict[str, str]]]
@@ -63,6 +63,10 @@ def _pictures(bundle: Bundle, folder: Path, fold: int | None, n: int) -> list[Sa
 
 def _framework(bundle: Bundle) -> Framework:
     """Load the framework of the bundle, and only this one."""
+    if bundle.manifest.weights.framework == "onnx":
+        raise UsageError(
+            f"Expected weights of Keras or PyTorch in {bundle.source}, found its graph alone. Use --without-framework."
+        )
     if bundle.manifest.weights.framework == "keras":
         from organscope.train.segmentation import certify as keras_side
 
