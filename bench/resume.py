@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pandas as pd
 from PIL import Image as Picture
+
 from slide_mosaic import tissue_pictures, write_slide
 
 MEMORY = "1100MB"

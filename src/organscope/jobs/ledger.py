@@ -66,8 +66,9 @@ def identity_of(source: Path, facts: dict[str, object]) -> str:
         stated = source.stat()
         facts = facts | {"size": stated.st_size, "changed": stated.st_mtime_ns}
     except OSError:
+        # Missing, or somewhere on the net, where a file of one name is taken to be one file.
         facts = facts | {"size": None}
-    text = json.dumps(facts | {"source": str(source.absolute())}, sort_keys=True, default=str)
+    text = json.dumps(facts | {"source": str(source)}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

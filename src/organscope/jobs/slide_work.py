@@ -60,10 +60,11 @@ class Slide:
 
 @dataclass(frozen=True)
 class WindowTask:
-    """One window of a slide."""
+    """One window of a slide, and the one that this process is given next, where that is known."""
 
     slide: Slide
     number: int
+    then: int | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class Worker:
         return Region(task.number, n_cells, has_part, time.perf_counter() - started)
 
     def _window(self, task: WindowTask, reader: SlideReader) -> tuple[int, bool]:
-        found = reader.window(task.number)
+        found = reader.window(task.number, task.then)
         if found.cells is None and (found.fields is None or found.fields.number.size == 0):
             return 0, False
         return write_window(task.slide.part(WINDOWS, task.number), found, self._models.cell_organs), True

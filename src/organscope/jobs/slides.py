@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from organscope.errors import OrganscopeError
 from organscope.images import open_image
+from organscope.images.urls import is_url
 from organscope.jobs.attempt import OUT_OF_SPACE, Attempt, unforeseen
 from organscope.jobs.executors import run_tasks
 from organscope.jobs.ledger import FOLDER, Ledger
@@ -98,8 +100,7 @@ class SlideRun:
         """Look at a slide and its parts that are there already."""
         self._listener.image_started(target)
         parts = parts_folder(self._out, target)
-        source = Path(target.source).absolute()
-        there = replace(target, source=source)
+        there = target if is_url(target.source) else replace(target, source=target.source.absolute())
         slide = Slide(there, self._out.absolute(), parts.absolute(), (0, 0), SlideSettings(), None, False)
         state = _State(target, slide, 0, 1)
         try:
@@ -131,7 +132,10 @@ class SlideRun:
         for state in states:
             done = self._done(state, WINDOWS)
             state.n_done = len(done)
-            tasks += [WindowTask(state.slide, number) for number in range(state.n_windows) if number not in done]
+            left = [number for number in range(state.n_windows) if number not in done]
+            # Only where one process does all in this order is it known which window comes next.
+            following = left[1:] if self._alone else []
+            tasks += [WindowTask(state.slide, *pair) for pair in zip_longest(left, following)]
         self._run(states, tasks, self._window_done, few=1)
 
     def _window_done(self, state: _State, done: Done) -> None:

@@ -69,7 +69,7 @@ def run_status(out: Path) -> RunStatus:
     """
     with read_ledger(out) as database:
         run = database.execute("SELECT begun, ended, machine, process FROM runs ORDER BY rowid DESC").fetchone()
-        begun, ended = (time.time(), None) if run is None else run[:2]
+        begun = time.time() if run is None else run[0]
         images = database.execute("SELECT stem, source, state, pixels, ended, message FROM images ORDER BY place")
         rows = images.fetchall()
         regions = {stem: _regions(database, stem, begun) for stem, _, state, *_ in rows if state == "running"}

@@ -4,6 +4,7 @@ Each answer depends on the image, the bundles and the number of the region alone
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -116,16 +117,23 @@ class SlideReader:
         self._fields = None if organs is None else FieldReader(image, organs)
         self._maps = None if cells is None else self._window_maps(cells)
         rows, columns = slide_windows(self._image_px, settings.window_px, cells)
+        self._thread = ThreadPoolExecutor(1, "organscope-maps")
+        self._begun: tuple[int, Future] | None = None
         self.windows: list[Window] = [(down, across) for down in rows for across in columns]
 
-    def window(self, number: int) -> WindowFindings:
+    def window(self, number: int, then: int | None = None) -> WindowFindings:
         """What the network and the classifier say of one window.
+
+        Args:
+            number: In `windows`.
+            then: The window that will be asked for next, if it is known: the network begins with it in a thread of
+                its own, while cells of this one are decoded and measured.
 
         Raises:
             InputError: The image is damaged there.
         """
+        maps = self._maps_of(number, then)
         fields = None if self._fields is None else self._fields.answers(self._fields_of(number))
-        maps = None if self._maps is None else self._maps.maps(number)
         if maps is None:
             return WindowFindings(None, None, np.zeros(0, np.uint8), fields)
         rows, columns = self.windows[number]
@@ -171,10 +179,22 @@ class SlideReader:
 
     def close(self) -> None:
         """Give back the memory of the network."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
         if self._cells is not None:
             # onnxruntime keeps that of the last shape: after a tiny one it gives back that of the tiles.
             stride = self._cells.manifest.spec.stride_px
             self._cells.run(np.zeros((1, stride, stride, 3), np.float32))
+
+    def _maps_of(self, number: int, then: int | None) -> Float32[np.ndarray, "y x k"] | None:
+        if self._maps is None:
+            return None
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            wait([begun[1]])
+        maps = begun[1].result() if begun is not None and begun[0] == number else self._maps.maps(number)
+        if then is not None:
+            self._begun = then, self._thread.submit(self._maps.maps, then)
+        return maps
 
     def _window_maps(self, cells: Bundle) -> WindowMaps:
         settings = self._settings

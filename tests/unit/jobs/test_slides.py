@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ import tiny_bundles
 from organscope.images import open_image, read_labels
 from organscope.jobs import Listener, Models, Reading, Streaming, plan_run, run_plan
 from organscope.jobs.ledger import ledger_path
+from organscope.jobs.status import run_status
 from organscope.predict import segment_image
 from organscope.predict import slide as predict_slide
 
@@ -155,10 +160,45 @@ def test_interrupted_run_goes_on_and_ends_the_same(tmp_path, slide, all_models, 
     done = []
     predict_slide_window = predict_slide.SlideReader.window
     monkeypatch.setattr(
-        predict_slide.SlideReader, "window", lambda self, n: done.append(n) or predict_slide_window(self, n)
+        predict_slide.SlideReader, "window", lambda self, n, then: done.append(n) or predict_slide_window(self, n, then)
     )
     run(slide, tmp_path / "out", all_models)
     assert len(done) == max(0, 20 - after)
+    assert files_of(tmp_path / "out" / "slide") == files_of(tmp_path / "straight" / "slide")
+
+
+KILLED_RUN = """
+import os, signal, sys
+import test_slides as tests
+from organscope.jobs import Models, Reading, Streaming, plan_run, run_plan
+from organscope.bundle import load_bundle
+from organscope.jobs import held, slides, sorting
+
+held.MAX_HELD_PX = 1000
+slides.SlideSettings = tests.SmallWindows
+sorting.WINDOW_PX = tests.WINDOW_PX
+
+class Killing(tests.Interrupting):
+    def image_advanced(self, fraction):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+models = Models(*(load_bundle(path, threads=1) for path in sys.argv[3:]))
+run_plan(plan_run([sys.argv[1]], sys.argv[2]), models, Reading(um_per_px=0.5), Killing(7), streaming=Streaming())
+"""
+
+
+def test_killed_run_goes_on_and_ends_the_same(tmp_path, slide, all_models):
+    run(slide, tmp_path / "straight", all_models)
+    bundles = [str(bundle.source) for bundle in all_models.loaded()]
+    words = [sys.executable, "-c", KILLED_RUN, str(slide), str(tmp_path / "out"), *bundles]
+    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(tiny_bundles.__file__).parent)])
+    done = subprocess.run(words, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert run_status(tmp_path / "out").state == "interrupted"
+    assert len(list((tmp_path / "out" / ".organscope" / "parts" / "slide").iterdir())) > 0
+    run(slide, tmp_path / "out", all_models)
     assert files_of(tmp_path / "out" / "slide") == files_of(tmp_path / "straight" / "slide")
 
 
