@@ -4,6 +4,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -41,7 +42,8 @@ def serve_dashboard(folder: Path, port: int, *, browser: bool, report: Callable[
         )
         if browser:
             threading.Timer(BROWSER_AFTER_S, webbrowser.open, [address]).start()
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:
@@ -49,6 +51,8 @@ def _listen(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))
+        # From now on a browser waits rather than being refused.
+        listening.listen()
     except OSError as error:
         listening.close()
         raise UsageError(

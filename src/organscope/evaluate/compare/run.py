@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ def _score(model: Model, index: Index, fold: int | Collection[int] | None, repor
         model.bundle, index, fold=fold, progress=lambda done, total: report(f"scoring {model.name}", done, total)
     )
     order = found.pictures["id"].argsort(kind="stable")
-    return Scored(**{**vars(found), "pictures": found.pictures.iloc[order].reset_index(drop=True)})
+    return replace(found, pictures=found.pictures.iloc[order].reset_index(drop=True))
 
 
 def _best_first(scored: Sequence[Scored], measures: Measures) -> list[int]:

@@ -8,7 +8,8 @@ import { repaintSweep, showSweeps } from "./sweeps.js";
 import { fillMenus, firstColumns, showTable, startTable } from "./table.js";
 import { startTheme } from "./theme.js";
 
-const NEWS_MS = 4000;
+const NEWS_MS = 10_000;
+const SOON_MS = 2_000;
 let data = null;
 let menus = "";
 
@@ -88,5 +89,10 @@ readState();
 startTabs();
 startTable(changed);
 startTheme(byId("theme"), () => { changed("all"); repaintSweep(); });
-await refresh();
-setInterval(() => { if (!document.hidden) refresh(); }, NEWS_MS);
+
+async function follow() {
+  if (!document.hidden || data === null) await refresh();
+  const soon = Object.values(data?.companions || {}).some((companion) => companion.state === "starting");
+  setTimeout(follow, soon ? SOON_MS : NEWS_MS);
+}
+follow();
