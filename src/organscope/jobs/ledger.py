@@ -12,7 +12,7 @@ import platform
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -95,8 +95,9 @@ class Ledger:
         self._do("INSERT INTO runs VALUES (?, NULL, ?, ?)", (time.time(), platform.node(), os.getpid()))
 
     def end_run(self) -> None:
-        """The command has come to its end."""
-        self._do("UPDATE runs SET ended = ? WHERE ended IS NULL", (time.time(),))
+        """The command has come to its end; that a full disk did not take this is no failure of its own."""
+        with suppress(OutputError):
+            self._do("UPDATE runs SET ended = ? WHERE ended IS NULL", (time.time(),))
 
     def expect(self, stem: str, place: int, source: str, identity: str, pixels: int) -> bool:
         """Note an image that is to be worked on.

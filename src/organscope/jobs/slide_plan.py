@@ -14,7 +14,7 @@ from organscope.jobs.plan import Target
 from organscope.jobs.streaming import Streaming, expected_bytes
 from organscope.predict.cell_size import Scale, known_scale
 from organscope.predict.scaled import scale_image
-from organscope.predict.slide import WINDOW_PX, slide_windows
+from organscope.predict.slide import slide_windows
 from organscope.predict.tissue import Tissue
 from organscope.predict.windows import plan_windows
 
@@ -74,9 +74,9 @@ def plan_slides(
     for place, target in enumerate(targets):
         try:
             with open_image(target.source, channel=reading.channel, max_pixels=reading.max_pixels) as image:
-                rows, columns = slide_windows((image.height_px, image.width_px), WINDOW_PX, models.cells)
+                rows, columns = slide_windows((image.height_px, image.width_px), streaming.window_px, models.cells)
                 if models.cells is not None:
-                    found = _tiles(image, models, reading, tile_px)
+                    found = _tiles(image, models, reading, tile_px, streaming.window_px)
                     n_tiles, tile_area = n_tiles + found[0], tile_area + found[0] * found[1]
                 if place < LOOKED_AT_SLIDES:
                     tissue.append(_tissue_share(image, rows, columns))
@@ -101,11 +101,11 @@ def duration_text(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _tiles(image: Image, models: Models, reading: Reading, tile_px: int) -> tuple[int, int]:
+def _tiles(image: Image, models: Models, reading: Reading, tile_px: int, window_px: int) -> tuple[int, int]:
     """Number of tiles and pixels of each; at the scale that is known without asking the network."""
     scale = known_scale(image, models.cells, reading.sizing) or Scale()
     seen = image if scale.factor == 1.0 else scale_image(image, scale.factor)
-    rows, columns = plan_windows(image, seen, models.cells, WINDOW_PX, tile_px)
+    rows, columns = plan_windows(image, seen, models.cells, window_px, tile_px)
     n_down, n_across = (sum(len(spans) for spans in axis.spans) for axis in (rows, columns))
     return n_down * n_across, rows.tile_px * columns.tile_px
 

@@ -122,6 +122,7 @@ class SlideRun:
             size_px = (image.height_px, image.width_px)
         settings = SlideSettings(
             factor=1.0 if scale is None else scale.factor,
+            window_px=self._streaming.window_px,
             max_tile_px=self._streaming.tile_px(models, self._workforce.workers),
             faint_threshold=models.faint_threshold,
         )

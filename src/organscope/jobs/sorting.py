@@ -17,7 +17,6 @@ from organscope.jobs.result import ImageResult
 from organscope.jobs.slides import parts_folder
 from organscope.jobs.stored_result import result_as_text, result_from_text
 from organscope.jobs.streaming import Streaming
-from organscope.predict.slide import WINDOW_PX
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def sort_images(
     small, slides = [], []
     held_px = streaming.held_px(workers)
     facts = _facts(models, reading)
-    of_slides = facts | {"tile": streaming.tile_px(models, workers), "window": WINDOW_PX, "zarr": streaming.zarr_labels}
+    of_slides = facts | {"streaming": asdict(streaming), "tile": streaming.tile_px(models, workers)}
     ledger.forget_all_but({target.stem.as_posix() for target in plan.targets})
     for place, target in enumerate(plan.targets):
         pixels = _pixels(target.source, reading)

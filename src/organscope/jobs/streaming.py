@@ -7,6 +7,7 @@ from organscope.jobs import held
 from organscope.jobs.models import Models
 from organscope.ops.tiles import padded_length
 from organscope.predict.maps import MAX_TILE_PX
+from organscope.predict.slide import WINDOW_PX
 
 PROCESS_BYTES = 620e6
 """A process with Python, the libraries and the three bundles of the package, and one window at work."""
@@ -25,17 +26,22 @@ class Streaming:
     Attributes:
         memory_bytes: What all processes of this machine together may need; None for what they need at best speed.
         zarr_labels: Also write the labels of slides as OME-Zarr.
+        window_px: Longest side of the regions of a slide.
+        whole_px: Larger images are slides, however much memory there is; None for `jobs.held.MAX_HELD_PX`.
     """
 
     memory_bytes: float | None = None
     zarr_labels: bool = False
+    window_px: int = WINDOW_PX
+    whole_px: int | None = None
 
     def held_px(self, workers: int) -> int:
         """The largest image that is worked on whole."""
+        most = held.MAX_HELD_PX if self.whole_px is None else self.whole_px
         if self.memory_bytes is None:
-            return held.MAX_HELD_PX
+            return most
         room = self.memory_bytes / workers - PROCESS_BYTES - TILE_BYTES_PER_PX * MAX_TILE_PX
-        return int(min(held.MAX_HELD_PX, max(room, 0) / HELD_BYTES_PER_PX))
+        return int(min(most, max(room, 0) / HELD_BYTES_PER_PX))
 
     def tile_px(self, models: Models, workers: int) -> int:
         """Most pixels that go through the network for cells at a time.

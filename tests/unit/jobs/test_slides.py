@@ -16,32 +16,21 @@ from PIL import Image as Picture
 
 import tiny_bundles
 from organscope.images import open_image, read_labels
-from organscope.jobs import Listener, Models, Reading, Streaming, plan_run, run_plan
+from organscope.jobs import Listener, Models, Reading, Streaming, Workforce, plan_run, run_plan
 from organscope.jobs.ledger import ledger_path
+from organscope.jobs.one_image import work_on_image as work
 from organscope.jobs.status import run_status
 from organscope.predict import segment_image
 from organscope.predict import slide as predict_slide
 
-WINDOW_PX = 96
+SMALL = {"window_px": 96, "whole_px": 1000}
+"""Every image is a slide, of several windows."""
 
 
 @pytest.fixture(scope="module")
 def all_models(models, tmp_path_factory) -> Models:
     cell_organs = tiny_bundles.tiny_cell_organs(tmp_path_factory.mktemp("bundles") / "cell_organs")
     return Models(models.cells, models.organs, cell_organs)
-
-
-@pytest.fixture(autouse=True)
-def small_windows(monkeypatch) -> None:
-    """Every image is a slide, of several windows."""
-    monkeypatch.setattr("organscope.jobs.held.MAX_HELD_PX", 1000)
-    monkeypatch.setattr("organscope.jobs.slides.SlideSettings", SmallWindows)
-    for module in ("sorting", "slide_plan"):
-        monkeypatch.setattr(f"organscope.jobs.{module}.WINDOW_PX", WINDOW_PX)
-
-
-def SmallWindows(**settings) -> predict_slide.SlideSettings:  # noqa: N802
-    return predict_slide.SlideSettings(window_px=WINDOW_PX, **settings)
 
 
 @pytest.fixture
@@ -55,7 +44,7 @@ def slide(tmp_path, colon) -> Path:
 
 
 def run(path, out, models, **options):
-    return run_plan(plan_run([path], out), models, Reading(um_per_px=0.5), streaming=Streaming(**options))
+    return run_plan(plan_run([path], out), models, Reading(um_per_px=0.5), streaming=Streaming(**SMALL, **options))
 
 
 def same_partition(one, other) -> bool:
@@ -156,7 +145,7 @@ def test_interrupted_run_goes_on_and_ends_the_same(tmp_path, slide, all_models, 
     run(slide, tmp_path / "straight", all_models)
     plan = plan_run([slide], tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
-        run_plan(plan, all_models, Reading(um_per_px=0.5), Interrupting(after), streaming=Streaming())
+        run_plan(plan, all_models, Reading(um_per_px=0.5), Interrupting(after), streaming=Streaming(**SMALL))
     done = []
     predict_slide_window = predict_slide.SlideReader.window
     monkeypatch.setattr(
@@ -172,11 +161,6 @@ import os, signal, sys
 import test_slides as tests
 from organscope.jobs import Models, Reading, Streaming, plan_run, run_plan
 from organscope.bundle import load_bundle
-from organscope.jobs import held, slides, sorting
-
-held.MAX_HELD_PX = 1000
-slides.SlideSettings = tests.SmallWindows
-sorting.WINDOW_PX = tests.WINDOW_PX
 
 class Killing(tests.Interrupting):
     def image_advanced(self, fraction):
@@ -185,7 +169,8 @@ class Killing(tests.Interrupting):
             os.kill(os.getpid(), signal.SIGKILL)
 
 models = Models(*(load_bundle(path, threads=1) for path in sys.argv[3:]))
-run_plan(plan_run([sys.argv[1]], sys.argv[2]), models, Reading(um_per_px=0.5), Killing(7), streaming=Streaming())
+plan, reading = plan_run([sys.argv[1]], sys.argv[2]), Reading(um_per_px=0.5)
+run_plan(plan, models, reading, Killing(7), streaming=Streaming(**tests.SMALL))
 """
 
 
@@ -219,15 +204,47 @@ def test_broken_slide_is_quarantined_and_tried_again(tmp_path, slide, all_models
     good = broken.with_name("good.tif")
     good.write_bytes(slide.read_bytes())
     plan = plan_run([broken, good], tmp_path / "out")
-    result = run_plan(plan, all_models, Reading(um_per_px=0.5), streaming=Streaming())
+    result = run_plan(plan, all_models, Reading(um_per_px=0.5), streaming=Streaming(**SMALL))
     assert [image.target.source for image in result.images] == [good]
     (failure,) = result.failures
     assert failure.name == str(broken)
     assert str(broken) in failure.message
     broken.write_bytes(slide.read_bytes())
-    result = run_plan(plan, all_models, Reading(um_per_px=0.5), streaming=Streaming())
+    result = run_plan(plan, all_models, Reading(um_per_px=0.5), streaming=Streaming(**SMALL))
     assert not result.failures
     assert result.images[0].n_cells == result.images[1].n_cells
+
+
+def test_two_processes_give_the_same_files(tmp_path, slide, all_models):
+    straight = run(slide, tmp_path / "straight", all_models)
+    plan, reading = plan_run([slide], tmp_path / "out"), Reading(um_per_px=0.5)
+    result = run_plan(plan, all_models, reading, workforce=Workforce(workers=2), streaming=Streaming(**SMALL))
+    assert not result.failures
+    assert files_of(tmp_path / "out" / "slide") == files_of(tmp_path / "straight" / "slide")
+    assert result.images[0].classification.decision == straight.images[0].classification.decision
+    assert result.images[0].target == plan.targets[0]
+
+
+def test_small_images_are_remembered_too(tmp_path, colon, all_models, monkeypatch):
+    for name in ("a", "b"):
+        Picture.fromarray(colon[:64, :96]).save(tmp_path / f"{name}.png")
+    plan = plan_run([tmp_path / "a.png", tmp_path / "b.png"], tmp_path / "out")
+    first = run_plan(plan, all_models, streaming=Streaming())
+    (tmp_path / "out" / "b" / "overlay.png").unlink()
+    done = []
+    monkeypatch.setattr(
+        "organscope.jobs.attempt.work_on_image",
+        lambda target, *rest: done.append(target.stem.name) or work(target, *rest),
+    )
+    again = run_plan(plan, all_models, streaming=Streaming())
+    assert done == ["b"]
+    for one, other in zip(first.images, again.images, strict=True):
+        assert one.n_cells == other.n_cells
+        assert one.cell_answer.decision == other.cell_answer.decision
+        np.testing.assert_array_equal(one.classification.probabilities, other.classification.probabilities)
+    Picture.fromarray(colon[64:128, :96]).save(tmp_path / "a.png")
+    run_plan(plan, all_models, streaming=Streaming())
+    assert done == ["b", "a"]
 
 
 def test_damaged_ledger_is_begun_anew(tmp_path, slide, all_models):
