@@ -21,7 +21,7 @@ import tifffile
 import uvicorn
 
 from organscope.bundle import Bundle, load_bundle
-from organscope.images import open_image, write_geojson
+from organscope.images import open_image
 from organscope.jobs.files import POLICY
 from organscope.jobs.stored_policy import write_policy
 from organscope.web.analysis import COLUMNS, OUTLINES
@@ -67,9 +67,8 @@ def fill(parts, folder: Path, n_cells: int) -> str:
     with open_image(path) as image:
         write_pyramid(out / "tiles", image, (0.0, 255.0))
     table, rings = cells_on_a_grid(n_cells, n_across)
-    write_geojson(out / "cells.geojson", rings, table)
-    write_columns(out / COLUMNS, table)
-    write_outlines(out / OUTLINES, out / "cells.geojson", table, side, side)
+    write_columns(out / COLUMNS, table, n_cells)
+    write_outlines(out / OUTLINES, rings, table, side, side)
     keep_view(
         parts.database, "many", {"pyramid": str(out / "tiles"), "shown": [0, 255], "channel": None, "quality": []}
     )

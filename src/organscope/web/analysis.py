@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from organscope.errors import InputError
 from organscope.images import Image, open_image
 from organscope.jobs import Listener, Models, Plan, Reading, Target, run_plan
 from organscope.jobs.decisions import read_predictions
-from organscope.jobs.files import CELLS_GEOJSON, CELLS_PARQUET, POLICY, PREDICTIONS, SUMMARY
+from organscope.jobs.files import CELLS_PARQUET, POLICY, PREDICTIONS, SUMMARY
 from organscope.jobs.stored_policy import read_policy
+from organscope.jobs.streaming import Streaming
 from organscope.web.packing import write_columns, write_outlines
 from organscope.web.pyramid import display_range, needs_pyramid, write_pyramid
 from organscope.web.quality import quality_flags
 from organscope.web.queue import Job
+from organscope.web.result_files import outlines
 from organscope.web.settings import Limits
 
 #: Name of the result folder of an image inside its output folder.
@@ -26,6 +29,8 @@ STEM = "image"
 PYRAMID = "tiles.sqlite3"
 COLUMNS = "cells.columns"
 OUTLINES = "cells.outlines"
+#: A browser draws and sorts so many smoothly; files to take away hold all.
+MAX_SHOWN_CELLS = 1_000_000
 
 
 class AnalysisError(Exception):
@@ -77,14 +82,25 @@ def analyse(job: Job, out: Path, models: Models, limits: Limits, listener: Liste
     reading = Reading(um_per_px=job.um_per_px, channel=job.channel, max_pixels=limits.image_pixels)
     # Reports then name the image, not the place where this server keeps it.
     with contextlib.chdir(source.parent):
-        result = run_plan(plan, models, reading, listener)
+        result = run_plan(plan, models, reading, listener, streaming=Streaming())
     if result.failures:
         raise AnalysisError(_for_user(result.failures[0].message, job))
     table = cells_of(out)
-    write_columns(out / COLUMNS, table)
     done = result.images[0]
-    write_outlines(out / OUTLINES, out / STEM / CELLS_GEOJSON, table, done.height_px, done.width_px)
+    write_view(out, table, done.height_px, done.width_px)
     return summarise(out, table, models)
+
+
+def write_view(out: Path, table: pd.DataFrame, height_px: int, width_px: int) -> None:
+    """Pack the cells for the page; of more than it can show every second, third and so on.
+
+    Raises:
+        OutputError: The folder is not writable or the disk is full.
+    """
+    step = max(1, math.ceil(len(table) / MAX_SHOWN_CELLS))
+    shown = table.iloc[::step]
+    write_columns(out / COLUMNS, shown, len(table))
+    write_outlines(out / OUTLINES, islice(outlines(out / STEM), 0, None, step), shown, height_px, width_px)
 
 
 def summarise(out: Path, table: pd.DataFrame, models: Models) -> dict[str, Any]:

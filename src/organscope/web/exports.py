@@ -1,5 +1,7 @@
 """Files to take away, with the experts' corrections applied; each is made when it is asked for."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +10,14 @@ import pandas as pd
 import tifffile
 from jaxtyping import Int32
 
-from organscope.images import atomic_path, read_labels, write_cells, write_geojson
+from organscope.images import atomic_path, write_cells
 from organscope.images.cells import CSV_NAME, PARQUET_NAME
-from organscope.jobs.files import LABELS
-from organscope.ops.measure import cell_outlines
+from organscope.images.geojson import HEAD, SEPARATOR, TAIL
+from organscope.images.label_pyramid import write_label_pyramid
+from organscope.jobs.files import SLIDE_LABELS
 from organscope.web.analysis import STEM, cells_of
-from organscope.web.corrections import Corrected, corrected_cells, corrected_labels
+from organscope.web.corrections import Corrected, corrected_cells
+from organscope.web.result_files import features, is_slide, label_shape, label_strips, labels_of
 
 TILE_PX = 256
 CSV, PARQUET, GEOJSON, OME_TIFF = "cells.csv", "cells.parquet", "cells.geojson", "labels.ome.tif"
@@ -43,14 +47,25 @@ def write_export(kind: str, folder: Path, out: Path, found: Corrected, um_per_px
         CSV: lambda: _write_tables(folder, _cells(out, found)) / CSV_NAME,
         PARQUET: lambda: _write_tables(folder, _cells(out, found)) / PARQUET_NAME,
         GEOJSON: lambda: _write_geojson(folder / GEOJSON, out, found),
-        OME_TIFF: lambda: write_ome_labels(folder / OME_TIFF, labels_of(out, found), um_per_px, name),
+        OME_TIFF: lambda: write_labels_of(folder / OME_TIFF, out, found, um_per_px, name),
     }
     return writers[kind]()
 
 
-def labels_of(out: Path, found: Corrected) -> Int32[np.ndarray, "y x"]:
-    """The label image of a result, without the cells that experts deleted."""
-    return corrected_labels(read_labels(out / STEM / LABELS), found)
+def write_labels_of(path: Path, out: Path, found: Corrected, um_per_px: float | None, name: str) -> Path:
+    """Write the corrected labels of a result as OME-TIFF; those of a slide in flat memory, with smaller levels.
+
+    Raises:
+        OutputError: The disk is full.
+    """
+    results = out / STEM
+    if not is_slide(results):
+        return write_ome_labels(path, labels_of(results, found), um_per_px, name)
+    if found.deleted:
+        write_label_pyramid(path, label_strips(results, found), label_shape(results), um_per_px)
+    else:
+        shutil.copyfile(results / SLIDE_LABELS, path)
+    return path
 
 
 def write_ome_labels(path: Path, labels: Int32[np.ndarray, "y x"], um_per_px: float | None, name: str) -> Path:
@@ -85,6 +100,19 @@ def _write_tables(folder: Path, table: pd.DataFrame) -> Path:
 
 
 def _write_geojson(path: Path, out: Path, found: Corrected) -> Path:
-    table = _cells(out, found)
-    write_geojson(path, cell_outlines(labels_of(out, found)), table)
+    """The features of the analysis without deleted cells; those with a wrong outline say so in their measurements."""
+    separator = ""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(HEAD)
+        for cell, feature in zip(cells_of(out)["id"].tolist(), features(out / STEM), strict=True):
+            if cell not in found.deleted:
+                file.write(separator + (_marked(feature) if cell in found.marked else feature))
+                separator = SEPARATOR
+        file.write(TAIL)
     return path
+
+
+def _marked(feature: str) -> str:
+    known = json.loads(feature)
+    known["properties"]["measurements"]["marked"] = 1
+    return json.dumps(known, separators=(",", ":"), ensure_ascii=False)

@@ -7,7 +7,8 @@ arrays follow, little endian. A hundred thousand cells are some megabytes that t
 import json
 import math
 import struct
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,8 +41,13 @@ INTENSITY = "mean_intensity_"
 COLOURS = ("red", "green", "blue")
 
 
-def write_columns(path: Path, table: pd.DataFrame) -> None:
+def write_columns(path: Path, table: pd.DataFrame, n_all: int) -> None:
     """Write a table of cells as float32 columns; text becomes the number of its category.
+
+    Args:
+        path: The file.
+        table: One row a cell that the page shows.
+        n_all: Cells of the image, which may be more.
 
     Raises:
         OutputError: The folder is not writable or the disk is full.
@@ -54,7 +60,7 @@ def write_columns(path: Path, table: pd.DataFrame) -> None:
         described.append({"name": name, "label": label, "unit": unit, **entry})
         arrays.append(column)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        _write_header(file, {"n": len(table), "columns": described})
+        _write_header(file, {"n": len(table), "n_all": n_all, "columns": described})
         for array in arrays:
             file.write(array.tobytes())
 
@@ -78,32 +84,52 @@ def _column(values: pd.Series) -> tuple[Float32[np.ndarray, " n"], dict[str, Any
     return codes.astype("<f4"), {"kind": "category", "categories": [str(value) for value in categories]}
 
 
-def write_outlines(path: Path, geojson: Path, table: pd.DataFrame, height_px: int, width_px: int) -> None:
+def write_outlines(
+    path: Path, rings: Iterable[Int32[np.ndarray, "m 2"]], table: pd.DataFrame, height_px: int, width_px: int
+) -> None:
     """Write the outlines of all cells, those of one square of the image beside each other.
 
     The header says for each square, by `x,y`, where its bytes begin and how many they are. Of n cells with m corners
     these are: n, rows of the table (uint32 n), where the corners of each begin (uint32 n + 1), and the corners x, y
     relative to the square (int16 m 2).
 
+    Args:
+        path: The file.
+        rings: One outline a row, corners x and y in pixels.
+        table: One row a cell.
+        height_px: Of the image.
+        width_px: Of the image.
+
     Raises:
         OutputError: The folder is not writable or the disk is full.
     """
-    rings = list(_rings(geojson))
+    corners, ends = _flat(rings)
     n_across = math.ceil(width_px / BLOCK_PX)
     square = (table["centroid_y_px"] // BLOCK_PX * n_across + table["centroid_x_px"] // BLOCK_PX).to_numpy(np.int64)
     order = np.argsort(square, kind="stable")
     starts = np.flatnonzero(np.diff(square[order], prepend=-1))
-    blocks, places, offset = [], {}, 0
-    for rows in np.split(order, starts[1:]) if len(order) else []:
+    groups = np.split(order, starts[1:]) if len(order) else []
+    places, offset = {}, 0
+    for rows in groups:
         y, x = divmod(int(square[rows[0]]), n_across)
-        packed = _pack(rows, [rings[row] - (x * BLOCK_PX, y * BLOCK_PX) for row in rows])
-        places[f"{x},{y}"] = [offset, len(packed)]
-        offset += len(packed)
-        blocks.append(packed)
+        n_bytes = 4 + 4 * len(rows) + 4 * (len(rows) + 1) + 4 * int((ends[rows + 1] - ends[rows]).sum())
+        places[f"{x},{y}"] = [offset, n_bytes]
+        offset += n_bytes
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         _write_header(file, {"block_px": BLOCK_PX, "blocks": places})
-        for block in blocks:
-            file.write(block)
+        for rows in groups:
+            y, x = divmod(int(square[rows[0]]), n_across)
+            corner = np.array([x * BLOCK_PX, y * BLOCK_PX], np.int32)
+            file.write(_pack(rows, [corners[ends[row] : ends[row + 1]] - corner for row in rows]))
+
+
+def _flat(rings: Iterable[Int32[np.ndarray, "m 2"]]) -> tuple[Int32[np.ndarray, "corner 2"], np.ndarray]:
+    """All corners one behind the other, and where those of each ring begin: millions of cells in little memory."""
+    corners, lengths = array("i"), [0]
+    for ring in rings:
+        corners.frombytes(np.ascontiguousarray(ring, np.int32).tobytes())
+        lengths.append(len(ring))
+    return np.frombuffer(corners, np.int32).reshape(-1, 2), np.cumsum(lengths)
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -122,17 +148,6 @@ def read_block(path: Path, x: int, y: int) -> bytes:
     with path.open("rb") as file:
         file.seek(begin + place[0])
         return file.read(place[1])
-
-
-def _rings(geojson: Path) -> Iterator[Int32[np.ndarray, "m 2"]]:
-    """Outer outlines in the order of the table; the file has one feature a line, so memory stays flat."""
-    with geojson.open(encoding="utf-8") as file:
-        for line in file:
-            text = line.strip().rstrip(",")
-            if text.startswith('{"type":"Feature",'):
-                geometry = json.loads(text)["geometry"]
-                ring = geometry["coordinates"][0] if geometry["type"] == "Polygon" else geometry["coordinates"][0][0]
-                yield np.array(ring[:-1], np.int32)
 
 
 def _pack(rows: np.ndarray, rings: list[Int32[np.ndarray, "m 2"]]) -> bytes:

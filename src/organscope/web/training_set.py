@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from organscope.images import write_labels
+from organscope.web.analysis import STEM
 from organscope.web.corrections import Corrected, corrections_of
 from organscope.web.database import Database
-from organscope.web.exports import labels_of
+from organscope.web.exports import write_labels_of
 from organscope.web.refusals import RefusalError
+from organscope.web.result_files import is_slide, labels_of
 from organscope.web.settings import Settings
 from organscope.web.tables import harmless
 
@@ -51,7 +53,11 @@ def _add_pair(archive: zipfile.ZipFile, row: dict[str, Any], name: str, found: C
         archive.write(source, f"images/{name}{source.suffix.lower()}")
     with tempfile.TemporaryDirectory(prefix="organscope-") as folder:
         labels = Path(folder) / "labels.tif"
-        write_labels(labels, labels_of(settings.result_folder(row["id"]), found), row["um_per_px"])
+        out = settings.result_folder(row["id"])
+        if is_slide(out / STEM):
+            write_labels_of(labels, out, found, row["um_per_px"], row["name"])
+        else:
+            write_labels(labels, labels_of(out / STEM, found), row["um_per_px"])
         archive.write(labels, f"labels/{name}.tif")
 
 

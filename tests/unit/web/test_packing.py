@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from organscope.images import write_geojson
 from organscope.ops.measure import cell_outlines, measure_cells
 from organscope.web.packing import read_block, read_header, write_columns, write_outlines
 
@@ -28,7 +27,7 @@ def table(labels) -> pd.DataFrame:
 def test_columns(tmp_path, table):
     table["organ"] = ["liver", "brain", "liver"]
     table["probability"] = np.array([0.5, np.nan, 1.0])
-    write_columns(tmp_path / "a", table)
+    write_columns(tmp_path / "a", table, len(table))
     header, begin = read_header(tmp_path / "a")
     values = np.fromfile(tmp_path / "a", "<f4", offset=begin).reshape(len(header["columns"]), header["n"])
     by_name = {column["name"]: (column, row) for column, row in zip(header["columns"], values, strict=True)}
@@ -41,8 +40,7 @@ def test_columns(tmp_path, table):
 
 def test_outlines_lie_in_the_square_of_their_centre(tmp_path, labels, table):
     rings = cell_outlines(labels)
-    write_geojson(tmp_path / "a.geojson", rings, table)
-    write_outlines(tmp_path / "a", tmp_path / "a.geojson", table, *labels.shape)
+    write_outlines(tmp_path / "a", rings, table, *labels.shape)
     found = {}
     for x in range(5):
         for y in range(3):
@@ -54,11 +52,18 @@ def test_outlines_lie_in_the_square_of_their_centre(tmp_path, labels, table):
         np.testing.assert_array_equal(ring, rings[row][: len(ring)])
 
 
+def test_words_for_people(tmp_path, table):
+    for n_channels, expected in ((1, ["Mean intensity"]), (2, ["Mean of channel 0", "Mean of channel 1"])):
+        wide = table.assign(**{f"mean_intensity_{k}": 1.0 for k in range(n_channels)})
+        write_columns(tmp_path / "a", wide, len(wide))
+        columns = read_header(tmp_path / "a")[0]["columns"]
+        assert [c["label"] for c in columns if c["name"].startswith("mean_intensity")] == expected
+
+
 def test_no_cells(tmp_path, table):
     none = table.iloc[:0]
-    write_geojson(tmp_path / "a.geojson", [], none)
-    write_outlines(tmp_path / "a", tmp_path / "a.geojson", none, 100, 100)
-    write_columns(tmp_path / "b", none)
+    write_outlines(tmp_path / "a", [], none, 100, 100)
+    write_columns(tmp_path / "b", none, 0)
     assert unpack(read_block(tmp_path / "a", 0, 0)) == ([], [])
     assert read_header(tmp_path / "b")[0]["n"] == 0
 

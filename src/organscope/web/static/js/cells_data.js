@@ -6,7 +6,7 @@ export function decodeCells(buffer) {
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const begin = Math.ceil((4 + length) / 4) * 4;
   const columns = header.columns.map((column, place) => new Column(column, new Float32Array(buffer, begin + 4 * place * header.n, header.n)));
-  return new Cells(header.n, columns);
+  return new Cells(header.n, columns, header.n_all);
 }
 
 class Column {
@@ -39,8 +39,9 @@ class Column {
 }
 
 class Cells {
-  constructor(n, columns) {
+  constructor(n, columns, n_all = n) {
     this.n = n;
+    this.n_all = n_all;
     this.columns = columns;
     this.by_name = new Map(columns.map((column) => [column.name, column]));
     this.x = this.column("centroid_x_px").values;
@@ -85,9 +86,9 @@ class Cells {
   correct(corrections) {
     this.deleted.fill(0);
     this.marked.fill(0);
-    for (const id of corrections.deleted) this.deleted[this.row_of.get(id)] = 1;
+    for (const id of corrections.deleted) if (this.row_of.has(id)) this.deleted[this.row_of.get(id)] = 1;
     this.n_deleted = corrections.deleted.length;
-    for (const id of corrections.marked) this.marked[this.row_of.get(id)] = 1;
+    for (const id of corrections.marked) if (this.row_of.has(id)) this.marked[this.row_of.get(id)] = 1;
     this.version++;
   }
 }

@@ -103,8 +103,10 @@ export class CellsPanel {
 
   drawCount() {
     const { n, n_shown, n_deleted } = this.cells;
+    const { n_all } = this.cells;
+    const part = n_all > n ? ` (one in ${Math.round(n_all / n)} of ${whole(n_all)}; files hold all)` : "";
     const words = n_shown === n ? plural(n, "cell") : `${whole(n_shown)} of ${plural(n, "cell")}`;
-    this.count.textContent = n_deleted ? `${words}, ${whole(n_deleted)} called none` : words;
+    this.count.textContent = (n_deleted ? `${words}, ${whole(n_deleted)} called none` : words) + part;
     const left = this.shownCells();
     show(this.none, n_shown < n && left.length > 0 && left.length <= MOST_AT_ONCE);
     this.none.textContent = left.length === 1 ? "This is no cell" : `These ${whole(left.length)} are no cells`;
