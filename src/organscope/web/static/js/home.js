@@ -4,7 +4,7 @@ import { byId, facts, h, show, toast } from "./dom.js";
 import { droppedFiles } from "./dropping.js";
 import { day, duration, plural } from "./format.js";
 import { chooseSlides } from "./slides.js";
-import { makeStudy, nameOf, upload } from "./uploading.js";
+import { makeStudy, nameOf, stopUploading, upload } from "./uploading.js";
 
 const BUSY_MS = 700;
 const IDLE_MS = 5000;
@@ -131,6 +131,7 @@ async function drawModels() {
 
 function listen() {
   byId("models").addEventListener("toggle", () => attempt(drawModels), { once: true });
+  byId("stop-uploading").addEventListener("click", stopUploading);
   byId("cancel-all").addEventListener("click", () => confirm("Cancel all images that wait?") && attempt(async () => {
     await post("/api/queue/cancel");
     follow();

@@ -6,14 +6,26 @@ import { byId, h, show, toast } from "./dom.js";
 const AT_ONCE = 3;
 const SHOWN = 60;
 
+const stayAndWait = (event) => event.preventDefault();
+const under_way = new Set();
+let is_stopped = false;
+
+// Files that were not sent yet stay where they are; those that arrived are analysed.
+export function stopUploading() {
+  is_stopped = true;
+  for (const sending of under_way) sending.abort();
+}
+
 export async function upload(files, study, on_arrived) {
+  is_stopped = false;
+  addEventListener("beforeunload", stayAndWait);
   const rows = files.slice(0, SHOWN).map((file) => makeRow(file));
   byId("upload-list").replaceChildren(...rows.map((row) => row.element), files.length > SHOWN ? h("p", { class: "faint" }, `and ${files.length - SHOWN} more`) : "");
   show(byId("uploads"), true);
   let next = 0;
   const refused = [];
   const lane = async () => {
-    while (next < files.length) {
+    while (next < files.length && !is_stopped) {
       const place = next++;
       const row = rows[place] ?? makeRow(files[place]);
       try {
@@ -21,13 +33,14 @@ export async function upload(files, study, on_arrived) {
         refused.push(...arrived.refused);
         row.element.remove();
       } catch (error) {
-        refused.push({ name: nameOf(files[place]), reason: error.message });
+        if (!is_stopped) refused.push({ name: nameOf(files[place]), reason: error.message });
         row.fail(error.message);
       }
       on_arrived();
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  removeEventListener("beforeunload", stayAndWait);
   if (refused.length) toast(refused.length === 1 ? refused[0].reason : `${refused.length} files were refused. ${refused[0].reason}`, true);
   else show(byId("uploads"), false);
   return refused;
@@ -40,7 +53,7 @@ async function send(file, study, row) {
     try {
       return await sendOnce(file, study, row);
     } catch (error) {
-      if (error.status !== 503 || tries >= 30) throw error;
+      if (error.status !== 503 || tries >= 30 || is_stopped) throw error;
       row.say("The server is busy; waiting.");
       await new Promise((done) => setTimeout(done, 1000 * (error.retryAfter || 2)));
     }
@@ -60,6 +73,9 @@ function sendOnce(file, study, row) {
       const error = new Error(answer.detail ?? `The server answered ${sending.status}.`);
       fail(Object.assign(error, { status: sending.status, retryAfter: Number(sending.getResponseHeader("Retry-After")) }));
     };
+    under_way.add(sending);
+    sending.onloadend = () => under_way.delete(sending);
+    sending.onabort = () => fail(new Error("Stopped."));
     sending.onerror = () => fail(new Error(`${file.name} could not be sent: the server does not answer, or the file cannot be read.`));
     sending.send(file);
   });
