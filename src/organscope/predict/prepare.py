@@ -23,19 +23,32 @@ HINTS = {
 
 
 class Preparation:
-    """The bundle's preprocessing with the intensities of one image, so that all its tiles are scaled alike."""
+    """The bundle's preprocessing with the intensities of one image, so that all its tiles are scaled alike.
 
-    def __init__(self, image: Image, spec: Preprocessing) -> None:
+    Attributes:
+        black_and_white: Values that become 0 and 1.
+    """
+
+    def __init__(
+        self, image: Image, spec: Preprocessing, *, black_and_white: tuple[float, float] | None = None
+    ) -> None:
         """Read a sample of the image and find its black and white.
+
+        Args:
+            image: To prepare.
+            spec: The bundle's preprocessing.
+            black_and_white: What was found in the same image before; then nothing is read.
 
         Raises:
             ShapeError: The image has more than 4 channels and none was chosen.
             ValueRangeError: No pixel of the sample is finite.
         """
         self._spec = spec
-        sample = image.sample(SAMPLE_PX).reshape(-1, 1, image.n_channels)
-        sample = to_rgb(sample[:: max(1, len(sample) // STATISTICS_PX)])
-        self._low, self._high = intensity_range(sample, spec, image.value_range)
+        if black_and_white is None:
+            sample = image.sample(SAMPLE_PX).reshape(-1, 1, image.n_channels)
+            sample = to_rgb(sample[:: max(1, len(sample) // STATISTICS_PX)])
+            black_and_white = intensity_range(sample, spec, image.value_range)
+        self.black_and_white = self._low, self._high = black_and_white
         self._table = self._lookup(image.dtype)
         self._byte_of_value: UInt8[np.ndarray, " value"] | None = None
         bytes_ = to_rgb(_all_values(np.dtype(np.uint8)))

@@ -147,7 +147,8 @@ class FitConfig(Settings):
         clip_norm: Longest gradient.
         ema_decay: Of the moving average of the weights, which is what is validated and shipped.
         precision: `bf16` computes the forward pass in bfloat16; the weights stay float32.
-        cache_mb: Memory for pictures that are kept decoded; the others are read again each time.
+        cache_mb: Memory for training pictures that are kept decoded, and as much for validation pictures; the others
+            are read again each time. Of each process, where several train together.
         seed: Of weights, order and augmentation.
     """
 

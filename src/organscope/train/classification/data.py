@@ -22,22 +22,26 @@ from organscope.train.place import Place
 #: Decoding releases the interpreter, so a few threads fill the cache faster.
 DECODING_THREADS = 4
 
+MAX_KEPT_PX = 64_000_000
+"""Larger pictures are never decoded as a whole."""
+
 
 @dataclass
 class _Picture:
-    """A picture after its first reading: its pixels at the network's scale, or how to prepare them again."""
+    """What is known of a picture: its size, its pixels at the network's scale if kept, else its black and white."""
 
     height_px: int
     width_px: int
-    pixels: UInt8[np.ndarray, "y x 3"] | None
-    preparation: Preparation | None
+    pixels: UInt8[np.ndarray, "y x 3"] | None = None
+    black_and_white: tuple[float, float] | None = None
 
 
 class Pictures:
     """Samples as square fields of `field_px`, scaled to [0, 255] and resized to `input_px`.
 
     A picture is kept decoded, at the network's scale, until `cache_mb` is used up; beyond that only the asked
-    region is read each time. A picture smaller than a field is mirrored at its edges.
+    region is read each time, so that memory does not grow with the set. A picture smaller than a field is mirrored at
+    its edges.
 
     Attributes:
         samples: In order.
@@ -50,10 +54,12 @@ class Pictures:
         self.samples = samples
         self._field = field
         self._preprocessing = preprocessing
-        self._free_bytes = cache_mb * 2**20
         with ThreadPoolExecutor(DECODING_THREADS) as threads:
-            self._pictures = [self._keep(picture) for picture in threads.map(self._read, samples)]
-        self.n_cached = sum(picture.pixels is not None for picture in self._pictures)
+            self._pictures = list(threads.map(_size_of, samples))
+            kept = self._fitting(cache_mb * 2**20)
+            for number, pixels in zip(kept, threads.map(self._read, kept), strict=True):
+                self._pictures[number].pixels = pixels
+        self.n_cached = len(kept)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -77,31 +83,37 @@ class Pictures:
         columns = field_starts(picture.width_px, self._field.field_px)
         return np.stack([self._cut(number, y, x) for y in rows for x in columns])
 
-    def _read(self, sample: Sample) -> _Picture:
-        side = self._field.field_px
-        with sample.open() as image:
-            height, width = image.height_px, image.width_px
-            preparation = Preparation(image, self._preprocessing)
-            pixels = preparation.as_bytes(image.read_whole())
-        pixels = _mirrored(pixels, max(side, height), max(side, width))
-        scale = self._field.input_px / side
-        resized = resize_field(pixels, round(pixels.shape[0] * scale), round(pixels.shape[1] * scale))
-        return _Picture(height, width, resized, preparation)
+    def _fitting(self, free_bytes: float) -> list[int]:
+        """Numbers of the pictures that are kept: in order, each that still fits."""
+        kept = []
+        for number, picture in enumerate(self._pictures):
+            height, width = self._scaled_shape(picture)
+            if picture.height_px * picture.width_px <= MAX_KEPT_PX and 3 * height * width <= free_bytes:
+                free_bytes -= 3 * height * width
+                kept.append(number)
+        return kept
 
-    def _keep(self, picture: _Picture) -> _Picture:
-        if picture.pixels.nbytes > self._free_bytes:
-            picture.pixels = None
-        else:
-            self._free_bytes -= picture.pixels.nbytes
-            picture.preparation = None
-        return picture
+    def _scaled_shape(self, picture: _Picture) -> tuple[int, int]:
+        side, input_px = self._field.field_px, self._field.input_px
+        lengths = (max(side, picture.height_px), max(side, picture.width_px))
+        return round(lengths[0] * input_px / side), round(lengths[1] * input_px / side)
+
+    def _read(self, number: int) -> UInt8[np.ndarray, "y x 3"]:
+        """A whole picture at the network's scale."""
+        picture, side = self._pictures[number], self._field.field_px
+        with self.samples[number].open() as image:
+            pixels = Preparation(image, self._preprocessing).as_bytes(image.read_whole())
+        pixels = _mirrored(pixels, max(side, picture.height_px), max(side, picture.width_px))
+        return resize_field(pixels, *self._scaled_shape(picture))
 
     def _cut(self, number: int, y_px: int, x_px: int) -> UInt8[np.ndarray, "input input 3"]:
         picture, side, input_px = self._pictures[number], self._field.field_px, self._field.input_px
         if picture.pixels is None:
             with self.samples[number].open() as image:
+                preparation = Preparation(image, self._preprocessing, black_and_white=picture.black_and_white)
+                picture.black_and_white = preparation.black_and_white
                 region = _read_region(image, y_px, x_px, side)
-            pixels = _mirrored(picture.preparation.as_bytes(region), side, side)
+            pixels = _mirrored(preparation.as_bytes(region), side, side)
             return resize_field(pixels, input_px, input_px)
         scale = input_px / side
         y = min(round(y_px * scale), picture.pixels.shape[0] - input_px)
@@ -193,6 +205,11 @@ def draw_pictures(
 def channels_first(fields: UInt8[np.ndarray, "n y x 3"]) -> Tensor:
     """uint8 n 3 y x, still stored with the colours last (`torch.channels_last`)."""
     return torch.from_numpy(np.ascontiguousarray(fields)).permute(0, 3, 1, 2)
+
+
+def _size_of(sample: Sample) -> _Picture:
+    with sample.open() as image:
+        return _Picture(image.height_px, image.width_px)
 
 
 def _read_region(image: Image, y_px: int, x_px: int, side: int) -> np.ndarray:

@@ -147,8 +147,7 @@ def organs_of(split: TrainingSplit) -> list[str]:
 def _training_data(
     config: ClassificationConfig, split: TrainingSplit, organs: list[str], report: Report
 ) -> TrainingData:
-    # Validation pictures are few and read in every epoch: they are kept whatever the cap.
-    validation = Pictures(split.validation, config.field, config.preprocessing, np.inf)
+    validation = Pictures(split.validation, config.field, config.preprocessing, config.fit.cache_mb)
     training = Pictures(split.training, config.field, config.preprocessing, config.fit.cache_mb)
     if training.n_cached < len(training):
         report(f"{training.n_cached} training pictures fit into fit.cache_mb; the others are read each time")
