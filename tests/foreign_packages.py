@@ -28,8 +28,6 @@ def write_foreign_package(file: Path, **changes: Any) -> Path:
     np.save(paths[1], output.astype(np.float32))
     onnx.save(gray_graph(), paths[2])
     paths[3].write_text("# Dark cells\n\n## Validation\n\nNone.\n")
-    sides = [{"type": "space", "id": axis, "size": {"min": 32, "step": 16}} for axis in "yx"]
-    same = [{"type": "space", "id": a, "size": {"tensor_id": "raw", "axis_id": a}, "halo": 8} for a in "yx"]
     fields = {
         "name": "Dark Cells",
         "description": "Finds what is dark.",
@@ -37,26 +35,34 @@ def write_foreign_package(file: Path, **changes: Any) -> Path:
         "cite": [{"text": "A paper", "doi": "10.1000/182"}],
         "license": "MIT",
         "documentation": {"source": paths[3]},
-        "inputs": [
-            {
-                "id": "raw",
-                "axes": [{"type": "batch"}, {"type": "channel", "channel_names": ["gray"]}, *sides],
-                "data": {"type": "float32", "range": (0.0, 1.0)},
-                "test_tensor": {"source": paths[0]},
-            }
-        ],
-        "outputs": [
-            {
-                "id": "prediction",
-                "axes": [{"type": "batch"}, {"type": "channel", "channel_names": ["nuclei", "boundary"]}, *same],
-                "test_tensor": {"source": paths[1]},
-                "postprocessing": [{"id": "sigmoid"}],
-            }
-        ],
+        "inputs": [gray_input(paths[0])],
+        "outputs": [two_maps(paths[1])],
         "weights": {"onnx": {"source": paths[2], "opset_version": 18}},
     }
     bioimageio.spec.save_bioimageio_package(ModelDescr(**_changed(fields, changes)), output_path=file)
     return file
+
+
+def gray_input(test_file: Path) -> dict[str, Any]:
+    """n c y x, from 0 to 1."""
+    sides = [{"type": "space", "id": axis, "size": {"min": 32, "step": 16}} for axis in "yx"]
+    return {
+        "id": "raw",
+        "axes": [{"type": "batch"}, {"type": "channel", "channel_names": ["gray"]}, *sides],
+        "data": {"type": "float32", "range": (0.0, 1.0)},
+        "test_tensor": {"source": test_file},
+    }
+
+
+def two_maps(test_file: Path) -> dict[str, Any]:
+    """n c y x, after a sigmoid."""
+    sides = [{"type": "space", "id": a, "size": {"tensor_id": "raw", "axis_id": a}, "halo": 8} for a in "yx"]
+    return {
+        "id": "prediction",
+        "axes": [{"type": "batch"}, {"type": "channel", "channel_names": ["nuclei", "boundary"]}, *sides],
+        "test_tensor": {"source": test_file},
+        "postprocessing": [{"id": "sigmoid"}],
+    }
 
 
 def gray_graph() -> onnx.ModelProto:

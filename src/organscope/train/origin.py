@@ -1,6 +1,8 @@
 """Where a run came from: computer, threads, data, and the bundle that it went on from."""
 
+import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,6 +38,7 @@ class Origin(BaseModel):
     Attributes:
         computer: As `organscope.tracking.facts.computer_facts`.
         threads: Those of `THREAD_VARIABLES` that were set.
+        processes: How many trained together.
         folder: Working folder, which relative paths of the configuration belong to.
         data_fingerprint: See `TrainingSplit.fingerprint`; empty until the data were read.
         base: Where it was not trained from chance.
@@ -45,6 +48,7 @@ class Origin(BaseModel):
 
     computer: dict[str, str] = {}
     threads: dict[str, str] = {}
+    processes: int = 1
     folder: str = ""
     data_fingerprint: str = ""
     base: Base | None = None
@@ -53,7 +57,17 @@ class Origin(BaseModel):
 def this_origin(base: Base | None = None) -> Origin:
     """Of a run that is started here and now."""
     threads = {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
-    return Origin(computer=computer_facts(), threads=threads, folder=str(Path.cwd()), base=base)
+    facts = {"computer": computer_facts(), "threads": threads, "processes": _processes()}
+    return Origin(**facts, folder=str(Path.cwd()), base=base)
+
+
+def _processes() -> int:
+    """Of `torchrun` or of `TF_CONFIG`; the trainers say what is wrong with them."""
+    with suppress(ValueError, KeyError, TypeError):
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            return int(os.environ["WORLD_SIZE"])
+        return len(json.loads(os.environ["TF_CONFIG"])["cluster"]["worker"])
+    return 1
 
 
 def read_origin(run_dir: Path) -> Origin | None:

@@ -64,6 +64,8 @@ def _origin(then: Origin | None, now: Origin | None) -> list[str]:
             found.append(f"Another {name}: {then.computer.get(key)} then, {now.computer.get(key)} now.")
     if then.threads != now.threads:
         found.append(f"Threads: {_threads(then)} then, {_threads(now)} now.")
+    if then.processes != now.processes:
+        found.append(f"Trained by {then.processes} processes then, by {now.processes} now.")
     commits = [origin.computer.get("git_commit", "") for origin in (then, now)]
     if commits[0] != commits[1]:
         found.append("Another commit of organscope: {} then, {} now.".format(*(c[:10] or "none" for c in commits)))

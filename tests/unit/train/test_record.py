@@ -110,7 +110,7 @@ def test_what_else_differs_is_said():
         ROWS,
         packages={"numpy": "2.5.0", "rich": "14", "organscope": "1"},
         origin=origin(processor="B", git_commit="2" * 40).model_copy(
-            update={"threads": {"OMP_NUM_THREADS": "1"}, "data_fingerprint": "b" * 64}
+            update={"threads": {"OMP_NUM_THREADS": "1"}, "data_fingerprint": "b" * 64, "processes": 2}
         ),
         split=pd.DataFrame({"part": ["training"]}),
     )
@@ -121,5 +121,6 @@ def test_what_else_differs_is_said():
         "organscope missing then, 1 now.",
         "Another processor: A then, B now.",
         "Threads: as many as there are then, OMP_NUM_THREADS=1 now.",
+        "Trained by 1 processes then, by 2 now.",
         "Another commit of organscope: 1111111111 then, 2222222222 now.",
     ]
