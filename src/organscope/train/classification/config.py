@@ -17,6 +17,7 @@ class NetworkConfig(Settings):
     Attributes:
         backbone: Name of any timm model.
         pretrained: Start from the weights that timm publishes; needs internet.
+        start: Start from the backbone of this bundle (a name or a folder), with a fresh head.
         drop_rate: Dropout before the head.
         drop_path_rate: Stochastic depth.
         arguments: Further arguments of the timm model, for instance `channels = [32, 64, 128, 256]`, which makes
@@ -28,6 +29,7 @@ class NetworkConfig(Settings):
 
     backbone: str = "resnet18"
     pretrained: bool = False
+    start: str | None = None
     drop_rate: float = Field(0.0, ge=0, lt=1)
     drop_path_rate: float = Field(0.0, ge=0, lt=1)
     arguments: dict[str, Any] = Field(default_factory=dict)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from organscope.errors import ConfigError, UnknownNameError
 from organscope.train.classification.config import NetworkConfig
 from organscope.train.classification.head import OrganHead, Stage
+from organscope.train.classification.start import load_backbone
 
 
 class OrganNetwork(nn.Module):
@@ -36,12 +37,14 @@ def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
     Raises:
         UnknownNameError: timm has no backbone of that name; close ones are named.
         ConfigError: The backbone does not take `arguments` or pictures of any size, gives no maps or fewer
-            stages than asked for, or its pretrained weights cannot be had.
+            stages than asked for, or the weights to start from cannot be had or do not fit.
     """
     _require_known(config.backbone)
     if config.pretrained:
         _require_published(config.backbone)
     backbone = _backbone(config)
+    if config.start is not None:
+        load_backbone(backbone, config.start)
     return OrganNetwork(backbone, _probe_stages(backbone, config), n_organs, config)
 
 

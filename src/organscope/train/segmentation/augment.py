@@ -8,6 +8,9 @@ from organscope.train.segmentation.config import AugmentationSettings
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
 """Optical density of haematoxylin, eosin and DAB in red, green and blue (Ruifrok and Johnston 2001)."""
 
+_COLOURED = 0.03
+"""Mean difference between the strongest and the weakest channel from which a crop counts as coloured."""
+
 
 def vary_appearance(images, settings: AugmentationSettings, random: np.random.Generator):
     """Vary stain, light and sharpness of a batch of crops.
@@ -29,8 +32,11 @@ def vary_appearance(images, settings: AugmentationSettings, random: np.random.Ge
 def _vary_colour(images, settings: AugmentationSettings, random: np.random.Generator):
     """Stain and gamma in optical density, where both are linear, then gray, contrast and brightness."""
     n = images.shape[0]
-    matrix, offset = _draw_stain(n, settings, random)
+    matrix, turned, offset = _draw_stain(n, settings, random)
     density = -ops.log(ops.maximum(images, 0.004))
+    # A picture without colour has no stain to turn.
+    spread = ops.mean(ops.max(images, axis=-1) - ops.min(images, axis=-1), axis=(1, 2))
+    matrix = ops.where((spread > _COLOURED)[:, None, None, None], turned, matrix)
     images = ops.exp(-ops.maximum(ops.matmul(density, matrix) + offset, 0))
     gray = _column(random.random(n) < settings.gray)
     gain = _column(1 + random.uniform(-settings.contrast, settings.contrast, n))
@@ -40,13 +46,23 @@ def _vary_colour(images, settings: AugmentationSettings, random: np.random.Gener
     return images * (gain * (1 - gray)) + brightness * (gain * gray) + (mean * (1 - gain) + shift)
 
 
-def _draw_stain(n: int, settings: AugmentationSettings, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """For each crop the 3 x 3 matrix and the offset that vary its stains (Tellez et al. 2019) and its gamma."""
+def _draw_stain(n: int, settings: AugmentationSettings, random: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """How the stains of each crop vary (Tellez et al. 2019), and its gamma.
+
+    Returns:
+        The 3 x 3 matrices from density to density, the same with the stains' colours turned too, and the offsets.
+    """
     gain = 1 + random.uniform(-settings.stain, settings.stain, (n, 1, 3, 1))
     offset = random.uniform(-settings.stain, settings.stain, (n, 1, 1, 3)) * 0.2
     gamma = _column(settings.gamma ** random.uniform(-1, 1, n))
-    matrix = np.linalg.inv(STAINS) @ (gain * STAINS) * gamma
-    return matrix.astype(np.float32), (offset @ STAINS * gamma).astype(np.float32)
+    colours = np.tile(STAINS, (n, 1, 1, 1))
+    browned = random.random(n) < settings.brown
+    colours[browned, :, 1] = STAINS[2]
+    colours = np.maximum(colours + random.uniform(-settings.stain_colour, settings.stain_colour, colours.shape), 0)
+    colours /= np.linalg.norm(colours, axis=-1, keepdims=True)
+    unmix = np.linalg.inv(STAINS)
+    matrices = [(unmix @ (gain * shown) * gamma).astype(np.float32) for shown in (STAINS, colours)]
+    return *matrices, (offset @ STAINS * gamma).astype(np.float32)
 
 
 def _draw_light(shape: tuple[int, ...], most: float, random: np.random.Generator) -> np.ndarray:

@@ -89,6 +89,8 @@ class AugmentationSettings(Settings):
         rotate: Turn by any angle, and mirror.
         elastic_px: Pixels that a smooth deformation moves the points of a coarse grid by (one standard deviation).
         stain: Gain and offset of each stain (haematoxylin, eosin, DAB; Ruifrok and Johnston 2001).
+        stain_colour: How far the colour of each stain is turned, in parts of its optical density.
+        brown: Share of crops whose eosin is shown in the brown of DAB, as immunohistochemistry would.
         contrast: Gain around the mean, in either direction.
         brightness: Offset.
         gamma: Exponent between 1/gamma and gamma.
@@ -103,6 +105,8 @@ class AugmentationSettings(Settings):
     rotate: bool = True
     elastic_px: float = Field(0.0, ge=0, le=20)
     stain: float = Field(0.15, ge=0, le=1)
+    stain_colour: float = Field(0.0, ge=0, le=1)
+    brown: float = Field(0.0, ge=0, le=1)
     contrast: float = Field(0.25, ge=0, lt=1)
     brightness: float = Field(0.1, ge=0, le=1)
     gamma: float = Field(1.4, ge=1, le=4)

@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 
+from organscope.bundle import load_bundle
 from organscope.errors import ConfigError, UnknownNameError
 from organscope.train.classification.config import NetworkConfig
 from organscope.train.classification.network import build_network
@@ -82,3 +83,14 @@ def test_pretrained_without_internet_says_what_to_do(monkeypatch):
 def test_pretrained_weights_that_were_never_published_are_said_so():
     with pytest.raises(ConfigError, match="publishes no pretrained weights for 'resnetaa34d'"):
         build_network(NetworkConfig(backbone="resnetaa34d", pretrained=True), 3)
+
+
+def test_a_backbone_starts_from_that_of_a_bundle_and_only_from_the_same_one():
+    known = load_bundle("organs").manifest.weights.architecture
+    chosen = {"backbone": known["backbone"], "arguments": known["arguments"], "start": "organs"}
+
+    first, second = (build_network(NetworkConfig(**chosen), 3) for _ in range(2))
+
+    assert all(torch.equal(a, b) for a, b in zip(first.backbone.parameters(), second.backbone.parameters(), strict=True))
+    with pytest.raises(ConfigError, match="are missing or of another shape"):
+        build_network(NetworkConfig(**chosen | {"backbone": "resnet34"}), 3)
