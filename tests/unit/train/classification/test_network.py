@@ -91,6 +91,7 @@ def test_a_backbone_starts_from_that_of_a_bundle_and_only_from_the_same_one():
 
     first, second = (build_network(NetworkConfig(**chosen), 3) for _ in range(2))
 
-    assert all(torch.equal(a, b) for a, b in zip(first.backbone.parameters(), second.backbone.parameters(), strict=True))
+    pairs = zip(first.backbone.parameters(), second.backbone.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
     with pytest.raises(ConfigError, match="are missing or of another shape"):
         build_network(NetworkConfig(**chosen | {"backbone": "resnet34"}), 3)
