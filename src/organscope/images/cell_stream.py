@@ -71,20 +71,17 @@ def write_geojson_parts(folder: Path, features: Iterable[tuple[int, str]]) -> li
 
 def _runs(features: Iterable[tuple[int, str]]) -> Iterator[Iterable[str]]:
     """The texts of one file after the other; each must be used up before the next is asked for."""
-    found = iter(features)
-    more = True
+    found = ((n_cells, text) for n_cells, text in features if n_cells)
+    following = next(found, None)
 
     def run() -> Iterator[str]:
-        nonlocal more
+        nonlocal following
         n_cells = 0
-        while n_cells < CELLS_PER_PART:
-            n_more, text = next(found, (0, None))
-            if text is None:
-                more = False
-                return
-            n_cells += n_more
-            if n_more:
-                yield text
+        while following is not None and n_cells < CELLS_PER_PART:
+            n_cells += following[0]
+            yield following[1]
+            following = next(found, None)
 
-    while more:
+    yield run()
+    while following is not None:
         yield run()

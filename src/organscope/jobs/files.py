@@ -32,6 +32,8 @@ REPORT = "report.html"
 POLICY = "policy.json"
 DECISIONS = "decisions.csv"
 FEW_MISSES = "few_misses.json"
+TRIAL_PREFIX = ".organscope-"
+"""Of the file that tries whether an output folder can be written."""
 RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES)
 
 
@@ -64,6 +66,13 @@ def result_folder(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_halves(out: Path) -> None:
+    """Remove files about a run that a killed run left half written."""
+    for pattern in (".partial-*", f"{TRIAL_PREFIX}*"):
+        for path in out.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _make_empty(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from organscope.errors import OutputError, UsageError
 from organscope.images import image_files
-from organscope.jobs.files import RUN_FILES, is_result_file
+from organscope.jobs.files import RUN_FILES, TRIAL_PREFIX, is_result_file
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def prepare_output(out: Path) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out, prefix=".organscope-", suffix=".tmp"):
+        with tempfile.NamedTemporaryFile(dir=out, prefix=TRIAL_PREFIX, suffix=".tmp"):
             pass
     except OSError as error:
         raise OutputError(

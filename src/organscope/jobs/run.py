@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from organscope.jobs.attempt import Attempt, this_process
+from organscope.jobs.files import remove_halves
 from organscope.jobs.ledger import Ledger, ledger_path
 from organscope.jobs.listener import Listener
 from organscope.jobs.memory import peak_memory_mb
@@ -101,6 +102,7 @@ class _Run:
     def with_ledger(self, streaming: Streaming) -> dict[Target, Attempt]:
         """Try the images that an earlier run has not done, small ones first."""
         workers = self.workforce.workers
+        remove_halves(self.plan.out)
         with closing(Ledger(ledger_path(self.plan.out))) as ledger:
             ledger.begin_run()
             found = sort_images(self.plan, self.models, self.reading, streaming, workers, ledger)

@@ -11,7 +11,7 @@ from organscope.images import Image, open_image
 from organscope.jobs.models import Models
 from organscope.jobs.one_image import Reading
 from organscope.jobs.plan import Target
-from organscope.jobs.streaming import Streaming, expected_bytes
+from organscope.jobs.streaming import Streaming, expected_bytes_of_all
 from organscope.predict.cell_size import Scale, known_scale
 from organscope.predict.scaled import scale_image
 from organscope.predict.slide import slide_windows
@@ -21,7 +21,7 @@ from organscope.predict.windows import plan_windows
 PROBE_PX = 512
 """Side of the tile that the network is timed on."""
 
-BESIDE_NETWORK = 0.45
+BESIDE_NETWORK = 0.5
 """What reading, decoding, measuring, naming organs and writing take, of the time of the network for cells."""
 
 LOOKED_AT_SLIDES, LOOKED_AT_WINDOWS = 16, 64
@@ -89,7 +89,7 @@ def plan_slides(
     seconds = None
     if models.cells is not None:
         seconds = _seconds_per_px(models) * tile_area * share * (1 + BESIDE_NETWORK)
-    memory_mb = workers * expected_bytes(tile_px if models.cells is not None else 0) / 1e6
+    memory_mb = expected_bytes_of_all(tile_px if models.cells is not None else 0, workers) / 1e6
     return SlidePlan(len(targets), pixels / 1e6, n_windows, n_tiles, share, seconds, memory_mb)
 
 

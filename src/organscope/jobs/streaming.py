@@ -15,6 +15,9 @@ PROCESS_BYTES = 620e6
 TILE_BYTES_PER_PX = 520
 """What the network of `nuclei` holds for each pixel of a tile; `bench/slides.py` measures both."""
 
+WAITING_BYTES = 600e6
+"""The process that gives tasks to others and writes what they found."""
+
 HELD_BYTES_PER_PX = 30
 """What an image that is worked on whole needs for each of its pixels."""
 
@@ -40,7 +43,7 @@ class Streaming:
         most = held.MAX_HELD_PX if self.whole_px is None else self.whole_px
         if self.memory_bytes is None:
             return most
-        room = self.memory_bytes / workers - PROCESS_BYTES - TILE_BYTES_PER_PX * MAX_TILE_PX
+        room = self._share(workers) - expected_bytes(MAX_TILE_PX)
         return int(min(most, max(room, 0) / HELD_BYTES_PER_PX))
 
     def tile_px(self, models: Models, workers: int) -> int:
@@ -51,16 +54,20 @@ class Streaming:
         """
         if self.memory_bytes is None or models.cells is None:
             return MAX_TILE_PX
-        room = (self.memory_bytes / workers - PROCESS_BYTES) / TILE_BYTES_PER_PX
+        room = (self._share(workers) - PROCESS_BYTES) / TILE_BYTES_PER_PX
         smallest = smallest_tile_px(models)
         if room < smallest:
-            needed_mb = workers * expected_bytes(smallest) / 1e6
+            needed_mb = expected_bytes_of_all(smallest, workers) / 1e6
             many = "" if workers == 1 else f" for {workers} processes"
             raise UsageError(
                 f"Expected at least {needed_mb:,.0f} MB{many}, found --memory {self.memory_bytes / 1e6:,.0f} MB. "
                 "Allow more, or use fewer --workers."
             )
         return int(min(MAX_TILE_PX, room))
+
+    def _share(self, workers: int) -> float:
+        """What one process may need."""
+        return self.memory_bytes if workers == 1 else (self.memory_bytes - WAITING_BYTES) / workers
 
 
 def smallest_tile_px(models: Models) -> int:
@@ -72,6 +79,11 @@ def smallest_tile_px(models: Models) -> int:
 def expected_bytes(tile_px: int) -> float:
     """The most that a process is expected to need."""
     return PROCESS_BYTES + TILE_BYTES_PER_PX * tile_px
+
+
+def expected_bytes_of_all(tile_px: int, workers: int) -> float:
+    """The most that all processes of this machine are expected to need."""
+    return workers * expected_bytes(tile_px) + (WAITING_BYTES if workers > 1 else 0)
 
 
 def memory_from_text(text: str) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from organscope.errors import OutputError
-from organscope.jobs.files import is_result_file, result_folder
+from organscope.jobs.files import is_result_file, remove_halves, result_folder
 
 
 def write_and_raise(target: Path, error: BaseException) -> None:
@@ -72,3 +72,25 @@ def test_results_are_told_from_images_by_their_company(tmp_path):
     (tmp_path / "cells.parquet").touch()
     assert is_result_file(tmp_path / "labels.tif")
     assert not is_result_file(tmp_path / "photo.tif")
+
+
+def test_halves_of_a_killed_run_are_removed(tmp_path):
+    (tmp_path / ".partial-0123.csv").write_text("half")
+    (tmp_path / ".organscope-abc.tmp").touch()
+    (tmp_path / ".organscope").mkdir()
+    (tmp_path / "summary.csv").touch()
+    remove_halves(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".organscope", "summary.csv"]
+
+
+def test_results_of_a_slide_are_replaced_with_their_folders(tmp_path):
+    target = tmp_path / "slide"
+    (target / "labels.ome.zarr" / "0").mkdir(parents=True)
+    (target / "cells-0002.geojson.gz").touch()
+    with result_folder(target) as partial:
+        (partial / "labels.ome.zarr").mkdir()
+        (partial / "cells-0001.geojson.gz").touch()
+    assert sorted(path.name for path in target.iterdir()) == ["cells-0001.geojson.gz", "labels.ome.zarr"]
+    assert list((target / "labels.ome.zarr").iterdir()) == []
+    (target / "organ_map.ome.zarr").mkdir()
+    assert is_result_file(target / "labels.ome.zarr")

@@ -6,7 +6,7 @@ import tifffile
 from organscope.errors import UsageError
 from organscope.jobs import Models, Reading, Streaming, memory_from_text, plan_run
 from organscope.jobs.slide_plan import duration_text, plan_slides
-from organscope.jobs.streaming import expected_bytes
+from organscope.jobs.streaming import WAITING_BYTES, expected_bytes
 from organscope.predict.maps import MAX_TILE_PX
 
 
@@ -31,8 +31,8 @@ def test_less_memory_makes_smaller_tiles(models):
 
 
 def test_two_workers_share_the_memory(models):
-    assert Streaming(2e9).tile_px(models, 2) == Streaming(1e9).tile_px(models, 1)
-    assert Streaming(1.6e9).held_px(2) <= Streaming(1.6e9).held_px(1)
+    assert Streaming(2e9 + WAITING_BYTES).tile_px(models, 2) == Streaming(1e9).tile_px(models, 1)
+    assert Streaming(2.5e9).held_px(2) <= Streaming(2.5e9).held_px(1)
 
 
 def test_too_little_memory_is_refused_with_what_is_needed(models):
@@ -48,7 +48,7 @@ def test_plan_counts_regions_and_tiles(tmp_path, colon, models):
     plan = plan_slides(targets, models, Reading(), Streaming(), 2)
     assert (plan.n_slides, plan.n_windows, plan.n_tiles, plan.tissue) == (2, 1, 1, 1.0)
     assert plan.seconds > 0
-    assert plan.memory_mb == pytest.approx(2 * expected_bytes(MAX_TILE_PX) / 1e6)
+    assert plan.memory_mb == pytest.approx((2 * expected_bytes(MAX_TILE_PX) + WAITING_BYTES) / 1e6)
     assert plan.sentence().startswith("Plan: 2 slides, 0 megapixels, 1 regions, 1 tiles of which about 100% show")
     assert plan_slides(targets, Models(organs=models.organs), Reading(), Streaming(), 1).seconds is None
 
