@@ -43,8 +43,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="organscope-") as folder:
         figures = measure(Path(folder), arguments.clients, arguments.side_px)
+    print("| figure | value |\n|---|---|")
     for name, value in figures.items():
-        print(f"{name:28} {value}")
+        print(f"| {name} | {value} |")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -47,8 +47,9 @@ def main() -> None:
         app = create_app(Settings(Path(folder), analyse=False, port=PORT))
         image = fill(app.state.parts, Path(folder), arguments.cells)
         figures = {"cells": arguments.cells, **in_browser(app, image)}
+    print("| figure | value |\n|---|---|")
     for name, value in figures.items():
-        print(f"{name:32} {value}")
+        print(f"| {name} | {value} |")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 

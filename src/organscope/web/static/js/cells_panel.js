@@ -24,7 +24,7 @@ export class CellsPanel {
     this.table = new CellTable(cells, (row) => hooks.pick(row, true));
     this.none = h("button", { type: "button", class: "small", id: "none-of-these", hidden: true, onclick: () => this.deleteShown() });
     box.replaceChildren(h("h3", {}, "Show only"), this.makeFilters(), h("div", { class: "count-line" }, this.count, this.none), this.table.element,
-      this.makePlotHead("Distribution", ["histogram"]), this.makeMeasureLimits(), this.histogram, this.makePlotHead("One against another", ["across", "up"]), this.scatter);
+      this.makePlotHead("Distribution", ["histogram"]), this.makeMeasureLimits(), this.histogram, this.makePlotHead("Scatter", ["across", "up"]), this.scatter);
     this.listen();
     this.filter();
   }

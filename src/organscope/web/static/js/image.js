@@ -104,7 +104,7 @@ async function showResults(details) {
     viewer.redraw();
     verdict.drawHistory();
   };
-  makeColours(cells);
+  makeColours(cells, details.quality.some((flag) => flag.flag === "unlike training"));
   panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, corrected, changed: () => viewer.redraw(), colours: () => colours });
   const verdict = makeVerdict(byId("panel-verdict"), details, corrected);
   makeTake(byId("panel-take"), details, verdict.query);
@@ -123,16 +123,17 @@ function pick(row, is_shown) {
   if (is_shown) viewer.showCell(row);
 }
 
-function makeColours(cells) {
+// Of a picture unlike the training pictures the organs of cells mean little: they are shown only where asked for.
+function makeColours(cells, is_strange) {
   const choices = [["plain", "plain"], ...["organ", "probability", "organ_probability", "area_um2", "area_px"].filter((name) => cells.column(name)).map((name) => [name, cells.column(name).label.toLowerCase()])];
   const wanted = choices.filter(([name]) => name !== "area_px" || !cells.column("area_um2"));
-  const chosen = wanted.some(([name]) => name === read("colour")) ? read("colour") : cells.column("organ") ? "organ" : "plain";
+  const chosen = wanted.some(([name]) => name === read("colour")) ? read("colour") : cells.column("organ") && !is_strange ? "organ" : "plain";
   const menu = byId("colour");
   menu.replaceChildren(...wanted.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
   const apply = () => {
     colours = colouring(cells, menu.value);
     viewer.outlines.setColours(colours);
-    drawLegend(byId("legend"), colours.legend);
+    drawLegend(byId("legend"), colours.legend, is_strange && menu.value.startsWith("organ"));
     viewer.redraw();
     panel?.drawPlots();
   };

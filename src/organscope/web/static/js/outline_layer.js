@@ -91,7 +91,7 @@ export class OutlineLayer {
     const row = this.selected;
     if (row < 0) return;
     const [x, y] = camera.toView(this.cells.x[row], this.cells.y[row]);
-    const radius = Math.max(Math.sqrt(this.cells.area[row] / Math.PI) * camera.scale * 1.7, 9);
+    const radius = Math.max(Math.sqrt(this.cells.area[row] / Math.PI) * camera.scale * 1.4, 9);
     for (const [colour, width] of [["rgba(0,0,0,.75)", 4.5], ["#ffffff", 2]]) {
       context.beginPath();
       context.arc(x, y, radius, 0, 2 * Math.PI);

@@ -62,9 +62,10 @@ export function drawScatter(canvas, cells, across, up, colours) {
   return { nearest: (x, y) => nearest(cells, place, x, y) };
 }
 
+// Measures are never below 0, so no axis begins there.
 function widened([low, high]) {
   const margin = MARGIN * (high - low) || 0.5;
-  return [low - margin, high + margin];
+  return [Math.max(low - margin, Math.min(low, 0)), high + margin];
 }
 
 function axes({ context, ink, line, width, height }, inner, across, up) {
