@@ -4,6 +4,7 @@ Several slides go through a stage together where several processes work, so that
 """
 
 import shutil
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -107,7 +108,7 @@ class SlideRun:
             state.slide = self._looked_at(slide)
             parts.mkdir(parents=True, exist_ok=True)
         except Exception as error:
-            self._fail(state, Outcome(error=error))
+            self._fail(state, Outcome(error=error, trace=traceback.format_exc()))
             return state
         rows, columns = slide_windows(state.slide.size_px, state.slide.settings.window_px, self._models.cells)
         state.n_windows, state.n_columns = len(rows) * len(columns), len(columns)
@@ -149,7 +150,12 @@ class SlideRun:
         for state in states:
             if self._models.cells is None:
                 continue
-            state.seams = self._joined(state)
+            try:
+                state.seams = self._joined(state)
+            except Exception as error:
+                # A part that was damaged since it was written, for instance.
+                self._fail(state, Outcome(error=error, trace=traceback.format_exc()))
+                continue
             done = self._done(state, SEAMS)
             batches = state.seams.batches.items()
             tasks += [SeamTask(state.slide, number, batch) for number, batch in batches if number not in done]
