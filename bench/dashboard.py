@@ -71,7 +71,7 @@ def measure(runs: Path, browser: Browser, n_runs: int) -> tuple[float, float, fl
         to_address = time.perf_counter() - started
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         finished = []
-        page.on("requestfinished", finished.append)
+        page.on("requestfinished", lambda request: finished.append(request))
         started = time.perf_counter()
         page.goto(address)
         page.wait_for_selector(f"#runs tbody tr:nth-child({n_runs})")
