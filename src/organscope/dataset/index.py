@@ -95,9 +95,23 @@ class Sample:
         """
         from organscope.images import read_labels
 
+        return read_labels(self._require_labels())
+
+    def read_label_region(self, y_px: int, x_px: int, height_px: int, width_px: int) -> Int32[np.ndarray, "y x"]:
+        """A region of the label image.
+
+        Raises:
+            DatasetError: The sample has no labels.
+            AnnotationError: They cannot be read.
+        """
+        from organscope.images.labels import read_label_region
+
+        return read_label_region(self._require_labels(), y_px, x_px, height_px, width_px)
+
+    def _require_labels(self) -> Path:
         if self.labels_path is None:
             raise DatasetError(f"Expected labels for {self.id}, found none in the index. Import annotations.")
-        return read_labels(self.labels_path)
+        return self.labels_path
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,28 @@ def read_labels(path: str | Path) -> Int32[np.ndarray, "y x"]:
     Raises:
         AnnotationError: The file is unreadable, is in colour, or has values that are no cell numbers.
     """
-    path = Path(path)
-    values = _read_npy(path) if path.suffix.lower() == ".npy" else _read_image(path)
+    return _read(Path(path), None)
+
+
+def read_label_region(
+    path: str | Path, y_px: int, x_px: int, height_px: int, width_px: int
+) -> Int32[np.ndarray, "y x"]:
+    """A region of a label image; of a tiled TIFF only its tiles are read.
+
+    Raises:
+        AnnotationError: As `read_labels`.
+    """
+    return _read(Path(path), (y_px, x_px, height_px, width_px))
+
+
+def _read(path: Path, region: tuple[int, int, int, int] | None) -> Int32[np.ndarray, "y x"]:
+    if path.suffix.lower() == ".npy":
+        values = _read_npy(path)
+        if region is not None:
+            y, x, height, width = region
+            values = values[y : y + height, x : x + width]
+    else:
+        values = _read_image(path, region)
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]
     if values.ndim != 2:
@@ -59,12 +79,12 @@ def read_labels(path: str | Path) -> Int32[np.ndarray, "y x"]:
     return values.astype(np.int32, copy=False)
 
 
-def _read_image(path: Path) -> Num[np.ndarray, "y x c"]:
+def _read_image(path: Path, region: tuple[int, int, int, int] | None) -> Num[np.ndarray, "y x c"]:
     try:
         source = open_source(path, DEFAULT_MAX_PIXELS, as_stored=True)
         with closing(source):
             level = source.levels[0]
-            return source.read(0, 0, 0, level.height_px, level.width_px)
+            return source.read(0, *(region or (0, 0, level.height_px, level.width_px)))
     except ImageReadError as error:
         raise AnnotationError(f"The labels cannot be read. {error}") from error
 

@@ -41,6 +41,8 @@ class Place:
         Raises:
             ConfigError: The batch cannot be divided so.
         """
+        if self.is_alone:
+            return
         if batch % self.world or batch < 2 * self.world:
             raise ConfigError(
                 f"Expected fit.batch to be a multiple of the {self.world} processes, and at least 2 for each, found "

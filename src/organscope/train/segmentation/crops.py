@@ -1,19 +1,30 @@
 """Training crops, drawn and augmented, and the fixed crops of the validation."""
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
+from skimage.segmentation import relabel_sequential
 
 from organscope.dataset.index import Sample
 from organscope.ops.instances import Head
 from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, standardise, to_rgb
+from organscope.predict.prepare import Preparation
+from organscope.train.place import Place
 from organscope.train.segmentation.augment import vary_appearance
 from organscope.train.segmentation.config import SegmentationConfig
-from organscope.train.segmentation.squares import compress, cut_square, draw_square
+from organscope.train.segmentation.squares import compress, cut_square, draw_square, reach_px
 from organscope.train.segmentation.targets import training_maps, turn_flow
+
+LARGE_PX = 4_000_000
+"""Larger pictures are read by region; to decode others as a whole takes no longer than to learn from a crop."""
+
+MARGIN_PX = 128
+"""Read around a region of a large picture, so that the maps of cells at its edge are those of whole cells."""
 
 
 class Pictures:
-    """Decoded pictures and their maps as bytes, kept in memory up to a limit."""
+    """Pictures and their maps as bytes: small ones whole and kept in memory up to a limit, of large ones regions."""
 
     def __init__(self, samples: list[Sample], preprocessing: Preprocessing, head: Head, cache_mb: int) -> None:
         self.samples = samples
@@ -21,6 +32,8 @@ class Pictures:
         self._head = head
         self._room_bytes = cache_mb * 1_000_000
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._shapes: dict[int, tuple[int, int]] = {}
+        self._black_and_white: dict[int, tuple[float, float]] = {}
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Picture `number`: uint8 (y, x, 3) after intensity scaling, and uint8 (y, x, k) maps."""
@@ -38,16 +51,74 @@ class Pictures:
             self._kept[number] = pair
         return pair
 
+    def window(self, number: int, side_px: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """What to cut a square of `side_px` from: a small picture, or of a large one a square drawn anywhere in it."""
+        if not self._is_large(number):
+            return self[number]
+        y, x = (int(random.integers(0, max(0, length - side_px) + 1)) for length in self._shapes[number])
+        pixels, labels, inner = self._region(number, y, x, side_px)
+        return pixels[inner], training_maps(labels, self._head)[inner]
 
-class TrainingCrops(keras.utils.PyDataset):
-    """One epoch of augmented batches; batch `i` of epoch `e` is the same in every run with one seed."""
+    def corners(self, number: int, side_px: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pixels and int32 labels of the upper left and the lower right square; one where they are the same."""
+        if self._is_large(number):
+            for rows, columns in corners_of(self._shapes[number], side_px):
+                pixels, labels, inner = self._region(number, rows.start, columns.start, side_px)
+                yield pixels[inner], labels[inner]
+            return
+        image, _ = self[number]
+        labels = self.samples[number].read_labels()
+        for corner in corners_of(image.shape[:2], side_px):
+            yield image[corner], labels[corner]
 
-    def __init__(self, pictures: Pictures, probability: np.ndarray, config: SegmentationConfig, epoch: int) -> None:
-        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=4)
+    def _is_large(self, number: int) -> bool:
+        if number not in self._shapes:
+            with self.samples[number].open() as image:
+                self._shapes[number] = (image.height_px, image.width_px)
+        height, width = self._shapes[number]
+        return height * width > LARGE_PX
+
+    def _region(self, number: int, y: int, x: int, side_px: int) -> tuple[np.ndarray, np.ndarray, tuple[slice, slice]]:
+        """Pixels and labels of a square with a margin, and where the square lies in them."""
+        starts = [max(0, start - MARGIN_PX) for start in (y, x)]
+        stops = [
+            min(length, start + side_px + MARGIN_PX) for start, length in zip((y, x), self._shapes[number], strict=True)
+        ]
+        place = (*starts, *(stop - start for start, stop in zip(starts, stops, strict=True)))
+        sample = self.samples[number]
+        with sample.open() as image:
+            known = self._black_and_white.get(number)
+            preparation = Preparation(image, self._preprocessing, black_and_white=known)
+            self._black_and_white[number] = preparation.black_and_white
+            pixels = preparation.as_bytes(image.read(*place))
+        labels, _, _ = relabel_sequential(sample.read_label_region(*place))
+        inner = tuple(slice(at - start, at - start + side_px) for at, start in zip((y, x), starts, strict=True))
+        return pixels, labels, inner
+
+
+def corners_of(shape: tuple[int, int], side_px: int) -> list[tuple[slice, slice]]:
+    """The upper left and the lower right square of a picture; one where they are the same."""
+    starts = {(0, 0), tuple(max(0, length - side_px) for length in shape)}
+    return [(slice(y, y + side_px), slice(x, x + side_px)) for y, x in sorted(starts)]
+
+
+class TrainingCrops:
+    """One epoch of augmented batches; batch `i` of epoch `e` is the same in every run with one seed.
+
+    Of several processes each makes its own part of every batch.
+    """
+
+    def __init__(
+        self, pictures: Pictures, probability: np.ndarray, config: SegmentationConfig, epoch: int, place: Place
+    ) -> None:
         self._pictures = pictures
         self._probability = probability
         self._config = config
         self._epoch = epoch
+        self._place = place
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        return (self[step] for step in range(len(self)))
 
     def __len__(self) -> int:
         return self._config.fit.steps_per_epoch
@@ -57,6 +128,10 @@ class TrainingCrops(keras.utils.PyDataset):
         fit, amounts = self._config.fit, self._config.augmentation
         random = np.random.default_rng([fit.seed, self._epoch, step])
         chosen = random.choice(len(self._pictures.samples), size=fit.batch, p=self._probability)
+        if not self._place.is_alone:
+            # All have drawn one batch; squares and changes are each process's own.
+            chosen = chosen[self._place.rank :: self._place.world]
+            random = np.random.default_rng(self._place.seed(fit.seed, self._epoch, step))
         squares = [draw_square(random, amounts.zoom, amounts.rotate) for _ in chosen]
         crops = [self._crop(number, square, random) for number, square in zip(chosen, squares, strict=True)]
         images = np.stack([image for image, _ in crops]).astype(np.float32) / 255
@@ -67,9 +142,9 @@ class TrainingCrops(keras.utils.PyDataset):
     def _crop(self, number: int, square: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A crop as bytes, and its maps as float32 with a foreground that is 0 or 1."""
         amounts = self._config.augmentation
-        image, cut = cut_square(
-            *self._pictures[number], self._config.fit.crop_px, square, random, elastic_px=amounts.elastic_px
-        )
+        side_px = self._config.fit.crop_px
+        shown = self._pictures.window(number, 2 * reach_px(side_px, square, amounts.elastic_px), random)
+        image, cut = cut_square(*shown, side_px, square, random, elastic_px=amounts.elastic_px)
         if amounts.jpeg > 0 and random.random() < amounts.jpeg:
             image = compress(image, int(random.integers(30, 91)))
         maps = cut.astype(np.float32) / 255

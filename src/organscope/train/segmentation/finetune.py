@@ -5,6 +5,7 @@ that comes out is compared with the one that went in, on pictures that neither w
 """
 
 import json
+import os
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -102,6 +103,8 @@ def finetune_segmentation(
         DatasetError: There are too few pictures with labels.
     """
     require_task(base, "segmentation")
+    if os.environ.get("TF_CONFIG"):
+        raise UsageError("Expected one process for fine-tuning, which takes minutes, found TF_CONFIG. Unset it.")
     if (config_file is None) == (data is None):
         raise UsageError("Expected either a configuration or --data INDEX to fine-tune on. Give one of them.")
     references = None if reference is None else read_index(reference)

@@ -1,10 +1,11 @@
-"""The training loop: one Keras `fit` an epoch, so that each epoch ends in a state that can be resumed."""
+"""The training loop; each epoch ends in a state that can be resumed."""
 
 import json
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -12,13 +13,19 @@ from keras import ops
 from safetensors.numpy import load_file, save_file
 
 from organscope.images.atomic import atomic_path
+from organscope.train.place import Place
 from organscope.train.run import Report, RunDirectory
 from organscope.train.segmentation.config import SegmentationConfig
 from organscope.train.segmentation.crops import Pictures, TrainingCrops
 from organscope.train.segmentation.losses import MapLoss
 from organscope.train.segmentation.network import build_network, with_readout
 from organscope.train.segmentation.start import Start
-from organscope.train.segmentation.validate import validate
+from organscope.train.segmentation.validate import METRICS, validate
+from organscope.train.waiting import Supply
+
+if TYPE_CHECKING:
+    # Speaks to TensorFlow, and is loaded only where several processes train together.
+    from organscope.train.segmentation.distributed import Together
 
 
 @dataclass
@@ -33,7 +40,7 @@ class Progress:
 class Trainer:
     """A network, its averaged twin, and an optimiser, which together can be saved and resumed."""
 
-    def __init__(self, config: SegmentationConfig) -> None:
+    def __init__(self, config: SegmentationConfig, together: "Together | None" = None) -> None:
         fit = config.fit
         _compute_reproducibly()
         keras.utils.set_random_seed(fit.seed)
@@ -52,12 +59,18 @@ class Trainer:
         self.optimizer = keras.optimizers.AdamW(
             rate, weight_decay=fit.weight_decay, clipnorm=5.0, use_ema=True, ema_momentum=fit.average
         )
-        self.network.compile(optimizer=self.optimizer, loss=MapLoss(config.loss))
+        loss = MapLoss(config.loss)
+        self.network.compile(optimizer=self.optimizer, loss=loss)
         self.optimizer.build(self.network.trainable_variables)
+        self._together = together
+        self._step = (
+            self._alone if together is None else together.step(self.network, self.optimizer, MapLoss(config.loss))
+        )
         self.config = config
         self.progress = Progress()
         #: Training loss of each step of the last epoch.
         self.step_losses: list[float] = []
+        self.waiting_share = 0.0
 
     @property
     def learning_rate(self) -> float:
@@ -67,22 +80,23 @@ class Trainer:
     def run_epoch(self, pictures: Pictures, probability: np.ndarray) -> float:
         """Train one epoch and return its mean loss."""
         epoch = self.progress.epoch + 1
-        crops = TrainingCrops(pictures, probability, self.config, epoch)
-        last: list[list[np.ndarray]] = []
-        means: list[float] = []
-        keep = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda *_: last.append(self.network.get_weights()),
-            on_train_batch_end=lambda _, logs: means.append(float(logs["loss"])),
-        )
-        history = self.network.fit(crops, epochs=1, verbose=0, shuffle=False, callbacks=[keep])
-        # Keras tells the mean over the epoch so far; from two of them follows the loss of the step between.
-        self.step_losses = np.diff(np.array(means) * np.arange(1, len(means) + 1), prepend=0.0).tolist()
-        # Keras ends every `fit` by overwriting the weights with their moving average, which generalises better
-        # (Polyak and Juditsky 1992) and is validated and shipped; training goes on from the last weights.
+        place = Place() if self._together is None else self._together.place
+        supply = Supply(TrainingCrops(pictures, probability, self.config, epoch, place))
+        self.step_losses = [self._step(*batch) for batch in supply]
+        self.waiting_share = supply.waiting_share
+        if self._together is not None:
+            self._together.share_statistics(self.network)
+        last = self.network.get_weights()
+        # The moving average of the weights generalises better (Polyak and Juditsky 1992) and is validated and
+        # shipped; training goes on from the last weights.
+        self.optimizer.finalize_variable_values(self.network.trainable_variables)
         self.average.set_weights(self.network.get_weights())
-        self.network.set_weights(last[0])
+        self.network.set_weights(last)
         self.progress.epoch = epoch
-        return float(history.history["loss"][0])
+        return float(np.mean(self.step_losses))
+
+    def _alone(self, images: np.ndarray, maps: np.ndarray) -> float:
+        return float(self.network.train_on_batch(images, maps, return_dict=True)["loss"])
 
     def save(self, folder: Path) -> None:
         """Write all that a resumed training needs, in one file."""
@@ -113,6 +127,7 @@ def fit(
     validation: Pictures,
     report: Report,
     start: Start | None = None,
+    together: "Together | None" = None,
 ) -> keras.Model:
     """Train until the validation stops getting better, and return the best averaged network.
 
@@ -124,8 +139,10 @@ def fit(
         validation: Pictures that decide when to stop.
         report: Gets one line an epoch for the person who watches.
         start: Weights to go on from; the result is never worse on the validation than these.
+        together: The processes that train with this one; only the first validates and writes.
     """
-    trainer = Trainer(config)
+    trainer = Trainer(config, together)
+    leads = together is None or together.place.leads
     best = run.state / "best.weights.h5"
     shown = with_readout(trainer.average)
     if start is not None:
@@ -141,19 +158,32 @@ def fit(
     while progress.epoch < config.fit.epochs and progress.epochs_without_gain < config.fit.patience:
         begun = time.perf_counter()
         loss = trainer.run_epoch(training, probability)
-        scores = validate(shown, validation, config)
+        scores = _scores(shown, validation, config, together)
         better = scores["score"] > progress.best_score
         progress.epochs_without_gain = 0 if better else progress.epochs_without_gain + 1
         if better:
             progress.best_score = scores["score"]
+        if better and leads:
             _save_weights(trainer.average, best)
-        trainer.save(run.state)
+        if leads:
+            trainer.save(run.state)
         seconds = time.perf_counter() - begun
         facts = {"learning_rate": trainer.learning_rate, "n_images": config.fit.steps_per_epoch * config.fit.batch}
+        facts["waiting_share"] = trainer.waiting_share
         run.log({"epoch": progress.epoch, "loss": loss, **scores, **facts, "seconds": seconds}, trainer.step_losses)
         report(_line(progress, config.fit.epochs, loss, scores["score"], seconds))
-    trainer.average.load_weights(best)
+    if leads:
+        trainer.average.load_weights(best)
     return trainer.average
+
+
+def _scores(
+    shown: keras.Model, validation: Pictures, config: SegmentationConfig, together: "Together | None"
+) -> dict[str, float]:
+    if together is None:
+        return validate(shown, validation, config)
+    leads = together.place.leads
+    return together.tell(validate(shown, validation, config) if leads else dict.fromkeys((*METRICS, "score"), 0.0))
 
 
 def _compute_reproducibly() -> None:

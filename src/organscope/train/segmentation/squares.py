@@ -25,6 +25,11 @@ def draw_square(random: np.random.Generator, zoom: float, rotate: bool) -> np.nd
     return np.array([[cosine * mirror, -sine], [sine * mirror, cosine]])
 
 
+def reach_px(side_px: int, matrix: np.ndarray, elastic_px: float) -> int:
+    """How far from the centre of a square what it shows may lie in the picture, to either side."""
+    return int(np.ceil(np.abs(matrix).sum(axis=1).max() * side_px / 2 + elastic_px * _FARTHEST)) + 1
+
+
 def cut_square(
     image: np.ndarray,
     maps: np.ndarray,
@@ -48,8 +53,7 @@ def cut_square(
     Returns:
         uint8 (side, side, 3) and (side, side, k).
     """
-    margin = elastic_px * _FARTHEST
-    reach = int(np.ceil(np.abs(matrix).sum(axis=1).max() * side_px / 2 + margin)) + 1
+    reach = reach_px(side_px, matrix, elastic_px)
     image, maps = _grow(image, 2 * reach), _grow_maps(maps, 2 * reach)
     y, x = (random.integers(0, length - 2 * reach + 1) for length in image.shape[:2])
     window = slice(y, y + 2 * reach), slice(x, x + 2 * reach)

@@ -1,7 +1,9 @@
 """`organscope train segmentation`: from pictures with labels to a measured bundle."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from organscope.bundle import Bundle, Certificate, Score
 from organscope.dataset.index import Sample
@@ -11,6 +13,8 @@ from organscope.evaluate.parity import certificate, choose_pictures, compare_use
 from organscope.evaluate.parity import compare_bundles as compare_parity
 from organscope.evaluate.segmentation import score_pictures
 from organscope.ops.instances import Decoder
+from organscope.train.following import run_directory
+from organscope.train.place import Place
 from organscope.train.run import Report, RunDirectory
 from organscope.train.segmentation.bundling import BundleWriter, Measured, maps_of_samples
 from organscope.train.segmentation.certify import compare_framework, versions
@@ -25,6 +29,9 @@ from organscope.train.segmentation.tune import tune_decoder
 from organscope.train.settings import read_settings
 from organscope.train.split import TrainingSplit, split_samples
 
+if TYPE_CHECKING:
+    from organscope.train.segmentation.distributed import Together
+
 FEW_PICTURES = 6
 """With fewer validation pictures a fine-tuning chooses thresholds and calibration on the training pictures as well: a
 handful of cells says less than cells that the network has seen for a few steps."""
@@ -37,10 +44,12 @@ def train_segmentation(
     overrides: tuple[str, ...] = (),
     resume: bool = False,
     report: Report = lambda line: None,
-) -> Bundle:
+) -> Bundle | None:
     """Train, choose thresholds, calibrate, score and verify.
 
-    Thresholds and calibration use the inner validation pictures, scores the test folds; neither trains.
+    Thresholds and calibration use the inner validation pictures, scores the test folds; neither trains. Where TF_CONFIG
+    names several processes, all fit together, each with a part of every batch; the first one does the rest, and the
+    others return nothing.
 
     Args:
         config_file: TOML, see `SegmentationConfig`.
@@ -67,7 +76,7 @@ def train_with(
     report: Report = lambda line: None,
     start: Start | None = None,
     integers: bool | None = None,
-) -> Bundle:
+) -> Bundle | None:
     """Train with a configuration that was read already; see `train_segmentation`.
 
     Args:
@@ -80,9 +89,13 @@ def train_with(
         integers: Whether to ship eight-bit integers; what is faster here decides if it is left out, and may decide
             otherwise next time.
     """
+    together = _join()
+    place = Place() if together is None else together.place
+    place.require_shares(config.fit.batch)
     split = split_samples(config.data)
     n_parts = len(split.training), len(split.validation), len(split.test)
-    with RunDirectory(run_dir) as run:
+    run, report = run_directory(run_dir, place, report)
+    with run:
         run.start(config, source=source, resume=resume, report=report, base=None if start is None else start.base)
         run.write_split(split)
         report("{} pictures train, {} validate, {} are only scored".format(*n_parts))
@@ -94,10 +107,28 @@ def train_with(
             _pictures(config, split.validation),
             report,
             start,
+            together,
         )
+        if not place.leads:
+            together.wait()
+            return None
         facts = [*_begun_from(start), *_facts(config, run, n_parts)]
         writer = BundleWriter(network, config, split.fingerprint(), facts)
-        return run.complete(_measure(writer, config, split, _held_out(split, start), run, report, integers), split)
+        bundle = _measure(writer, config, split, _held_out(split, start), run, report, integers)
+        if together is not None:
+            # The others have waited: TensorFlow takes the end of one process for a failure of all.
+            together.wait()
+        return run.complete(bundle, split)
+
+
+def _join() -> "Together | None":
+    """The processes that train together, as TF_CONFIG names them; none where this one is alone."""
+    if not os.environ.get("TF_CONFIG"):
+        return None
+    from organscope.train.segmentation.distributed import Together, tf_config_place
+
+    place = tf_config_place()
+    return None if place.is_alone else Together(place)
 
 
 def _measure(

@@ -31,13 +31,11 @@ def validate(network: keras.Model, pictures: Pictures, config: SegmentationConfi
     decoders = [_decoder(config, threshold) for threshold in FOREGROUND_THRESHOLDS]
     rows = defaultdict(list)
     for number, sample in enumerate(pictures.samples):
-        image, _ = pictures[number]
-        labels = sample.read_labels()
-        for corner in _corners(image.shape[:2], config.fit.crop_px):
-            tile = standardise(image[corner].astype(np.float32) / 255, config.preprocessing)
+        for image, labels in pictures.corners(number, config.fit.crop_px):
+            tile = standardise(image.astype(np.float32) / 255, config.preprocessing)
             padded, size = _pad(tile, config.network.stride_px)
             maps = np.ascontiguousarray(network.predict_on_batch(padded[None])[0, : size[0], : size[1]])
-            scores = [segmentation_scores(labels[corner], decode_cells(maps, decoder)) for decoder in decoders]
+            scores = [segmentation_scores(labels, decode_cells(maps, decoder)) for decoder in decoders]
             rows[sample.dataset].append([[score[metric] for metric in METRICS] for score in scores])
     means = np.mean([np.nanmean(values, axis=0) for values in rows.values()], axis=0)
     best = means[np.argmax(means[:, 0])]
@@ -53,12 +51,6 @@ def _decoder(config: SegmentationConfig, threshold: float) -> Decoder:
         fill_holes=True,
         min_probability=threshold + 0.3 * (1 - threshold),
     )
-
-
-def _corners(shape: tuple[int, int], side: int) -> list[tuple[slice, slice]]:
-    """The upper left and the lower right square of a picture; one where they are the same."""
-    starts = {(0, 0), tuple(max(0, length - side) for length in shape)}
-    return [(slice(y, y + side), slice(x, x + side)) for y, x in sorted(starts)]
 
 
 def _pad(tile: np.ndarray, stride_px: int) -> tuple[np.ndarray, tuple[int, int]]:

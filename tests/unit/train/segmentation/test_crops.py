@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
+import tifffile
 from scipy import ndimage
 
+from organscope.dataset.index import Sample
+from organscope.images import write_labels
 from organscope.ops.instances import HEAD_MAPS
+from organscope.ops.preprocess import Preprocessing
+from organscope.train.place import Place
+from organscope.train.segmentation import crops
 from organscope.train.segmentation.augment import vary_appearance
 from organscope.train.segmentation.config import AugmentationSettings, SegmentationConfig
-from organscope.train.segmentation.crops import TrainingCrops
+from organscope.train.segmentation.crops import Pictures, TrainingCrops
 from organscope.train.segmentation.squares import compress, cut_square, draw_square
 from organscope.train.segmentation.targets import training_maps, turn_flow
 
@@ -139,7 +145,7 @@ class OnePicture:
         labels, _ = ndimage.label(ndimage.gaussian_filter(random.random((80, 90)), 3) > 0.5)
         self._pair = random.integers(0, 256, (80, 90, 3), dtype=np.uint8), training_maps(labels, head)
 
-    def __getitem__(self, number: int):
+    def window(self, number: int, side_px: int, random: np.random.Generator):
         return self._pair
 
 
@@ -156,7 +162,7 @@ def test_a_batch_follows_from_seed_epoch_and_step_alone(head):
         }
     )
     pictures = OnePicture(head)
-    one, same = (TrainingCrops(pictures, np.ones(1), config, epoch=2) for _ in range(2))
+    one, same = (TrainingCrops(pictures, np.ones(1), config, epoch=2, place=Place()) for _ in range(2))
     same[0]
     images, maps = one[4]
     for found, expected in zip(same[4], (images, maps), strict=True):
@@ -165,4 +171,56 @@ def test_a_batch_follows_from_seed_epoch_and_step_alone(head):
     assert maps.shape == (3, 32, 32, len(HEAD_MAPS[head]))
     assert set(np.unique(maps[..., 0])) <= {0, 1}
     assert not np.array_equal(images, one[5][0])
-    assert not np.array_equal(images, TrainingCrops(pictures, np.ones(1), config, epoch=3)[4][0])
+    assert not np.array_equal(images, TrainingCrops(pictures, np.ones(1), config, epoch=3, place=Place())[4][0])
+
+
+def test_processes_share_a_batch():
+    config = SegmentationConfig.model_validate(
+        {
+            "data": {"sources": [{"index": "none"}]},
+            "bundle": {"name": "none", "summary": "none"},
+            "fit": {"crop_px": 32, "batch": 4},
+        }
+    )
+    parts = [TrainingCrops(OnePicture("distance"), np.ones(1), config, 1, Place(rank, 2)) for rank in range(2)]
+    (first, _), (second, _) = (part[0] for part in parts)
+    assert first.shape == second.shape == (2, 32, 32, 3)
+    assert not np.array_equal(first, second)
+
+
+@pytest.fixture
+def large(tmp_path, rng) -> Sample:
+    """A picture that shows the number of each cell, and labels of cells smaller than the margin."""
+    cells = np.zeros((300, 400), np.int32)
+    for number in range(100):
+        y, x = 30 * (number // 10), 40 * (number % 10)
+        cells[y + 3 : y + 25, x + 5 : x + 33] = number + 1
+    tifffile.imwrite(tmp_path / "large.tif", np.repeat(cells[..., None], 3, axis=2).astype(np.uint8), tile=(64, 64))
+    write_labels(tmp_path / "labels.tif", cells)
+    return Sample("large", tmp_path / "large.tif", tmp_path / "labels.tif", "", "large", "demo", 2, "", None)
+
+
+@pytest.mark.parametrize("head", ["distance", "flow", "boundary"])
+def test_a_window_of_a_large_picture_is_a_part_of_the_whole(large, head, monkeypatch):
+    spec = Preprocessing(intensity="full_range")
+    whole, whole_maps = Pictures([large], spec, head, 0)[0]
+    monkeypatch.setattr(crops, "LARGE_PX", 1000)
+    pictures = Pictures([large], spec, head, 0)
+    for seed in range(5):
+        image, maps = pictures.window(0, 120, np.random.default_rng(seed))
+        assert image.shape == (120, 120, 3)
+        places = np.lib.stride_tricks.sliding_window_view(whole[..., 0], (120, 120))
+        (y, x), *_ = np.argwhere((places == image[..., 0]).all(axis=(2, 3)))
+        np.testing.assert_array_equal(maps, whole_maps[y : y + 120, x : x + 120])
+
+
+def test_corners_are_the_same_read_whole_and_by_region(large, monkeypatch):
+    spec = Preprocessing(intensity="full_range")
+    whole = list(Pictures([large], spec, "distance", 0).corners(0, 128))
+    monkeypatch.setattr(crops, "LARGE_PX", 1000)
+    parts = list(Pictures([large], spec, "distance", 0).corners(0, 128))
+    assert len(parts) == 2
+    for (image, labels), (expected, cells) in zip(parts, whole, strict=True):
+        np.testing.assert_array_equal(image, expected)
+        np.testing.assert_array_equal(labels > 0, cells > 0)
+        assert len(np.unique(labels)) == len(np.unique(cells))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from organscope.train.segmentation.config import SegmentationConfig
+from organscope.train.segmentation.crops import corners_of
 from organscope.train.segmentation.targets import training_maps
 from organscope.train.segmentation.validate import validate
 
@@ -43,6 +44,10 @@ class Pictures:
     def __getitem__(self, number: int):
         maps = training_maps(self.samples[number].read_labels(), "distance")
         return np.concatenate([maps, maps[:, :, :1]], axis=2), maps
+
+    def corners(self, number: int, side_px: int):
+        image, labels = self[number][0], self.samples[number].read_labels()
+        return [(image[corner], labels[corner]) for corner in corners_of(labels.shape, side_px)]
 
 
 class Reader:
