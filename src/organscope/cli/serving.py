@@ -79,19 +79,14 @@ def run_server(settings) -> None:
     with sole_server(settings.store):
         pass
     app = create_app(settings)
-    listening = listen(settings.host, settings.port)
+    listening = _listen(settings.host, settings.port)
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3)
     with listening:
         _announce(settings, listening.getsockname()[1])
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound to an address.
-
-    Raises:
-        UsageError: The address is taken, or is none of this machine.
-    """
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
