@@ -6,6 +6,7 @@ EXAMPLES = """\b
 Examples:
   organscope analyze slide.tif -o results
   organscope analyze images/ -o results --um-per-px 0.5 --json
+  organscope analyze slides/ -o results --memory 2GB --workers 2
   organscope analyze images/ -o results --bundle runs/my-cells/bundle --bundle organs
 """
 
@@ -34,6 +35,10 @@ def analyze(
     Each image is read once. Writes what segment and classify write, OUT/summary.csv, and OUT/report.html, which
     opens from disk. With a bundle for single cells (cell-organs, or one given with --bundle) every row of cells.*
     gets its organ, and where all cells together contradict the image as a whole, the answer is to abstain.
+
+    Images that do not fit into memory, such as whole slides, are worked on by region and get labels.ome.tif,
+    cells.parquet, cells-0001.geojson.gz and an organ map. The same command goes on with a run that was interrupted;
+    `organscope status OUT` says how far it is.
 
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """

@@ -30,7 +30,8 @@ def classify(
     """Name the organ, or say "I don't know".
 
     Writes OUT/predictions.csv: image, organ, confidence, decision (accept or abstain), reason, the set of organs that
-    cannot be ruled out, and p_<organ> for every organ. `organscope decide OUT` decides again on these.
+    cannot be ruled out, and p_<organ> for every organ. `organscope decide OUT` decides again on these. Whole slides
+    also get OUT/<stem>/organ_map.png and .ome.zarr: the organ of each field.
 
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """

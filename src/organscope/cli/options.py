@@ -65,7 +65,7 @@ IndexFolder = Annotated[
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if left out.", show_default=False)]
 ManyImages = Annotated[
     int,
-    typer.Option("--workers", min=1, help="Processes that work on several images at once and share the cores."),
+    typer.Option("--workers", min=1, help="Processes that share the images, the regions of slides, and the cores."),
 ]
 Cluster = Annotated[
     str | None,

@@ -36,6 +36,9 @@ def segment(
     image below it. Where cells are clearly larger or smaller than in the bundle's training, the network sees the
     image at another scale, and the results say so.
 
+    Images that do not fit into memory, such as whole slides, are worked on by region and get labels.ome.tif,
+    cells.parquet and cells-0001.geojson.gz. The same command goes on with a run that was interrupted.
+
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """
     from organscope.cli.running import run_and_report

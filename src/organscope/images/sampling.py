@@ -10,8 +10,8 @@ from jaxtyping import Num
 if TYPE_CHECKING:
     from organscope.images.image import Image
 
-#: Pixels held at once while a view is averaged.
-BAND_BYTES = 64 * 2**20
+#: Pixels held at once while a view is averaged; their sums take up to six times as much.
+BAND_BYTES = 16 * 2**20
 #: Side of the blocks that a sample of a large image consists of.
 BLOCK_PX = 512
 

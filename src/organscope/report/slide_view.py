@@ -67,8 +67,8 @@ def draw_organ_map(
 ) -> Picture.Image:
     """The tissue in faded gray, each place in the colour of the most probable organ of the field around it.
 
-    The surer the network is, the stronger the colour; all organs but the six most frequent are dark gray. Fields that were
-    not looked at stay pale.
+    The surer the network is, the stronger the colour; all organs but the six most frequent are dark gray. Fields that
+    were not looked at stay pale.
 
     Args:
         picture: Of the slide.

@@ -52,11 +52,14 @@ def same_partition(one, other) -> bool:
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
-def test_cells_are_those_of_the_whole(tmp_path, slide, all_models):
-    result = run(slide, tmp_path / "out", all_models, zarr_labels=True)
+@pytest.mark.parametrize("um_per_px", [0.5, 0.3])
+def test_cells_are_those_of_the_whole(tmp_path, slide, all_models, um_per_px):
+    streaming = Streaming(**SMALL, zarr_labels=True)
+    result = run_plan(plan_run([slide], tmp_path / "out"), all_models, Reading(um_per_px), streaming=streaming)
     assert not result.failures
+    assert (result.images[0].scale.factor == 1.0) == (um_per_px == 0.5)
     folder = tmp_path / "out" / "slide"
-    with open_image(slide, um_per_px=0.5) as image:
+    with open_image(slide, um_per_px=um_per_px) as image:
         whole = segment_image(image, all_models.cells)
     labels = read_labels(folder / "labels.ome.tif")
     assert labels.max() == whole.labels.max() == result.images[0].n_cells
