@@ -5,6 +5,7 @@ Variables are each process's own; they stay equal because all begin with the sam
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 
@@ -51,6 +52,8 @@ class Together:
     def __init__(self, place: Place) -> None:
         """Wait until all processes are there; to be called before TensorFlow has computed anything."""
         self.place = place
+        # It tells of every sum and every function; what goes wrong is raised.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
 
     def step(self, network: keras.Model, optimizer: keras.Optimizer, loss: keras.losses.Loss) -> Step:
