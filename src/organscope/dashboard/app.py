@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
+from starlette.background import BackgroundTask
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
@@ -29,7 +30,7 @@ def create_app(shelf: Shelf) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        shelf.start_companions()
+        shelf.plan_companions()
         yield
         shelf.stop_companions()
 
@@ -62,7 +63,7 @@ def _add_runs(app: FastAPI, shelf: Shelf) -> None:
             "sweeps": {key: sweep.summary() for key, sweep in shelf.sweeps.items()},
             **overview_of(shelf.all_runs()),
         }
-        return JSONResponse(content, headers={"ETag": tag})
+        return JSONResponse(content, headers={"ETag": tag}, background=BackgroundTask(shelf.viewed))
 
     @app.get("/api/curves")
     def curves(run: Annotated[list[str], Query()], metric: Annotated[list[str], Query()]) -> dict[str, Any]:

@@ -27,11 +27,15 @@ class Companion:
         package: That must be installed.
         words: Words of the command after the interpreter's; `{port}` stands for the port.
         missing: What to say where the package is not installed.
+
+    Attributes:
+        planned: It will be started without being asked for.
     """
 
     def __init__(self, label: str, package: str, words: list[str], missing: str) -> None:
         self.label = label
         self.missing = missing
+        self.planned = False
         self._words = words
         self._installed = importlib.util.find_spec(package) is not None
         self._lock = threading.Lock()
@@ -50,7 +54,7 @@ class Companion:
         if not self._installed:
             return "missing"
         if self._process is None:
-            return "stopped"
+            return "starting" if self.planned else "stopped"
         if self._process.poll() is not None:
             return "failed"
         return "ready" if self._answers else "starting"
@@ -63,7 +67,7 @@ class Companion:
     def start(self) -> None:
         """Start it where it is installed and does not run yet; it is ready some seconds later."""
         with self._lock:
-            if self.state not in ("stopped", "failed"):
+            if not self._installed or (self._process is not None and self._process.poll() is None):
                 return
             if self._process is not None:
                 self._process.stdin.close()

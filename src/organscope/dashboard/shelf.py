@@ -1,6 +1,7 @@
 """Everything that the page shows, opened once."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from organscope.dashboard.sweeps import SweepStore
 from organscope.errors import OrganscopeError
 
 MLFLOW = "mlflow"
+AFTER_VIEW_S = 1.0
 
 
 class Shelf:
@@ -23,6 +25,7 @@ class Shelf:
 
     def __init__(self, stores: Stores, report: Callable[[str], None]) -> None:
         self.folder = stores.folder
+        self._starting: threading.Timer | None = None
         self.problems: list[str] = []
         self.runs: list[RunStore] = []
         self.sweeps: dict[str, SweepStore] = {}
@@ -52,16 +55,31 @@ class Shelf:
         """Change with what the first view shows."""
         return [store.stamp for store in self.runs] + [self._companion_states()]
 
-    def start_companions(self) -> None:
-        """MLflow's page, and that of Optuna over the newest sweep; those of other sweeps start when asked for."""
+    def plan_companions(self) -> None:
+        """Let MLflow's page, and that of Optuna over the newest sweep, start after the first view.
+
+        Those of other sweeps start when they are asked for.
+        """
         newest = max(self.sweeps, key=lambda key: self.sweeps[key].stamp, default=None)
         for key, companion in self.companions.items():
-            if key in (MLFLOW, newest):
-                companion.start()
+            companion.planned = key in (MLFLOW, newest)
+
+    def viewed(self) -> None:
+        """Called when the first view was sent: what was planned is started a moment later.
+
+        Both programs compute for seconds when they start, which the first view would wait for.
+        """
+        if self._starting is None and any(companion.planned for companion in self.companions.values()):
+            self._starting = threading.Timer(AFTER_VIEW_S, self._start_planned)
+            self._starting.daemon = True
+            self._starting.start()
 
     def stop_companions(self) -> None:
         """All that were started."""
+        if self._starting is not None:
+            self._starting.cancel()
         for companion in self.companions.values():
+            companion.planned = False
             companion.stop()
 
     def companion_records(self) -> dict[str, dict[str, Any]]:
@@ -75,6 +93,11 @@ class Shelf:
             }
             for key, companion in self.companions.items()
         }
+
+    def _start_planned(self) -> None:
+        for companion in self.companions.values():
+            if companion.planned:
+                companion.start()
 
     def _companion_states(self) -> list[str]:
         return [companion.state for companion in self.companions.values()]
