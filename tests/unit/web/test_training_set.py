@@ -98,3 +98,27 @@ def test_another_user_takes_nothing(lab):
         assert client.get(f"/api/{path}", headers=other).status_code == 404
     body = {"action": "clear"}
     assert client.post(f"/api/images/{ids[NAMES[0]]}/corrections", json=body, headers=other).status_code == 404
+
+
+def test_no_route_gives_anything_of_another_user(lab):
+    """Every route that names a study or an image, as its description has them, finds none for the other user."""
+    client, study, ids = lab
+    other = {"Authorization": f"Bearer {TOKENS['ben']}"}
+    fill = {"study": study, "image": ids[NAMES[0]], "power": 0, "x": 0, "y": 0}
+    kinds = {"files": "cells.csv", "tables": "images.csv"}
+    bodies = {"corrections": {"action": "clear"}, "slides": {"path": "x"}}
+    asked = 0
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        if "{study}" not in path and "{image}" not in path:
+            continue
+        parts = path.strip("/").split("/")
+        fill["kind"] = kinds.get(parts[-2], "report.html")
+        for method in methods:
+            body = {"json": bodies[parts[-1]]} if parts[-1] in bodies and method == "post" else {}
+            options = {"params": {"name": "a"}, "headers": other, **body}
+            assert client.request(method, path.format(**fill), **options).status_code == 404, f"{method} {path}"
+            asked += 1
+    assert asked > 18
+    for path in ("/api/studies", "/api/queue"):
+        assert ids[NAMES[0]] not in client.get(path, headers=other).text
+    assert client.get(f"/api/studies/{study}").status_code == 200, "nothing was removed"
