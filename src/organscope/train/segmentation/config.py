@@ -126,6 +126,8 @@ class FitSettings(Settings):
         steps_per_epoch: An epoch is a number of steps, since sampling is balanced.
         epochs: At most.
         patience: Epochs without a better validation score before it stops.
+        keep: `best`: the weights of the epoch with the best validation score; `last`: train to the end and keep the
+            last, for a training that widens what is known beyond what the validation pictures can show.
         learning_rate: Peak, after the warm-up; falls to 0 by a cosine over all epochs.
         warm_up_epochs: The rate rises linearly for this long.
         weight_decay: Of AdamW.
@@ -140,6 +142,7 @@ class FitSettings(Settings):
     steps_per_epoch: int = Field(150, ge=1)
     epochs: int = Field(40, ge=1)
     patience: int = Field(10, ge=1)
+    keep: Literal["best", "last"] = "best"
     learning_rate: float = Field(1e-3, gt=0)
     warm_up_epochs: float = Field(1.0, ge=0)
     weight_decay: float = Field(1e-4, ge=0)

@@ -5,7 +5,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import keras
 import numpy as np
@@ -35,6 +35,14 @@ class Progress:
     epoch: int = 0
     best_score: float = -math.inf
     epochs_without_gain: int = 0
+
+    def note(self, score: float, keep: Literal["best", "last"]) -> bool:
+        """Count in the score of an epoch; whether its weights are to be kept."""
+        better = keep == "last" or score > self.best_score
+        self.epochs_without_gain = 0 if better else self.epochs_without_gain + 1
+        if better:
+            self.best_score = score
+        return better
 
 
 class Trainer:
@@ -72,10 +80,12 @@ class Trainer:
         self.step_losses: list[float] = []
         self.waiting_share = 0.0
 
-    @property
-    def learning_rate(self) -> float:
-        """Of the next step."""
-        return float(ops.convert_to_numpy(self.optimizer.learning_rate))
+    def facts(self) -> dict[str, float]:
+        """Of the last epoch: crops shown and part of the time that was waited for them; learning rate of the next."""
+        fit = self.config.fit
+        rate = float(ops.convert_to_numpy(self.optimizer.learning_rate))
+        n_images = fit.steps_per_epoch * fit.batch
+        return {"learning_rate": rate, "n_images": n_images, "waiting_share": self.waiting_share}
 
     def run_epoch(self, pictures: Pictures, probability: np.ndarray) -> float:
         """Train one epoch and return its mean loss."""
@@ -129,7 +139,7 @@ def fit(
     start: Start | None = None,
     together: "Together | None" = None,
 ) -> keras.Model:
-    """Train until the validation stops getting better, and return the best averaged network.
+    """Train until the validation stops getting better, and return the averaged network of the best or last epoch.
 
     Args:
         config: Everything the training is told.
@@ -138,7 +148,7 @@ def fit(
         probability: How often each is drawn.
         validation: Pictures that decide when to stop.
         report: Gets one line an epoch for the person who watches.
-        start: Weights to go on from; the result is never worse on the validation than these.
+        start: Weights to go on from; the result is never worse on the validation than these, unless the last are kept.
         together: The processes that train with this one; only the first validates and writes.
     """
     trainer = Trainer(config, together)
@@ -159,18 +169,13 @@ def fit(
         begun = time.perf_counter()
         loss = trainer.run_epoch(training, probability)
         scores = _scores(shown, validation, config, together)
-        better = scores["score"] > progress.best_score
-        progress.epochs_without_gain = 0 if better else progress.epochs_without_gain + 1
-        if better:
-            progress.best_score = scores["score"]
-        if better and leads:
+        if progress.note(scores["score"], config.fit.keep) and leads:
             _save_weights(trainer.average, best)
         if leads:
             trainer.save(run.state)
         seconds = time.perf_counter() - begun
-        facts = {"learning_rate": trainer.learning_rate, "n_images": config.fit.steps_per_epoch * config.fit.batch}
-        facts["waiting_share"] = trainer.waiting_share
-        run.log({"epoch": progress.epoch, "loss": loss, **scores, **facts, "seconds": seconds}, trainer.step_losses)
+        row = {"epoch": progress.epoch, "loss": loss, **scores, **trainer.facts(), "seconds": seconds}
+        run.log(row, trainer.step_losses)
         report(_line(progress, config.fit.epochs, loss, scores["score"], seconds))
     if leads:
         trainer.average.load_weights(best)
@@ -196,7 +201,7 @@ def _compute_reproducibly() -> None:
 
 def _line(progress: Progress, epochs: int, loss: float, score: float, seconds: float) -> str:
     left = (epochs - progress.epoch) * seconds / 60
-    mark = "  best so far" if progress.epochs_without_gain == 0 else ""
+    mark = "  kept so far" if progress.epochs_without_gain == 0 else ""
     return f"epoch {progress.epoch}/{epochs}  loss {loss:.4f}  PQ {score:.4f}  at most {left:.0f} min left{mark}"
 
 

@@ -89,9 +89,7 @@ def train_with(
         integers: Whether to ship eight-bit integers; what is faster here decides if it is left out, and may decide
             otherwise next time.
     """
-    together = _join()
-    place = Place() if together is None else together.place
-    place.require_shares(config.fit.batch)
+    together, place = _join(config.fit.batch)
     split = split_samples(config.data)
     n_parts = len(split.training), len(split.validation), len(split.test)
     run, report = run_directory(run_dir, place, report)
@@ -121,14 +119,15 @@ def train_with(
         return run.complete(bundle, split)
 
 
-def _join() -> "Together | None":
-    """The processes that train together, as TF_CONFIG names them; none where this one is alone."""
+def _join(batch: int) -> "tuple[Together | None, Place]":
+    """The processes that train together, as TF_CONFIG names them, and this one among them; none where it is alone."""
     if not os.environ.get("TF_CONFIG"):
-        return None
+        return None, Place()
     from organscope.train.segmentation.distributed import Together, tf_config_place
 
     place = tf_config_place()
-    return None if place.is_alone else Together(place)
+    place.require_shares(batch)
+    return None if place.is_alone else Together(place), place
 
 
 def _measure(
