@@ -172,6 +172,9 @@ def test_the_pages_of_the_trackers_are_linked_and_end_with_it(page, dashboard):
     page.wait_for_selector("#companions a:has-text('MLflow')", timeout=3 * PATIENCE_MS)
     links = {link.inner_text(): link.get_attribute("href") for link in page.locator("#companions a").all()}
     assert all(address.startswith("http://127.0.0.1:") for address in links.values())
+    page.click("#runs tbody tr:nth-child(1) td:nth-child(2)")
+    page.wait_for_selector("#in-mlflow a")
+    assert page.get_attribute("#in-mlflow a", "href").startswith(links["MLflow ↗"] + "#/experiments/")
     family = dashboard.family()
     assert len(family) >= 4
     # The page asks for news while its server ends.

@@ -1,4 +1,5 @@
 // A line chart as SVG, with values under the pointer or, by the arrow keys, under the keyboard.
+import { chipOf } from "./colours.js";
 import { el, svg } from "./dom.js";
 import { number } from "./format.js";
 
@@ -40,9 +41,7 @@ function follow(picture, lines, x, y, cursor, dots, note, steps) {
     cursor.setAttribute("x1", x(step)); cursor.setAttribute("x2", x(step)); cursor.setAttribute("visibility", "visible");
     dots.replaceChildren(...values.map(({ line, point }) => svg("circle", { cx: x(point[0]), cy: y(point[1]), r: 3.2, fill: line.colour })));
     note.replaceChildren(el("strong", {}, `step ${number(step)}`), ...values.map(({ line, point }) => {
-      const chip = el("i", { class: "chip" });
-      chip.style.background = line.colour;
-      return el("div", {}, chip, el("span", { class: "grow" }, line.name), el("span", { class: "num" }, number(point[1])));
+      return el("div", {}, chipOf(line), el("span", { class: "grow" }, line.name), el("span", { class: "num" }, number(point[1])));
     }));
     note.hidden = false;
     note.classList.toggle("left", x(step) > WIDTH / 2);

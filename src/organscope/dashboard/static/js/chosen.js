@@ -1,7 +1,7 @@
 // What belongs to the chosen runs: learning curves, settings that differ, scores, figures and samples side by side.
 import { get } from "./api.js";
 import { lineChart } from "./chart.js";
-import { look } from "./colours.js";
+import { chipOf, look } from "./colours.js";
 import { byId, el } from "./dom.js";
 import { metricName, number } from "./format.js";
 import { keepState, state } from "./state.js";
@@ -59,18 +59,26 @@ function curvesPanel(data, runs, available, metrics, curves, changed) {
   const log = el("input", { type: "checkbox", checked: state.log, onchange: (event) => { state.log = event.target.checked; changed("curves"); } });
   return el("section", { id: "curves" },
     el("div", { class: "bar" }, el("h2", {}, "Learning curves"), metrics.length < MOST_CHARTS && more.length ? add : null, el("label", {}, log, "logarithmic"), legend(runs)),
-    el("div", { class: "charts" }, charts));
+    el("div", { class: "charts" }, charts), el("div", { id: "in-mlflow" }, mlflowLinks(data, runs)));
+}
+
+// MLflow's page opens some time after the runs were chosen.
+export function linkChosen(data) {
+  const runs = state.chosen.map((id) => data.runs.find((run) => run.id === id)).filter(Boolean);
+  byId("in-mlflow")?.replaceChildren(...[mlflowLinks(data, runs)].filter(Boolean));
 }
 
 function legend(runs) {
   return el("div", { class: "legend" }, runs.map((run, place) => el("span", {}, chip(place), run.name)));
 }
 
-function chip(place) {
-  const { colour, dash } = look(place);
-  const mark = el("i", { class: "chip" });
-  mark.style.background = dash ? `repeating-linear-gradient(90deg, ${colour} 0 4px, transparent 4px 6px)` : colour;
-  return mark;
+const chip = (place) => chipOf(look(place));
+
+// Each run's page in MLflow, where that is open and there is one store only.
+function mlflowLinks(data, runs) {
+  const pages = Object.entries(data.companions).filter(([key]) => key.startsWith("mlflow")).map(([, companion]) => companion.address);
+  if (pages.length !== 1 || !pages[0]) return null;
+  return el("div", { class: "legend" }, el("span", { class: "faint" }, "In MLflow:"), runs.map((run, place) => el("a", { href: `${pages[0]}#/experiments/${run.experiment_id}/runs/${run.id}`, target: "_blank", rel: "noopener" }, chip(place), run.name)));
 }
 
 const heads = (runs, first) => el("tr", {}, first.map((title) => el("th", {}, title)), runs.map((run, place) => el("th", {}, chip(place), run.name)));

@@ -5,6 +5,14 @@ const DASHES = ["", "6 3", "2 3"];
 
 export const MOST_CHOSEN = 12;
 
+// The mark of a run beside its name, dashed as its line is.
+export function chipOf({ colour, dash }) {
+  const mark = document.createElement("i");
+  mark.className = "chip";
+  mark.style.background = dash ? `repeating-linear-gradient(90deg, ${colour} 0 4px, transparent 4px 6px)` : colour;
+  return mark;
+}
+
 export function look(place) {
   const colours = document.documentElement.dataset.theme === "dark" ? DARK : LIGHT;
   return { colour: colours[place % colours.length], dash: DASHES[Math.floor(place / colours.length) % DASHES.length] };

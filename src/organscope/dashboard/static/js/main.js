@@ -1,6 +1,6 @@
 // The page: reads the overview, shows the view that was chosen, looks for news.
 import { overview } from "./api.js";
-import { showChosen } from "./chosen.js";
+import { linkChosen, showChosen } from "./chosen.js";
 import { showCompanions } from "./companions.js";
 import { byId, el } from "./dom.js";
 import { keepState, readState, state } from "./state.js";
@@ -39,6 +39,7 @@ function showFrame() {
   byId("n-sweeps").textContent = Object.keys(data.sweeps).length;
   byId("problems").replaceChildren(...data.problems.map((sentence) => el("p", { class: "problem" }, sentence)));
   showCompanions(data, refresh);
+  linkChosen(data);
 }
 
 function show(first) {
