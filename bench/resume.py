@@ -26,8 +26,8 @@ from PIL import Image as Picture
 
 from slide_mosaic import tissue_pictures, write_slide
 
-MEMORY = "1100MB"
-"""Too little to hold any picture, so that small slides are enough."""
+MEMORY = "1140MB"
+"""So little that images above a third of a megapixel are slides: small ones are enough."""
 
 QUICK_KILLS = 4
 CREATED = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d UTC")

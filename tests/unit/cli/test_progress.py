@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from organscope.cli.progress import BarListener, LineListener, counting, progress_of
 from organscope.jobs import Failure, ImageResult, Target
+from organscope.jobs.slide_plan import SlidePlan
 
 
 @pytest.fixture
@@ -44,3 +45,17 @@ def test_nothing_is_counted_where_nobody_watches(capsys):
     with counting("scoring") as progress:
         assert progress is None
     assert capsys.readouterr().err == ""
+
+
+def test_plan_of_slides_is_said_before_they_begin(capsys):
+    plan = SlidePlan(2, 3200.0, 800, 3200, 0.4, 7200.0, 1440.0)
+    LineListener(2).slides_planned(plan)
+    printed = io.StringIO()
+    progress = Progress(console=Console(file=printed, width=200))
+    BarListener(progress, progress.add_task("", total=2)).slides_planned(plan)
+    sentence = (
+        "Plan: 2 slides, 3,200 megapixels, 800 regions, 3,200 tiles of which about 40% show tissue; about 2 h 0 min, "
+        "at most 1,440 MB of memory."
+    )
+    assert capsys.readouterr().err.strip() == sentence
+    assert printed.getvalue().strip() == sentence

@@ -36,7 +36,7 @@ def test_two_workers_share_the_memory(models):
 
 
 def test_too_little_memory_is_refused_with_what_is_needed(models):
-    with pytest.raises(UsageError, match=r"Expected at least 6.. MB, found --memory 500 MB"):
+    with pytest.raises(UsageError, match=r"Expected at least 7.. MB, found --memory 500 MB"):
         Streaming(5e8).tile_px(models, 1)
     assert Streaming(5e8).tile_px(Models(organs=models.organs), 1) == MAX_TILE_PX
 
