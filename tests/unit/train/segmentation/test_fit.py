@@ -1,13 +1,9 @@
 """Which weights a training keeps."""
 
-import pytest
-
-pytestmark = pytest.mark.keras
+from organscope.train.segmentation.fit import Progress
 
 
 def test_a_worse_epoch_is_kept_only_where_the_last_one_is_asked_for():
-    from organscope.train.segmentation.fit import Progress
-
     best, last = Progress(best_score=0.9), Progress(best_score=0.9)
 
     assert not best.note(0.5, "best")
