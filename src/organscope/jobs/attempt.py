@@ -16,6 +16,7 @@ from organscope.jobs.one_image import Reading, work_on_image
 from organscope.jobs.plan import Target
 from organscope.jobs.portable import PortableModels
 from organscope.jobs.result import Failure, ImageResult
+from organscope.jobs.warm_up import warm_up
 
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -60,6 +61,10 @@ class RemoteAttempt:
     models: PortableModels
     reading: Reading
     folder: Path
+
+    def prepare(self) -> None:
+        """Load the models, and what the first image would otherwise wait for."""
+        warm_up(self.models.loaded)
 
     def __call__(self, target: Target) -> Attempt:
         """Work on one image; the outcome names it as the plan does."""

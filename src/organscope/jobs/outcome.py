@@ -3,6 +3,7 @@
 import pickle
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -53,10 +54,19 @@ def attempt_pickled(function: bytes, task: Any) -> Outcome:
     return _sendable(attempt(loaded, task))
 
 
+def prepare_pickled(function: bytes) -> None:
+    """Load the function before its first task; where that fails, the first task says why."""
+    with suppress(Exception):
+        _unpickle(function)
+
+
 @lru_cache(maxsize=1)
 def _unpickle(function: bytes) -> Callable:
     """Kept, because unpickling loads the bundles; one at a time, because a worker of a cluster outlives a run."""
-    return pickle.loads(function)
+    loaded = pickle.loads(function)
+    if hasattr(loaded, "prepare"):
+        loaded.prepare()
+    return loaded
 
 
 def _sendable(outcome: Outcome) -> Outcome:

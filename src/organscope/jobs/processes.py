@@ -1,6 +1,5 @@
 """Tasks in several processes of this machine, any of which may die."""
 
-import _thread
 import multiprocessing
 import os
 import signal
@@ -11,12 +10,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Self
 
 from threadpoolctl import threadpool_limits
 
 from organscope.errors import InputError
-from organscope.jobs.outcome import Outcome, attempt_pickled
+from organscope.jobs.outcome import Outcome, attempt_pickled, prepare_pickled
 
 MOST_DEATHS = 3
 """One death may be bad luck, such as a neighbour that took the memory; the third of one task is the task's own."""
@@ -40,6 +39,10 @@ class Worker:
             # It died between two tasks, through no fault of either.
             self.replace()
             return self._pool.submit(attempt_pickled, function, task)
+
+    def prepare(self, function: bytes) -> Future:
+        """Start the process, and begin to load the function in it."""
+        return self._pool.submit(prepare_pickled, function)
 
     def replace(self) -> None:
         """A new process in the place of one that died."""
@@ -72,52 +75,69 @@ class Work:
     deaths: int = 0
 
 
+class Team:
+    """Processes that load a function at once, while the caller does something else, and then do its tasks.
+
+    As a context manager it ends them: an exception interrupts the tasks at hand, which nobody waits for any more.
+    """
+
+    def __init__(self, function: bytes, workers: int, threads: int) -> None:
+        """Start the processes.
+
+        Args:
+            function: Pickled; if it has a method `prepare`, this is called in each process before the first task.
+            workers: Number of processes.
+            threads: For numerical libraries in each.
+        """
+        self._function = function
+        self._workers = [Worker(threads) for _ in range(workers)]
+        self._loading = [worker.prepare(function) for worker in self._workers]
+        self._working: dict[Future, Work] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        busy = [work.worker for work in self._working.values()] if kind is not None else []
+        for worker in busy if self.is_ready else self._workers:
+            worker.interrupt()
+        for worker in self._workers:
+            worker.end()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all processes have loaded the function, or failed to."""
+        return all(future.done() for future in self._loading)
+
+    def run(self, tasks: Iterable[Any]) -> Iterator[tuple[Any, Outcome]]:
+        """Yield (task, outcome) as tasks finish; see `organscope.jobs.executors.run_tasks`."""
+        left = iter(tasks)
+        for worker, task in zip(self._workers, left, strict=False):
+            self._begin(Work(worker, task))
+        while self._working:
+            for future in wait(self._working, return_when=FIRST_COMPLETED).done:
+                work = self._working.pop(future)
+                outcome = _outcome(future)
+                if outcome is None:
+                    work.worker.replace()
+                    if work.deaths + 1 < MOST_DEATHS:
+                        self._begin(replace(work, deaths=work.deaths + 1))
+                        continue
+                    outcome = Outcome(error=_too_many_deaths())
+                for following in islice(left, 1):
+                    self._begin(Work(work.worker, following))
+                yield work.task, outcome
+
+    def _begin(self, work: Work) -> None:
+        self._working[work.worker.submit(self._function, work.task)] = work
+
+
 def run_in_processes(
     function: bytes, tasks: Iterable[Any], workers: int, threads: int
 ) -> Iterator[tuple[Any, Outcome]]:
-    """Yield (task, outcome) as tasks finish; see `organscope.jobs.executors.run_tasks`.
-
-    Args:
-        function: Pickled.
-        tasks: What to call it with.
-        workers: Number of processes; no more are started than there are tasks.
-        threads: For numerical libraries in each process.
-    """
-    team = [Worker(threads) for _ in range(workers)]
-    working: dict[Future, Work] = {}
-    try:
-        yield from _run(function, iter(tasks), team, working)
-    except BaseException:
-        # Also GeneratorExit, when the caller has had enough: nobody waits for the tasks at hand any more.
-        for work in working.values():
-            work.worker.interrupt()
-        raise
-    finally:
-        for worker in team:
-            worker.end()
-
-
-def _run(
-    function: bytes, tasks: Iterator[Any], team: list[Worker], working: dict[Future, Work]
-) -> Iterator[tuple[Any, Outcome]]:
-    def begin(work: Work) -> None:
-        working[work.worker.submit(function, work.task)] = work
-
-    for worker, task in zip(team, tasks, strict=False):
-        begin(Work(worker, task))
-    while working:
-        for future in wait(working, return_when=FIRST_COMPLETED).done:
-            work = working.pop(future)
-            outcome = _outcome(future)
-            if outcome is None:
-                work.worker.replace()
-                if work.deaths + 1 < MOST_DEATHS:
-                    begin(replace(work, deaths=work.deaths + 1))
-                    continue
-                outcome = Outcome(error=_too_many_deaths())
-            for following in islice(tasks, 1):
-                begin(Work(work.worker, following))
-            yield work.task, outcome
+    """Yield (task, outcome) as tasks finish; see `organscope.jobs.executors.run_tasks` and `Team`."""
+    with Team(function, workers, threads) as team:
+        yield from team.run(tasks)
 
 
 def _outcome(future: Future) -> Outcome | None:
@@ -154,7 +174,8 @@ def _obey(line: Connection) -> None:
             # The parent was killed. At once and without cleaning up: the same command may already run again and
             # clean up by itself.
             os._exit(1)
-        _thread.interrupt_main(signal.SIGTERM)
+        # A signal, which also wakes what waits.
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave(*_: object) -> None:

@@ -1,5 +1,6 @@
 """Who works on the images of a run: this process, several, or a cluster."""
 
+import pickle
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -16,6 +17,7 @@ from organscope.jobs.one_image import Reading
 from organscope.jobs.outcome import Outcome
 from organscope.jobs.plan import Plan, Target
 from organscope.jobs.portable import portable
+from organscope.jobs.processes import Team
 from organscope.jobs.result import Failure
 
 LARGE_PX = 4_000_000
@@ -58,14 +60,14 @@ def attempts(
 
     With several, the first images are worked on here until it is known that more processes pay.
     """
-    alone = workforce.workers == 1 and workforce.cluster is None
-    begun, place = time.perf_counter(), 0
+    if workforce.cluster is not None:
+        yield from _on_cluster(plan, models, reading, workforce)
+        return
+    begun = time.perf_counter()
     for place, target in enumerate(plan.targets):
         left = plan.targets[place:]
-        if not alone and (
-            workforce.cluster is not None or _pays(left, place, time.perf_counter() - begun, workforce, reading)
-        ):
-            yield from _elsewhere(left, plan.out, models, reading, workforce)
+        if workforce.workers > 1 and _pays(left, place, time.perf_counter() - begun, workforce, reading):
+            yield from _in_team(left, plan.out, models, reading, workforce)
             return
         listener.image_started(target)
         yield target, attempt_image(target, plan.out, models, reading, listener.image_advanced)
@@ -87,13 +89,24 @@ def _is_large(target: Target, reading: Reading) -> bool:
         return False
 
 
-def _elsewhere(
-    targets: Sequence[Target], out: Path, models: Models, reading: Reading, workforce: Workforce
-) -> Iterator[tuple[Target, Attempt]]:
-    there = RemoteAttempt(out, portable(models, workforce.threads_each), reading, Path.cwd())
-    workers = min(workforce.workers, len(targets))
-    with closing(run_tasks(there, targets, workers=workers, cluster=workforce.cluster)) as outcomes:
+def _on_cluster(plan: Plan, models: Models, reading: Reading, workforce: Workforce) -> Iterator[tuple[Target, Attempt]]:
+    there = RemoteAttempt(plan.out, portable(models, workforce.threads_each), reading, Path.cwd())
+    with closing(run_tasks(there, plan.targets, cluster=workforce.cluster)) as outcomes:
         for target, outcome in outcomes:
+            yield target, _attempt(target, outcome)
+
+
+def _in_team(
+    left: Sequence[Target], out: Path, models: Models, reading: Reading, workforce: Workforce
+) -> Iterator[tuple[Target, Attempt]]:
+    """The images that are left in several processes, and here until those are ready."""
+    there = RemoteAttempt(out, portable(models, workforce.threads_each), reading, Path.cwd())
+    workers = min(workforce.workers, len(left))
+    with Team(pickle.dumps(there), workers, threads_per_worker(workers)) as team:
+        while left and not team.is_ready and not _is_large(left[0], reading):
+            target, *left = left
+            yield target, attempt_image(target, out, models, reading)
+        for target, outcome in team.run(left):
             yield target, _attempt(target, outcome)
 
 

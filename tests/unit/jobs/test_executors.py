@@ -1,6 +1,7 @@
 """Real processes that return, raise, die and are interrupted."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -99,6 +100,36 @@ def test_leaving_early_lets_the_tasks_at_hand_clean_up(tmp_path):
     assert (tmp_path / "second.cleaned").exists()
 
 
+class Prepared:
+    """Takes long to prepare, and says that it is at it."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.folder, self.seconds = folder, seconds
+
+    def prepare(self) -> None:
+        (self.folder / f"{os.getpid()}.preparing").touch()
+        time.sleep(self.seconds)
+
+    def __call__(self, task: int) -> int:
+        return os.getpid()
+
+
+def test_a_team_prepares_while_the_caller_does_something_else(tmp_path):
+    with processes.Team(pickle.dumps(Prepared(tmp_path, 0.0)), 2, 1) as team:
+        assert not team.is_ready
+        found = {outcome.value for _, outcome in team.run(range(6))}
+        assert team.is_ready
+    assert {f"{pid}.preparing" for pid in found} <= {path.name for path in tmp_path.iterdir()}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_team_that_is_no_longer_needed_stops_preparing(tmp_path):
+    begun = time.monotonic()
+    with processes.Team(pickle.dumps(Prepared(tmp_path, 600.0)), 1, 1):
+        _wait_until(lambda: len(list(tmp_path.iterdir())) == 1)
+    assert time.monotonic() - begun < 300
+
+
 def test_processes_do_not_outlive_a_parent_that_is_killed(tmp_path):
     script = (
         "import sys; from functools import partial; from pathlib import Path; from organscope.jobs.executors import "
@@ -133,7 +164,7 @@ def _content(path: Path) -> str:
 
 
 def _wait_until(condition) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)

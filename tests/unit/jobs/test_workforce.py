@@ -10,6 +10,7 @@ from organscope.errors import UsageError
 from organscope.jobs import Listener, Models, Reading, Workforce, plan_run, run_plan
 from organscope.jobs.attempt import RemoteAttempt
 from organscope.jobs.portable import portable
+from organscope.jobs.processes import Team
 from organscope.jobs.result import Failure, ImageResult
 
 
@@ -56,7 +57,7 @@ def test_two_processes_write_what_one_writes(tmp_path, pictures, models, monkeyp
 
 
 def test_few_small_images_start_no_processes(tmp_path, pictures, models, monkeypatch):
-    monkeypatch.setattr("organscope.jobs.workforce.run_tasks", None)
+    monkeypatch.setattr("organscope.jobs.workforce.Team", None)
     result = run_plan(plan_run([pictures], tmp_path / "out"), models, workforce=Workforce(workers=2))
     assert len(result.images) == 4
 
@@ -66,14 +67,39 @@ def test_processes_start_where_they_pay(tmp_path, pictures, models, monkeypatch,
     """At once for large images, or after the first that took long."""
     asked = []
 
-    def run_tasks(function, targets, **who):
-        asked.append((len(targets), who))
-        yield from ()
+    class Ready:
+        is_ready = True
 
-    monkeypatch.setattr("organscope.jobs.workforce.run_tasks", run_tasks)
+        def __init__(self, function, workers, threads):
+            self.workers = workers
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def run(self, targets):
+            asked.append((len(targets), self.workers))
+            yield from ()
+
+    monkeypatch.setattr("organscope.jobs.workforce.Team", Ready)
     monkeypatch.setattr("organscope.jobs.workforce.LARGE_PX", large_px)
     run_plan(plan_run([pictures], tmp_path / "out"), models, workforce=Workforce(workers=8, pays_s=pays_s))
-    assert asked == [(n_left, {"workers": n_left, "cluster": None})]
+    assert asked == [(n_left, n_left)]
+
+
+def test_images_are_worked_on_here_until_the_processes_are_ready(tmp_path, pictures, models, monkeypatch):
+    class NeverReady(Team):
+        is_ready = False
+
+        def run(self, targets):
+            assert targets == []
+            yield from ()
+
+    monkeypatch.setattr("organscope.jobs.workforce.Team", NeverReady)
+    result = run_plan(plan_run([pictures], tmp_path / "out"), models, workforce=Workforce(workers=2, pays_s=0.0))
+    assert (len(result.images), len(result.failures)) == (4, 1)
 
 
 def test_another_process_names_images_as_the_plan_does(tmp_path, pictures, models, monkeypatch):
