@@ -41,7 +41,8 @@ def write_map_zarr(
     array = group.create_array(
         "0",
         shape=values.shape,
-        chunks=(1, *(max(1, length) for length in values.shape[1:])),
+        # One file: a map has some thousand places.
+        chunks=values.shape,
         dtype=np.float32,
         fill_value=float("nan"),
         dimension_names=("c", "y", "x"),
