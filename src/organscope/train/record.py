@@ -90,8 +90,14 @@ def read_record(run_dir: Path, indexes: tuple[Path, ...] = ()) -> RunRecord:
         split=read_split(split) if split.is_file() else pd.DataFrame(),
         epochs=epochs,
         bundle=load_bundle(folder / "bundle") if (folder / "bundle" / MANIFEST_NAME).is_file() else None,
-        is_finetuned=(folder / "finetuning.csv").is_file() or (origin is not None and origin.base is not None),
+        is_finetuned=_is_finetuned(folder, config, origin),
     )
+
+
+def _is_finetuned(folder: Path, config: TrainingSettings, origin: Origin | None) -> bool:
+    if config.task == "classification" and config.network.start is not None:
+        return True
+    return (folder / "finetuning.csv").is_file() or (origin is not None and origin.base is not None)
 
 
 def read_split(file: Path) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from organscope.tracking.settings import TrackingSettings
 from organscope.train.numbers import Numbers, compare_numbers
 from organscope.train.record import RunRecord, read_record
 from organscope.train.run import Report
+from organscope.train.settings import TrainingSettings
 from organscope.train.surroundings import differences, threads_as_then
 
 TABLE_FILE = "reproduction.csv"
@@ -67,8 +68,7 @@ def reproduce(
     threads_as_then(then.origin)
     with loading():
         trainer = _trainer(then, start_from)
-    config = then.config.model_copy(update={"tracking": TrackingSettings()})
-    trainer(config, Path(new_run), source=then.written, resume=resume, report=report)
+    trainer(_config(then, start_from), Path(new_run), source=then.written, resume=resume, report=report)
     now = read_record(new_run)
     found = Reproduction(
         Path(new_run), compare_numbers(then, now), tuple(differences(then, now)), tuple(_notes(then, now))
@@ -76,6 +76,14 @@ def reproduce(
     with atomic_path(Path(new_run) / TABLE_FILE) as path:
         found.numbers.table.to_csv(path, index=False)
     return found
+
+
+def _config(then: RunRecord, base: Bundle | None) -> TrainingSettings:
+    """As then, without trackers, and with the bundle that it began from where that lies now."""
+    config = then.config.model_copy(update={"tracking": TrackingSettings()})
+    if base is None or config.task != "classification":
+        return config
+    return config.model_copy(update={"network": config.network.model_copy(update={"start": str(base.source)})})
 
 
 def _trainer(then: RunRecord, base: Bundle | None) -> Callable[..., Bundle]:

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 from organscope.errors import UsageError
+from organscope.train import reproduce as reproduce_module
 from organscope.train.numbers import compare_numbers
-from organscope.train.origin import ORIGIN_FILE, Base, Origin
+from organscope.train.origin import ORIGIN_FILE, Base, Origin, base_of
 from organscope.train.record import RunRecord, read_record
 from organscope.train.reproduce import reproduce
 from organscope.train.surroundings import differences
 from texture_set import write_texture_set
+from tiny_bundles import tiny_classification
 
 BUNDLE = {"name": "tiny", "summary": "For tests only."}
 ROWS = (
@@ -78,6 +80,16 @@ def test_a_fine_tuning_needs_its_bundle(tmp_path, index):
     tuned = write_run(tmp_path / "tuned", str(index), task="segmentation", origin=Origin(base=base))
     with pytest.raises(UsageError, match="Say where it lies now with --from"):
         reproduce(tuned, tmp_path / "new")
+
+
+def test_a_backbone_of_another_bundle_is_where_it_lies_now(tmp_path, index):
+    bundle = tiny_classification(tmp_path / "tiny")
+    run = write_run(tmp_path / "run", str(index), origin=Origin(base=base_of(bundle)))
+    content = json.loads((run / "config.json").read_text()) | {"network": {"start": "gone"}}
+    (run / "config.json").write_text(json.dumps(content))
+    then = read_record(run)
+    assert then.is_finetuned
+    assert reproduce_module._config(then, bundle).network.start == str(bundle.source)
 
 
 def record(epochs, **changes) -> RunRecord:

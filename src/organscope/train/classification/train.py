@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from organscope.bundle import Bundle, Certificate, Score
+from organscope.bundle import Bundle, Certificate, Score, load_bundle
 from organscope.dataset.index import Sample
 from organscope.decide import Policy
 from organscope.errors import DatasetError
@@ -36,6 +36,7 @@ from organscope.train.classification.looks import fit_looks
 from organscope.train.classification.losses import OrganLoss
 from organscope.train.classification.network import OrganNetwork, build_network
 from organscope.train.following import run_directory
+from organscope.train.origin import Base, base_of
 from organscope.train.place import torchrun_place
 from organscope.train.run import Report, RunDirectory
 from organscope.train.settings import read_settings
@@ -100,7 +101,7 @@ def train_with(
     place.require_shares(config.fit.batch)
     run, report = run_directory(run_dir, place, report)
     with run:
-        run.start(config, source=source, resume=resume, report=report)
+        run.start(config, source=source, resume=resume, report=report, base=_base(config))
         run.write_split(split)
         report(
             f"{len(split.training)} pictures train, {len(split.validation)} validate, {len(split.test)} are only scored"
@@ -242,15 +243,26 @@ def _scores(bundle: Bundle, config: ClassificationConfig, split: TrainingSplit, 
     return scores
 
 
+def _base(config: ClassificationConfig) -> Base | None:
+    """The bundle whose backbone it begins with."""
+    return None if config.network.start is None else base_of(load_bundle(config.network.start))
+
+
+def _beginning(config: ClassificationConfig) -> str:
+    base = _base(config)
+    if base is not None:
+        return f"the backbone of the bundle {base.name}"
+    return "timm's published weights" if config.network.pretrained else "random weights"
+
+
 def _facts(config: ClassificationConfig, network: OrganNetwork, run: RunDirectory, of_data: list[str]) -> list[str]:
     epochs = run.metrics()
     best = [row for row in epochs if row["best"]][-1]
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    start = "timm's published weights" if config.network.pretrained else "random weights"
     options = "".join(f", {name} {value}" for name, value in config.network.arguments.items())
     return [
         f"{config.network.backbone} of timm{options}, {parameters / 1e6:.1f} million "
-        f"parameters, trained from {start}; weights averaged over steps, stored in float16.",
+        f"parameters, trained from {_beginning(config)}; weights averaged over steps, stored in float16.",
         *of_data,
         f"Epoch {best['epoch']} of {len(epochs)}; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all. "
         f"Loss {config.loss.kind}, label smoothing {config.loss.label_smoothing:g}.",
