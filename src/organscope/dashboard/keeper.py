@@ -19,12 +19,15 @@ LOOK_EVERY_S = 0.1
 
 def main(command: list[str]) -> int:
     """Keep a command until standard input ends or the command does; its exit code."""
+    gone = threading.Event()
     # Ctrl-C in a terminal reaches everybody: the page ends first, and tells us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A closed terminal or a stopped service reaches us too, but not the command, which has a session of its own.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: gone.set())
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=lambda: os.nice(NICE)
     )
-    gone = threading.Event()
     threading.Thread(target=_wait_for_end, args=(gone,), daemon=True).start()
     while process.poll() is None and not gone.wait(LOOK_EVERY_S):
         pass

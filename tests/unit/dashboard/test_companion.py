@@ -1,5 +1,6 @@
 """Servers of other programs: started on a free port, and gone with whoever started them."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,17 @@ def test_it_ends_when_its_owner_is_killed():
     owner.wait()
     owner.stdout.close()
     until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_when_its_keeper_is_told_to(number):
+    companion = Companion("a", "json", SERVER, "")
+    companion.start()
+    until(lambda: companion.state == "ready")
+    family = psutil.Process(companion.pid).children(recursive=True)
+    psutil.Process(companion.pid).send_signal(number)
+    until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family))
+    companion.stop()
 
 
 def test_one_that_fails_says_so_and_can_be_started_again():
