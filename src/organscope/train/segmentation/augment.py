@@ -58,8 +58,9 @@ def _draw_stain(n: int, settings: AugmentationSettings, random: np.random.Genera
     colours = np.tile(STAINS, (n, 1, 1, 1))
     browned = random.random(n) < settings.brown
     colours[browned, :, 1] = STAINS[2]
+    strength = np.linalg.norm(colours, axis=-1, keepdims=True)
     colours = np.maximum(colours + random.uniform(-settings.stain_colour, settings.stain_colour, colours.shape), 0)
-    colours /= np.linalg.norm(colours, axis=-1, keepdims=True)
+    colours *= strength / np.linalg.norm(colours, axis=-1, keepdims=True)
     unmix = np.linalg.inv(STAINS)
     matrices = [(unmix @ (gain * shown) * gamma).astype(np.float32) for shown in (STAINS, colours)]
     return *matrices, (offset @ STAINS * gamma).astype(np.float32)

@@ -128,6 +128,8 @@ class FitSettings(Settings):
         patience: Epochs without a better validation score before it stops.
         keep: `best`: the weights of the epoch with the best validation score; `last`: train to the end and keep the
             last, for a training that widens what is known beyond what the validation pictures can show.
+        blend: Where it began with a bundle, the share of that bundle's weights in the result; what both halves of a
+            training know is kept best by a mean of their weights (Wortsman et al. 2022).
         learning_rate: Peak, after the warm-up; falls to 0 by a cosine over all epochs.
         warm_up_epochs: The rate rises linearly for this long.
         weight_decay: Of AdamW.
@@ -143,6 +145,7 @@ class FitSettings(Settings):
     epochs: int = Field(40, ge=1)
     patience: int = Field(10, ge=1)
     keep: Literal["best", "last"] = "best"
+    blend: float = Field(0.0, ge=0, lt=1)
     learning_rate: float = Field(1e-3, gt=0)
     warm_up_epochs: float = Field(1.0, ge=0)
     weight_decay: float = Field(1e-4, ge=0)

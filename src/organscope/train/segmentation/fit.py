@@ -178,8 +178,14 @@ def fit(
         run.log(row, trainer.step_losses)
         report(_line(progress, config.fit.epochs, loss, scores["score"], seconds))
     if leads:
-        trainer.average.load_weights(best)
+        _keep(trainer.average, best, start, config.fit.blend)
     return trainer.average
+
+
+def _keep(network: keras.Model, best: Path, start: Start | None, blend: float) -> None:
+    network.load_weights(best)
+    if start is not None and blend > 0:
+        start.blend_into(network, blend)
 
 
 def _scores(

@@ -46,3 +46,10 @@ class Start:
                     f"Expected weights in '{self.base.name}' that fit its architecture, found: {reason} "
                     "Train it again with this version of organscope."
                 ) from error
+
+    def blend_into(self, network: keras.Model, share: float) -> None:
+        """Move a network that was trained on this far back towards these weights, 0 to 1 (Wortsman et al. 2022)."""
+        learnt = network.get_weights()
+        self.load_into(network)
+        begun = network.get_weights()
+        network.set_weights([(1 - share) * new + share * old for new, old in zip(learnt, begun, strict=True)])
