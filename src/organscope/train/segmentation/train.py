@@ -110,7 +110,7 @@ def train_with(
         if not place.leads:
             together.wait()
             return None
-        facts = [*_begun_from(start), *_facts(config, run, n_parts)]
+        facts = [*_begun_from(start, config.fit.blend), *_facts(config, run, n_parts)]
         writer = BundleWriter(network, config, split.fingerprint(), facts)
         bundle = _measure(writer, config, split, _held_out(split, start), run, report, integers)
         if together is not None:
@@ -220,17 +220,20 @@ def _pictures(config: SegmentationConfig, samples: list) -> Pictures:
     return Pictures(samples, config.preprocessing, config.network.head, config.fit.cache_mb)
 
 
-def _begun_from(start: Start | None) -> list[str]:
-    return [] if start is None else [f"Went on from the weights of the bundle {start.base.name}."]
+def _begun_from(start: Start | None, blend: float) -> list[str]:
+    if start is None:
+        return []
+    mixed = f"; the result holds {blend:.0%} of them (mean of both networks' weights)" if blend > 0 else ""
+    return [f"Went on from the weights of the bundle {start.base.name}{mixed}."]
 
 
 def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, int, int]) -> list[str]:
-    epochs = run.metrics()
-    best = max(epochs, key=lambda row: row["score"])
+    epochs, fit = run.metrics(), config.fit
+    kept = epochs[-1] if fit.keep == "last" else max(epochs, key=lambda row: row["score"])
+    chosen = "thresholds" if fit.keep == "last" else "epoch, thresholds"
     return [
         network_in_words(config.network),
-        f"{n_parts[0]} pictures trained it, {n_parts[1]} chose epoch, thresholds and calibration, {n_parts[2]} "
-        "were only scored.",
-        f"Epoch {best['epoch']} of {len(epochs)}, each {config.fit.steps_per_epoch} steps of {config.fit.batch} "
-        f"crops of {config.fit.crop_px} px; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all.",
+        f"{n_parts[0]} pictures trained it, {n_parts[1]} chose {chosen} and calibration, {n_parts[2]} were only scored.",
+        f"Epoch {kept['epoch']} of {len(epochs)}, each {fit.steps_per_epoch} steps of {fit.batch} "
+        f"crops of {fit.crop_px} px; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all.",
     ]
