@@ -161,9 +161,10 @@ def _too_many_deaths() -> InputError:
 def _begin_process(line: Connection, threads: int) -> None:
     """Leave Ctrl-C to the parent, do as it says, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_obey, args=(line,), daemon=True).start()
     threadpool_limits(threads)
+    # Before this there is nothing to clean up, and a signal ends the process without a word.
+    signal.signal(signal.SIGTERM, _leave)
 
 
 def _obey(line: Connection) -> None:

@@ -74,7 +74,7 @@ def test_workers_come_from_a_queueing_system(tmp_path, monkeypatch):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     table = f'cores = 1\nmemory = "1GB"\nqueue = "cpu"\nlocal_directory = "{tmp_path}"\n'
-    (tmp_path / "slurm.toml").write_text(f"jobs = 1\nwait_s = 60\n[slurm]\n{table}")
+    (tmp_path / "slurm.toml").write_text(f"jobs = 1\nwait_s = 300\n[slurm]\n{table}")
     found = dict(run_tasks(abs, [-1, -2], cluster=str(tmp_path / "slurm.toml")))
     assert {task: outcome.value for task, outcome in found.items()} == {-1: 1, -2: 2}
 

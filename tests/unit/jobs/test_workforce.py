@@ -53,7 +53,7 @@ def test_two_processes_write_what_one_writes(tmp_path, pictures, models, monkeyp
     expected, found = written(tmp_path / "one"), written(tmp_path / "two")
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
-    assert several.peak_memory_mb > alone.peak_memory_mb
+    assert several.peak_memory_mb >= alone.peak_memory_mb
 
 
 def test_few_small_images_start_no_processes(tmp_path, pictures, models, monkeypatch):

@@ -8,6 +8,7 @@ from organscope.dataset.index import Sample
 from organscope.errors import AnnotationError, DatasetError
 from organscope.images import write_labels
 from organscope.predict.cells import _crops_of_tiles
+from organscope.predict.prepare import Preparation
 from organscope.train.classification.cells_data import draw_probability, read_cells, spread_over_organs
 from organscope.train.classification.config import ClassificationConfig
 from tiny_bundles import tiny_cell_organs
@@ -43,7 +44,8 @@ def test_crops_are_those_of_prediction(samples, tmp_path):
     assert cells.picture.tolist() == [0, 0, 1, 1]
     for number, sample_ in enumerate(samples):
         with sample_.open() as image:
-            _, inputs = next(_crops_of_tiles(image, cells.pictures.centres[number], bundle))
+            preparation = Preparation(image, bundle.manifest.preprocessing)
+            _, inputs = next(_crops_of_tiles(image, cells.pictures.centres[number], bundle, preparation))
         of_picture = np.flatnonzero(cells.picture == number)
         fields = np.concatenate([cells.fields(int(cell)) for cell in of_picture])
         # The bundle divides by 255 and standardises with mean 0 and deviation 1.
