@@ -1,8 +1,8 @@
 """Which cells are found at all, however well they are outlined: what counts where no cell may be missed.
 
 A match at IoU .5 asks for an outline, and two people who outline faint nuclei often disagree by more. Here a true cell
-is found where at least half of its pixels lie in predicted cells, or at least half of a predicted cell lies in it; and a
-predicted cell is false where less than half of its pixels lie in true cells.
+is found where at least half of its pixels lie in predicted cells, or at least half of a predicted cell lies in it; and
+a predicted cell is false where less than half of its pixels lie in true cells.
 """
 
 import numpy as np

@@ -233,7 +233,8 @@ def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, in
     chosen = "thresholds" if fit.keep == "last" else "epoch, thresholds"
     return [
         network_in_words(config.network),
-        f"{n_parts[0]} pictures trained it, {n_parts[1]} chose {chosen} and calibration, {n_parts[2]} were only scored.",
+        f"{n_parts[0]} pictures trained it, {n_parts[1]} chose {chosen} and calibration, {n_parts[2]} "
+        "were only scored.",
         f"Epoch {kept['epoch']} of {len(epochs)}, each {fit.steps_per_epoch} steps of {fit.batch} "
         f"crops of {fit.crop_px} px; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all.",
     ]
