@@ -35,7 +35,7 @@ class NetworkSettings(Settings):
     attention: bool = False
     decoders: Literal[1, 2] = 1
     base_filters: int = Field(32, ge=4, le=128)
-    max_filters: int = Field(512, ge=4, le=1024)
+    max_filters: int = Field(4096, ge=4, le=4096)
     depth: int = Field(4, ge=2, le=6)
     stem_stride: Literal[1, 2] = 2
     head: Head = "distance"
