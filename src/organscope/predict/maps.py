@@ -13,7 +13,7 @@ from organscope.predict.ahead import run_ahead
 from organscope.predict.prepare import Preparation, require_task
 from organscope.predict.scaled import rescale_bands, scale_image
 
-MAX_TILE_PX = 3 << 19
+MAX_TILE_PX = 5 << 19
 """Pixels of a tile: what it costs in memory is measured in `bench/segmentation_memory.py`."""
 
 
