@@ -80,7 +80,7 @@ def _vary_sharpness(images, settings: AugmentationSettings, random: np.random.Ge
     """Blur half of the batches, each crop by its own share, and add noise."""
     n = images.shape[0]
     if settings.blur_px > 0 and random.random() < 0.5:
-        sigma = float(random.uniform(0.3, settings.blur_px))
+        sigma = float(random.uniform(min(0.3, settings.blur_px), settings.blur_px))
         share = _column(random.random(n))
         blurred = ops.image.gaussian_blur(images, kernel_size=(7, 7), sigma=(sigma, sigma))
         images = images + share * (blurred - images)

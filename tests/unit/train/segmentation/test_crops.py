@@ -136,6 +136,16 @@ def test_amounts_of_zero_change_nothing(rng):
     assert np.asarray(vary_appearance(images, still, rng)) == pytest.approx(images, abs=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_any_amount_however_small_keeps_the_range(seed):
+    random = np.random.default_rng(seed)
+    images = random.uniform(0, 1, (4, 16, 16, 3)).astype(np.float32)
+    little = AugmentationSettings(stain_colour=0.3, brown=0.5, blur_px=0.05, noise=0.001, illumination=0.01)
+    varied = np.asarray(vary_appearance(images, little, random))
+    assert varied.shape == images.shape
+    assert 0 <= varied.min() <= varied.max() <= 1
+
+
 class OnePicture:
     """Stands for `Pictures` with one in memory."""
 
