@@ -38,7 +38,7 @@ def serve_dashboard(folder: Path, port: int, *, browser: bool, report: Callable[
         n_runs = sum(len(store.runs()) for store in shelf.runs)
         report(f"{n_runs} runs and {len(shelf.sweeps)} sweeps are shown at {address} Ctrl-C ends it.")
         config = uvicorn.Config(
-            create_app(shelf), log_level="warning", server_header=False, timeout_graceful_shutdown=GRACE_S
+            create_app(shelf), log_level="critical", server_header=False, timeout_graceful_shutdown=GRACE_S
         )
         if browser:
             threading.Timer(BROWSER_AFTER_S, webbrowser.open, [address]).start()
