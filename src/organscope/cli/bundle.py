@@ -148,7 +148,7 @@ PackageFile = Annotated[
 
 @app.command(
     "export",
-    epilog="\b\nExample:\n  organscope bundle export nuclei --bioimageio --author 'Ada Lovelace' -o nuclei.zip",
+    epilog="\b\nExample:\n  organscope bundle export organs --bioimageio --author 'Ada Lovelace' -o organs.zip",
 )
 def export_command(
     bundle: BundleName,
