@@ -122,7 +122,8 @@ def _restore(model: Any, attached: dict[str, Any], folder: Path) -> Bundle:
     """The bundle that was exported."""
     manifest = parse_manifest(_content(attached[MANIFEST_NAME]), "the package")
     files = {name: _content(attached[name]) for name in manifest.files if name in attached}
-    files[manifest.graph.file] = _content(model.weights.onnx)
+    # Attached where the package has another form of it.
+    files[manifest.graph.file] = _content(attached.get(manifest.graph.file, model.weights.onnx))
     check_files(manifest, files, "the package")
     return load_bundle(write_bundle(folder, manifest, files, max_bytes=MAX_READ_BYTES))
 
