@@ -1,10 +1,12 @@
-"""Large slides for measurements: real tissue, mirrored into mosaics, as tiled JPEG pyramids.
+"""Large slides for measurements: real pictures, mirrored into mosaics, as tiled JPEG pyramids.
 
 Every picture becomes a block with its three mirror images, so that tissue goes on over their seams; blocks of several
-pictures lie side by side. Tiles that are equal are encoded once, so that a gigapixel takes seconds.
+pictures lie side by side, at their own size and brightness. A slide can be glass but for a section of tissue with a
+curved outline. Tiles that are equal are encoded once, so that a gigapixel takes seconds.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,30 +19,93 @@ SHRINK = 4
 QUALITY = 90
 BLOCK_PX = 1024
 """Side of a picture with its mirror images, whose own side is half of it."""
+GLASS = (243, 242, 244)
+GLASS_NOISE = 1.5
+PICTURES = (".jpg", ".png", ".tif")
 
 
-def tissue_pictures(folder: Path | None, n: int) -> list[np.ndarray]:
-    """Pictures of 512 x 512 RGB px: from a folder, evenly chosen by name; else the human colon of scikit-image."""
+@dataclass(frozen=True)
+class Section:
+    """Where a slide shows tissue: where a wavy hill is higher than a threshold; islands at small shares.
+
+    Attributes:
+        threshold: Of the height of the hill.
+    """
+
+    threshold: float
+
+    @classmethod
+    def of_share(cls, share: float) -> "Section":
+        """A section that covers this share of the slide."""
+        if share >= 1:
+            return cls(-np.inf)
+        grid = (np.arange(1024) + 0.5) / 1024
+        return cls(float(np.quantile(_height(grid[:, None], grid), 1 - share)))
+
+    def covers(self, tops: np.ndarray, lefts: np.ndarray) -> np.ndarray:
+        """Whether there is tissue at each row and column, as fractions of the side of the slide."""
+        return _height(tops[:, None], lefts) > self.threshold
+
+
+def _height(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    waves = 0.35 * np.sin(13 * y + 3 * x + 0.5) * np.sin(11 * x - 4 * y) + 0.08 * np.sin(57 * x) * np.sin(49 * y)
+    return waves - 4 * ((y - 0.5) ** 2 + (x - 0.5) ** 2)
+
+
+def tissue_pictures(folder: Path | None, n: int, *, densest: bool = False) -> list[np.ndarray]:
+    """Pictures of 512 x 512 RGB px: from a folder, evenly chosen by name; else the human colon of scikit-image.
+
+    Args:
+        folder: Searched for pictures.
+        n: How many.
+        densest: Those with the most cells a pixel instead, by their label images in the folder `labels` beside.
+    """
     if folder is None or not folder.is_dir():
         from skimage.data import immunohistochemistry
 
         return [immunohistochemistry()]
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png", ".tif"))
-    chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, n, dtype=int))]
-    return [read_picture(path) for path in chosen]
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    if densest:
+        paths = sorted(paths, key=lambda path: -cells_per_pixel(folder, path))[:n]
+    return [read_picture(paths[i]) for i in np.unique(np.linspace(0, len(paths) - 1, n, dtype=int))]
+
+
+def cells_per_pixel(folder: Path, picture: Path) -> float:
+    """How dense the cells of a picture are; 0 where it has no label image."""
+    from skimage.io import imread
+
+    beside = (folder.parent / "labels" / picture.relative_to(folder)).parent
+    labels = next((path for path in sorted(beside.glob(f"{picture.stem}.*"))), None)
+    if labels is None:
+        return 0.0
+    values = imread(labels)
+    return len(np.unique(values[values > 0])) / values.size
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """One picture."""
+    """One picture as 512 x 512 RGB px: cut where it is larger, gone on with its mirror image where it is smaller."""
     from PIL import Image as Picture
 
+    side = BLOCK_PX // 2
     with Picture.open(path) as picture:
-        return np.asarray(picture.convert("RGB").crop((0, 0, BLOCK_PX // 2, BLOCK_PX // 2)))
+        pixels = np.asarray(picture.convert("RGB"))[:side, :side]
+    return np.pad(pixels, [(0, side - pixels.shape[0]), (0, side - pixels.shape[1]), (0, 0)], mode="symmetric")
 
 
-def write_slide(path: Path, side_px: int, pictures: Sequence[np.ndarray], um_per_px: float | None = None) -> None:
-    """A square slide, tile by tile; each level has a quarter of the side of the one before."""
-    blocks = [mirrored(picture) for picture in pictures]
+def write_slide(
+    path: Path, side_px: int, pictures: Sequence[np.ndarray], um_per_px: float | None = None, tissue: float = 1.0
+) -> None:
+    """A square slide, tile by tile; each level has a quarter of the side of the one before.
+
+    Args:
+        path: The file.
+        side_px: Of the slide.
+        pictures: Of 512 x 512 RGB px.
+        um_per_px: That the slide states.
+        tissue: Share of the slide that shows the pictures; the rest is glass as under a bright-field microscope.
+    """
+    blocks = [mirrored(picture) for picture in [*pictures, glass_picture()]]
+    section = Section.of_share(tissue)
     n_levels = 1
     while side_px // SHRINK**n_levels > TILE_PX:
         n_levels += 1
@@ -52,7 +117,13 @@ def write_slide(path: Path, side_px: int, pictures: Sequence[np.ndarray], um_per
             side = -(-side_px // SHRINK**level)
             of_level = {"subifds": n_levels - 1} if level == 0 else {"subfiletype": 1}
             shrunk = [block_mean(block, SHRINK**level) for block in blocks]
-            writer.write(encoded_tiles(shrunk, side), shape=(side, side, 3), **options, **of_level)
+            writer.write(encoded_tiles(shrunk, side, section), shape=(side, side, 3), **options, **of_level)
+
+
+def glass_picture() -> np.ndarray:
+    """Glass as a scanner sees it: nearly white, with a little noise."""
+    noise = np.random.default_rng(0).normal(0, GLASS_NOISE, (BLOCK_PX // 2, BLOCK_PX // 2, 3))
+    return np.rint(np.array(GLASS) + noise).clip(0, 255).astype(np.uint8)
 
 
 def mirrored(picture: np.ndarray) -> np.ndarray:
@@ -68,29 +139,48 @@ def block_mean(pixels: np.ndarray, step: int) -> np.ndarray:
     return np.rint(pixels.reshape(side, step, side, step, 3).mean(axis=(1, 3))).astype(np.uint8)
 
 
-def encoded_tiles(blocks: Sequence[np.ndarray], side_px: int) -> Iterator[bytes]:
-    """JPEG tiles of one level in raster order."""
+def encoded_tiles(blocks: Sequence[np.ndarray], side_px: int, section: Section) -> Iterator[bytes]:
+    """JPEG tiles of one level in raster order; the last block is glass."""
     block_px, tiles_down = len(blocks[0]), -(-side_px // TILE_PX)
     per_tile, per_block = max(1, TILE_PX // block_px), max(1, block_px // TILE_PX)
+    glass = (len(blocks) - 1,) * per_tile**2
 
-    @lru_cache(maxsize=4096)
-    def encoded(choice: tuple[int, ...], top: int, left: int) -> bytes:
+    def pixels_of(choice: tuple[int, ...], top: int, left: int) -> np.ndarray:
         rows = [
             np.concatenate([blocks[i] for i in choice[k : k + per_tile]], axis=1)
             for k in range(0, len(choice), per_tile)
         ]
-        tile = np.concatenate(rows)[top : top + TILE_PX, left : left + TILE_PX]
-        return imagecodecs.jpeg_encode(
-            np.ascontiguousarray(tile), level=QUALITY, colorspace="rgb", outcolorspace="ycbcr", subsampling="444"
-        )
+        return np.concatenate(rows)[top : top + TILE_PX, left : left + TILE_PX]
 
-    for down in range(tiles_down):
-        for across in range(tiles_down):
-            first = down * per_tile // per_block, across * per_tile // per_block
-            choice = tuple(
-                which_block(first[0] + i, first[1] + j, len(blocks)) for i in range(per_tile) for j in range(per_tile)
-            )
-            yield encoded(choice, down % per_block * TILE_PX, across % per_block * TILE_PX)
+    @lru_cache(maxsize=4096)
+    def encoded(choice: tuple[int, ...], top: int, left: int) -> bytes:
+        return jpeg(pixels_of(choice, top, left))
+
+    for down, across in np.ndindex(tiles_down, tiles_down):
+        first = down * per_tile // per_block, across * per_tile // per_block
+        choice = tuple(
+            which_block(first[0] + i, first[1] + j, len(blocks) - 1) for i in range(per_tile) for j in range(per_tile)
+        )
+        corner = down % per_block * TILE_PX, across % per_block * TILE_PX
+        is_tissue = tissue_in(section, down, across, side_px, step=TILE_PX // 8)
+        if is_tissue.all() or not is_tissue.any():
+            yield encoded(choice if is_tissue.all() else glass, *corner)
+        else:
+            mask = tissue_in(section, down, across, side_px)[:, :, None]
+            yield jpeg(np.where(mask, pixels_of(choice, *corner), pixels_of(glass, *corner)))
+
+
+def tissue_in(section: Section, down: int, across: int, side_px: int, step: int = 1) -> np.ndarray:
+    """Which pixels of a tile are tissue, or every so many of them."""
+    inside = np.arange(0, TILE_PX, step) + step / 2
+    return section.covers((down * TILE_PX + inside) / side_px, (across * TILE_PX + inside) / side_px)
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    """One tile."""
+    return imagecodecs.jpeg_encode(
+        np.ascontiguousarray(pixels), level=QUALITY, colorspace="rgb", outcolorspace="ycbcr", subsampling="444"
+    )
 
 
 def which_block(row: int, column: int, n_blocks: int) -> int:
