@@ -2,7 +2,8 @@
 
 The first look is at the image as it is. Only where its cells are clearly larger or smaller than in training is the
 image looked at again at half or twice the size, and only where the network is then clearly surer of what it finds is
-that scale taken. An image like those of the training is therefore left alone, and costs nothing more.
+that scale taken. An image like those of the training is therefore left alone, and costs nothing more. Where next to
+nothing is found in the image as it is, the scale is taken at which there are many cells, if there is one.
 """
 
 from collections.abc import Iterator
@@ -29,11 +30,14 @@ SURER = 0.03
 """How much the mean probability of cells must rise; between two scales that are equally good it differs by less."""
 
 MIN_CELLS = 5
+MANY_CELLS = 12
+"""At half or double scale, where there are fewer than `MIN_CELLS` in the image as it is."""
+
 FACTORS = (0.125, 4.0)
 FIELD_PX = 256
 N_FIELDS = 4
 N_CANDIDATES = 4
-"""Candidates for fields along each axis; those of greatest contrast are looked at."""
+"""Candidates for fields along each axis; those of greatest contrast are looked at, all where little was found."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def estimate_scale(image: Image, bundle: Bundle, first: Look | None = None) -> S
     """
     trained_px = bundle.manifest.spec.typical_diameter_px
     glance = _Glance(image, bundle)
-    factor, look = 1.0, first or glance.at(1.0)
+    factor, look = _begin(glance, first or glance.at(1.0))
     while look.n_cells >= MIN_CELLS:
         ratio = look.diameter_px * factor / trained_px
         wanted = factor / 2 if ratio > LARGER else factor * 2 if ratio < SMALLER else factor
@@ -87,6 +91,16 @@ def estimate_scale(image: Image, bundle: Bundle, first: Look | None = None) -> S
     return estimated_scale(refined, diameter_px, trained_px)
 
 
+def _begin(glance: "_Glance", as_it_is: Look) -> tuple[float, Look]:
+    """The scale to begin with, and what is found there."""
+    if as_it_is.n_cells < MIN_CELLS:
+        for factor in (2.0, 0.5):
+            look = glance.at(factor, N_CANDIDATES**2)
+            if look.n_cells >= MANY_CELLS:
+                return factor, look
+    return 1.0, as_it_is
+
+
 class _Glance:
     """The few fields of an image that are looked at; the same places at every scale."""
 
@@ -96,11 +110,11 @@ class _Glance:
         self._preparation = Preparation(image, bundle.manifest.preprocessing)
         self._centres: list[tuple[int, int]] | None = None
 
-    def at(self, factor: float) -> Look:
+    def at(self, factor: float, n_fields: int = N_FIELDS) -> Look:
         spec = self._bundle.manifest.spec
         scaled = self._image if factor == 1.0 else scale_image(self._image, factor)
         areas, probabilities = [np.zeros(0)], [np.zeros(0, np.float32)]
-        for row, column in self._fields(scaled, factor):
+        for row, column in self._fields(scaled, factor, n_fields):
             pixels = read_tile(scaled.read, (scaled.height_px, scaled.width_px), row, column)
             maps = run_tile(self._bundle, self._preparation.network_input(pixels))[row.inner, column.inner]
             labels = decode_cells(np.ascontiguousarray(maps), spec.decoder)
@@ -111,17 +125,17 @@ class _Glance:
             probability = spec.cell_calibration.apply(probability)
         return _look(np.concatenate(areas), probability)
 
-    def _fields(self, scaled: Image, factor: float) -> Iterator[tuple[Span, Span]]:
+    def _fields(self, scaled: Image, factor: float, n_fields: int) -> Iterator[tuple[Span, Span]]:
         """Squares of the scaled image around the chosen places, or all of it where it is small."""
         stride_px = self._bundle.manifest.spec.stride_px
         lengths = scaled.height_px, scaled.width_px
-        if lengths[0] * lengths[1] <= N_FIELDS * FIELD_PX**2:
+        if lengths[0] * lengths[1] <= n_fields * FIELD_PX**2:
             yield tuple(Span(0, padded_length(length, stride_px), 0, length) for length in lengths)
             return
         if self._centres is None:
             self._centres = _places_of_contrast(self._image)
         side = padded_length(FIELD_PX, stride_px)
-        for centre in self._centres:
+        for centre in self._centres[:n_fields]:
             yield tuple(_span(round(c * factor), side, n, stride_px) for c, n in zip(centre, lengths, strict=True))
 
 
@@ -131,7 +145,7 @@ def _span(centre: int, side: int, length: int, stride_px: int) -> Span:
 
 
 def _places_of_contrast(image: Image) -> list[tuple[int, int]]:
-    """Centres of the squares of greatest standard deviation among those of an even grid: tissue, not glass."""
+    """Centres of the squares of an even grid, those of greatest standard deviation first: tissue, not glass."""
     sides = [min(FIELD_PX, length) for length in (image.height_px, image.width_px)]
     starts = [
         np.unique(np.linspace(0, length - side, N_CANDIDATES, dtype=int)).tolist()
@@ -142,7 +156,7 @@ def _places_of_contrast(image: Image) -> list[tuple[int, int]]:
         for x in starts[1]:
             contrast = float(image.read(y, x, *sides).mean(axis=2, dtype=np.float64).std())
             found.append((contrast, (y + sides[0] // 2, x + sides[1] // 2)))
-    return [centre for _, centre in sorted(found, key=lambda entry: -entry[0])[:N_FIELDS]]
+    return [centre for _, centre in sorted(found, key=lambda entry: -entry[0])]
 
 
 def _look(area_px: np.ndarray, probability: Float32[np.ndarray, " n"]) -> Look:

@@ -74,6 +74,23 @@ def test_a_network_that_is_no_surer_elsewhere_is_not_moved(sized_bundle, opened)
     assert estimate_scale(opened(discs(44)), sized_bundle) == Scale()
 
 
+class Blind(Sure):
+    """A bundle whose network does not see cells that are far smaller than those of its training."""
+
+    def run(self, batch):
+        found = super().run(batch)
+        dark = batch[0].mean(axis=2) < 0.5
+        seen = ndimage.distance_transform_edt(dark).max() >= 7
+        return {"maps": found["maps"] * np.float32(seen)}
+
+
+def test_where_nothing_is_found_the_scale_that_shows_cells_is_taken(sized_bundle, opened):
+    scale = estimate_scale(opened(discs(6, n=8)), Blind(sized_bundle))
+    assert scale.source == "estimated"
+    # What is dark of each disc is about 8 px wide.
+    assert scale.factor == pytest.approx(22 / 8, rel=0.1)
+
+
 def test_an_image_without_cells_is_left_alone(sized_bundle, opened):
     white = np.full((200, 300), 255, np.uint8)
     assert segment_image(opened(white), sized_bundle).scale == Scale()

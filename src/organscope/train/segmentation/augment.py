@@ -8,6 +8,12 @@ from organscope.train.segmentation.config import AugmentationSettings
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
 """Optical density of haematoxylin, eosin and DAB in red, green and blue (Ruifrok and Johnston 2001)."""
 
+_PATCHES = 2.5
+"""How much the brown of a crop varies over it."""
+
+_PALE = 0.5
+"""The counterstain of brown crops is up to so much paler than haematoxylin beside eosin."""
+
 _COLOURED = 0.03
 """Mean difference between the strongest and the weakest channel from which a crop counts as coloured."""
 
@@ -32,12 +38,17 @@ def vary_appearance(images, settings: AugmentationSettings, random: np.random.Ge
 def _vary_colour(images, settings: AugmentationSettings, random: np.random.Generator):
     """Stain and gamma in optical density, where both are linear, then gray, contrast and brightness."""
     n = images.shape[0]
-    matrix, turned, offset = _draw_stain(n, settings, random)
+    matrix, turned, offset, brown = _draw_stain(n, settings, random)
     density = -ops.log(ops.maximum(images, 0.004))
     # A picture without colour has no stain to turn.
     spread = ops.mean(ops.max(images, axis=-1) - ops.min(images, axis=-1), axis=(1, 2))
-    matrix = ops.where((spread > _COLOURED)[:, None, None, None], turned, matrix)
-    images = ops.exp(-ops.maximum(ops.matmul(density, matrix) + offset, 0))
+    coloured = (spread > _COLOURED)[:, None, None, None]
+    shown = ops.matmul(density, ops.where(coloured, turned, matrix)) + offset
+    if brown.any():
+        # Where nothing binds, the brown is missing altogether, and the counterstain lies on white.
+        bound = np.maximum(_draw_light(images.shape, _PATCHES, random), -1)
+        shown += ops.where(coloured, ops.matmul(density, brown) * bound, 0.0)
+    images = ops.exp(-ops.maximum(shown, 0))
     gray = _column(random.random(n) < settings.gray)
     gain = _column(1 + random.uniform(-settings.contrast, settings.contrast, n))
     shift = _column(random.uniform(-settings.brightness, settings.brightness, n))
@@ -50,7 +61,8 @@ def _draw_stain(n: int, settings: AugmentationSettings, random: np.random.Genera
     """How the stains of each crop vary (Tellez et al. 2019), and its gamma.
 
     Returns:
-        The 3 x 3 matrices from density to density, the same with the stains' colours turned too, and the offsets.
+        The 3 x 3 matrices from density to density, the same with the stains' colours turned too, the offsets, and the
+        part of the second matrices that shows brown, 0 for most crops.
     """
     gain = 1 + random.uniform(-settings.stain, settings.stain, (n, 1, 3, 1))
     offset = random.uniform(-settings.stain, settings.stain, (n, 1, 1, 3)) * 0.2
@@ -58,12 +70,14 @@ def _draw_stain(n: int, settings: AugmentationSettings, random: np.random.Genera
     colours = np.tile(STAINS, (n, 1, 1, 1))
     browned = random.random(n) < settings.brown
     colours[browned, :, 1] = STAINS[2]
+    gain[browned, :, 0] *= 1 - random.uniform(0, _PALE, (browned.sum(), 1, 1))
     strength = np.linalg.norm(colours, axis=-1, keepdims=True)
     colours = np.maximum(colours + random.uniform(-settings.stain_colour, settings.stain_colour, colours.shape), 0)
     colours *= strength / np.linalg.norm(colours, axis=-1, keepdims=True)
     unmix = np.linalg.inv(STAINS)
     matrices = [(unmix @ (gain * shown) * gamma).astype(np.float32) for shown in (STAINS, colours)]
-    return *matrices, (offset @ STAINS * gamma).astype(np.float32)
+    brown = unmix[:, 1:2] @ (gain * colours * gamma)[:, :, 1:2] * _column(browned)
+    return *matrices, (offset @ STAINS * gamma).astype(np.float32), brown.astype(np.float32)
 
 
 def _draw_light(shape: tuple[int, ...], most: float, random: np.random.Generator) -> np.ndarray:
@@ -82,11 +96,18 @@ def _vary_sharpness(images, settings: AugmentationSettings, random: np.random.Ge
     if settings.blur_px > 0 and random.random() < 0.5:
         sigma = float(random.uniform(min(0.3, settings.blur_px), settings.blur_px))
         share = _column(random.random(n))
-        blurred = ops.image.gaussian_blur(images, kernel_size=(7, 7), sigma=(sigma, sigma))
-        images = images + share * (blurred - images)
+        images = images + (_blur(images, sigma) - images) * share
     sigma = random.uniform(0, settings.noise, (n, 1, 1, 1))
     noise = random.standard_normal(images.shape, dtype=np.float32) * sigma.astype(np.float32)
     return ops.clip(images + noise, 0, 1)
+
+
+def _blur(images, sigma_px: float):
+    """A Gaussian of 7 px, mirrored at the edges. That of `keras.ops.image` (3.15) differs between backends."""
+    weight = np.exp(-0.5 * (np.arange(-3, 4) / sigma_px) ** 2).astype(np.float32)
+    kernel = np.tile((weight / weight.sum())[:, None, None, None], (1, 1, images.shape[-1], 1))
+    padded = ops.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0)), mode="reflect")
+    return ops.depthwise_conv(ops.depthwise_conv(padded, kernel), kernel.transpose(1, 0, 2, 3))
 
 
 def _column(values) -> np.ndarray:

@@ -90,7 +90,8 @@ class AugmentationSettings(Settings):
         elastic_px: Pixels that a smooth deformation moves the points of a coarse grid by (one standard deviation).
         stain: Gain and offset of each stain (haematoxylin, eosin, DAB; Ruifrok and Johnston 2001).
         stain_colour: How far the colour of each stain is turned, in parts of its optical density.
-        brown: Share of crops whose eosin is shown in the brown of DAB, as immunohistochemistry would.
+        brown: Share of crops whose eosin is shown in the brown of DAB, in patches, beside a paler haematoxylin, as
+            immunohistochemistry would.
         contrast: Gain around the mean, in either direction.
         brightness: Offset.
         gamma: Exponent between 1/gamma and gamma.

@@ -11,7 +11,7 @@ from organscope.ops.instances import HEAD_MAPS
 from organscope.ops.preprocess import Preprocessing
 from organscope.train.place import Place
 from organscope.train.segmentation import crops
-from organscope.train.segmentation.augment import vary_appearance
+from organscope.train.segmentation.augment import STAINS, vary_appearance
 from organscope.train.segmentation.config import AugmentationSettings, SegmentationConfig
 from organscope.train.segmentation.crops import Pictures, TrainingCrops
 from organscope.train.segmentation.squares import compress, cut_square, draw_square
@@ -134,6 +134,18 @@ def test_amounts_of_zero_change_nothing(rng):
     still = AugmentationSettings(stain=0, contrast=0, brightness=0, gamma=1, gray=0, blur_px=0, noise=0)
     # Through optical density and back in float32.
     assert np.asarray(vary_appearance(images, still, rng)) == pytest.approx(images, abs=1e-4)
+
+
+def test_brown_takes_the_place_of_eosin_in_patches_and_leaves_haematoxylin():
+    still = {"stain": 0, "contrast": 0, "brightness": 0, "gamma": 1, "gray": 0, "blur_px": 0, "noise": 0}
+    shown = np.exp(-0.6 * STAINS[[1, 0]])[:, None, None] * np.ones((2, 64, 64, 1), np.float32)
+    eosin, haematoxylin = np.asarray(
+        vary_appearance(shown.astype(np.float32), AugmentationSettings(**still, brown=1), np.random.default_rng(0))
+    )
+    redness = eosin[..., 0] - eosin[..., 2]
+    assert redness.max() > 0.1
+    assert redness.max() - redness.min() > 0.05
+    assert (haematoxylin[..., 2] > haematoxylin[..., 0]).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
