@@ -40,14 +40,15 @@ ORGANS = ["red organ", "green organ", "blue organ"]
 CREATED = datetime(2025, 1, 1, tzinfo=UTC)
 
 
-def write_tiny_segmentation(folder: Path, **changes) -> Path:
+def write_tiny_segmentation(folder: Path, *, graph: bytes | None = None, **changes) -> Path:
     """A bundle that finds dark cells: foreground is sigmoid(12 (0.5 - mean of RGB)), halo 4, stride 4.
 
     Args:
         folder: To write to.
+        graph: Another one.
         changes: Fields of the manifest to replace.
     """
-    graph = segmentation_graph().SerializeToString()
+    graph = graph or segmentation_graph().SerializeToString()
     manifest = Manifest(
         **{
             **_common("tiny-nuclei", graph_outputs=["maps"], framework="keras"),

@@ -3,6 +3,7 @@
 import zipfile
 
 import numpy as np
+import onnx
 import pytest
 
 from foreign_packages import write_foreign_package
@@ -13,6 +14,8 @@ from organscope.bundle.bioimageio_reading import choose_maps, read_input
 from organscope.cli.main import app
 from organscope.errors import BundleError, IntegrityError, UsageError
 from organscope.ops.preprocess import Preprocessing
+from quantised_unet import quantised_unet_graph
+from small_unet import HALO_PX
 from tiny_bundles import tiny_cell_organs, tiny_classification, tiny_segmentation, write_tiny_segmentation
 
 pytest.importorskip("bioimageio.core", reason="the extra [bioimageio] is not installed")
@@ -35,6 +38,29 @@ def test_an_exported_bundle_passes_their_test_and_comes_back(make, tmp_path):
     assert "license: BSD-3-Clause" in told
     back = import_package(package, tmp_path / "back")
     assert back.sha256 == bundle.sha256
+
+
+def test_a_bundle_in_integers_goes_out_in_floating_point_and_comes_back_in_integers(tmp_path):
+    bundle = load_bundle(write_small_unet_in_integers(tmp_path / "small"), threads=1)
+    assert bundle.has_integers
+    package = export_package(bundle, tmp_path / "small.zip")
+    with zipfile.ZipFile(package) as archive:
+        plain = onnx.load_model_from_string(archive.read("graph-float.onnx"))
+        assert archive.read("graph.onnx") == bundle.read("graph.onnx")
+        told = archive.read("documentation.md").decode()
+    assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in plain.graph.node}
+    assert "floating-point form of a graph in eight-bit integers" in told
+    back = import_package(package, tmp_path / "back")
+    assert back.sha256 == bundle.sha256
+    assert back.read("graph.onnx") == bundle.read("graph.onnx")
+
+
+def write_small_unet_in_integers(folder):
+    spec = tiny_segmentation(folder.parent / "tiny").manifest.spec
+    # As those that training writes: the scaling by percentiles is where two programs differ in the seventh digit.
+    preprocessing = Preprocessing(low_percentile=1, high_percentile=99.8)
+    changes = {"spec": spec.model_copy(update={"halo_px": HALO_PX}), "preprocessing": preprocessing}
+    return write_tiny_segmentation(folder, graph=quantised_unet_graph(), **changes)
 
 
 def test_the_preprocessing_is_described_whole(tmp_path):
