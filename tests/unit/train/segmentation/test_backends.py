@@ -27,7 +27,8 @@ def step(folder):
     network.set_weights([stored[name] for name in stored.files])
     random = np.random.default_rng(0)
     images = random.random((2, 32, 32, 3), dtype=np.float32)
-    images = keras.ops.convert_to_numpy(vary_appearance(images, AugmentationSettings(illumination=0.2, brown=0.5), random))
+    settings = AugmentationSettings(illumination=0.2, brown=0.5)
+    images = keras.ops.convert_to_numpy(vary_appearance(images, settings, random))
     maps = random.random((2, 32, 32, 4), dtype=np.float32)
     maps[..., 0] = maps[..., 0] > 0.5
     loss = MapLoss(LossSettings(overlap="focal_tversky", positive_weight=2.0))
