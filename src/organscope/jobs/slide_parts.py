@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import safetensors.numpy
 from jaxtyping import Int32, UInt8
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from organscope.bundle import Bundle
 from organscope.decide.pooling import score_total
@@ -70,6 +70,15 @@ def write_seams(path: Path, found: Sequence[RegionCells], cell_organs: Bundle | 
     strip_of = joined[0] // TILE_PX
     arrays = {f"pixels/{strip}": _packed(joined[:, strip_of == strip]) for strip in np.unique(strip_of).tolist()}
     return _write(path, arrays, found, cell_organs)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a part file has its head, and is as long as that says."""
+    try:
+        with safe_open(path, "np"):
+            return True
+    except (SafetensorError, OSError):
+        return False
 
 
 class Part:

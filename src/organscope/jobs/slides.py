@@ -24,7 +24,7 @@ from organscope.jobs.outcome import Outcome
 from organscope.jobs.plan import Target
 from organscope.jobs.portable import portable
 from organscope.jobs.result import Failure
-from organscope.jobs.slide_parts import Part
+from organscope.jobs.slide_parts import Part, is_whole
 from organscope.jobs.slide_work import SEAMS, WINDOWS, Done, FinishTask, SeamTask, Slide, Task, WindowTask, Worker
 from organscope.jobs.stored_result import result_as_text
 from organscope.jobs.streaming import Streaming
@@ -107,6 +107,7 @@ class SlideRun:
         try:
             state.slide = self._looked_at(slide)
             parts.mkdir(parents=True, exist_ok=True)
+            self._remove_useless_parts(state)
         except Exception as error:
             self._fail(state, Outcome(error=error, trace=traceback.format_exc()))
             return state
@@ -114,6 +115,19 @@ class SlideRun:
         state.n_windows, state.n_columns = len(rows) * len(columns), len(columns)
         self._ledger.begin(_stem(target), state.n_windows)
         return state
+
+    def _remove_useless_parts(self, state: _State) -> None:
+        """What the ledger does not know, and what the machine had not written out when it went down."""
+        stem, slide = _stem(state.target), state.slide
+        known = {
+            slide.part(stage, number)
+            for stage in (WINDOWS, SEAMS)
+            for number, region in self._ledger.regions(stem, stage).items()
+            if region.has_part
+        }
+        for path in slide.parts.iterdir():
+            if path not in known or not is_whole(path):
+                path.unlink(missing_ok=True)
 
     def _looked_at(self, slide: Slide) -> Slide:
         reading, models = self._reading, self._models
@@ -250,8 +264,11 @@ class SlideRun:
 
 
 def parts_folder(out: Path, target: Target) -> Path:
-    """Where the parts of a slide lie until it is finished."""
-    return out / FOLDER / "parts" / target.stem
+    """Where the parts of a slide lie until it is finished.
+
+    The suffix keeps them apart from those of a slide in a folder of the same name.
+    """
+    return (out / FOLDER / "parts" / target.stem).with_name(f"{target.stem.name}.parts")
 
 
 def _stem(target: Target) -> str:

@@ -12,6 +12,9 @@ import psutil
 from organscope.jobs.ledger import read_ledger
 from organscope.jobs.slide_work import WINDOWS
 
+CLOCK_SLACK_S = 60
+"""The system reckons the age of processes from its own start, and its clock may have been put right since."""
+
 
 @dataclass(frozen=True)
 class Present:
@@ -111,4 +114,14 @@ def _state(run: tuple | None) -> Literal["running", "interrupted", "ended", "els
         return "ended" if run is not None else "interrupted"
     if run[2] != platform.node():
         return "elsewhere"
-    return "running" if psutil.pid_exists(run[3]) else "interrupted"
+    return "running" if _is_alive(run[3], run[0]) else "interrupted"
+
+
+def _is_alive(process: int, begun: float) -> bool:
+    """Whether a process is there and is as old as the run: after a restart of the machine numbers are given anew."""
+    try:
+        return psutil.Process(process).create_time() <= begun + CLOCK_SLACK_S
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

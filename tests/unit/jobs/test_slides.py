@@ -19,6 +19,8 @@ from organscope.images import open_image, read_labels
 from organscope.jobs import Listener, Models, Reading, Streaming, Workforce, plan_run, run_plan
 from organscope.jobs.ledger import ledger_path
 from organscope.jobs.one_image import work_on_image as work
+from organscope.jobs.plan import Target
+from organscope.jobs.slides import parts_folder
 from organscope.jobs.status import run_status
 from organscope.predict import segment_image
 from organscope.predict import slide as predict_slide
@@ -105,7 +107,7 @@ def test_results_of_a_slide_belong_together(tmp_path, slide, all_models):
     assert image.fields_by_organ.sum() == np.isfinite(values[:, :, 0]).sum()
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Organs of the fields" in page
-    assert not (tmp_path / "out" / ".organscope" / "parts" / "slide").exists()
+    assert not (tmp_path / "out" / ".organscope" / "parts" / "slide.parts").exists()
 
 
 def test_classify_alone_looks_at_fields_alone(tmp_path, slide, models):
@@ -159,6 +161,27 @@ def test_interrupted_run_goes_on_and_ends_the_same(tmp_path, slide, all_models, 
     assert files_of(tmp_path / "out" / "slide") == files_of(tmp_path / "straight" / "slide")
 
 
+def test_parts_that_are_damaged_or_unknown_are_done_again(tmp_path, slide, all_models):
+    run(slide, tmp_path / "straight", all_models)
+    plan = plan_run([slide], tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, all_models, Reading(um_per_px=0.5), Interrupting(22), streaming=Streaming(**SMALL))
+    parts = parts_folder(plan.out, plan.targets[0])
+    for stage in ("windows", "seams"):
+        # As after a power cut: the name is there, the content is not, or not all of it.
+        first, second = sorted(parts.glob(f"{stage}-*"))[:2]
+        first.write_bytes(b"")
+        second.write_bytes(second.read_bytes()[:-100])
+    (parts / "windows-000019.safetensors").write_bytes(b"of a run with other options")
+    assert not run(slide, tmp_path / "out", all_models).failures
+    assert files_of(tmp_path / "out" / "slide") == files_of(tmp_path / "straight" / "slide")
+
+
+def test_parts_of_a_slide_are_not_in_the_folder_of_another(tmp_path):
+    outer, inner = (parts_folder(tmp_path, Target(Path(f"{stem}.tif"), Path(stem))) for stem in ("case", "case/part"))
+    assert outer not in inner.parents
+
+
 KILLED_RUN = """
 import os, signal, sys
 import test_slides as tests
@@ -185,7 +208,7 @@ def test_killed_run_goes_on_and_ends_the_same(tmp_path, slide, all_models):
     done = subprocess.run(words, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert run_status(tmp_path / "out").state == "interrupted"
-    assert len(list((tmp_path / "out" / ".organscope" / "parts" / "slide").iterdir())) > 0
+    assert len(list((tmp_path / "out" / ".organscope" / "parts" / "slide.parts").iterdir())) > 0
     run(slide, tmp_path / "out", all_models)
     assert files_of(tmp_path / "out" / "slide") == files_of(tmp_path / "straight" / "slide")
 

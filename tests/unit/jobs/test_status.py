@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 
+import psutil
 import pytest
 
 from organscope.cli.status_table import print_status
@@ -30,7 +31,9 @@ def set_begun(tmp_path, seconds_ago: float) -> None:
         database.execute("UPDATE runs SET begun = ?", (time.time() - seconds_ago,))
 
 
-def test_progress_and_time_left(tmp_path, ledger):
+def test_progress_and_time_left(tmp_path, ledger, monkeypatch):
+    # This process may be younger than the run that it stands for.
+    monkeypatch.setattr("organscope.jobs.status.CLOCK_SLACK_S", 1000)
     set_begun(tmp_path, 100)
     status = run_status(tmp_path)
     assert (status.state, status.n_images, status.n_done, status.n_waiting) == ("running", 4, 1, 1)
@@ -51,6 +54,11 @@ def test_states_of_a_run(tmp_path, ledger):
     assert run_status(tmp_path).state == "elsewhere"
     ledger.end_run()
     assert run_status(tmp_path).state == "ended"
+
+
+def test_another_process_of_the_same_number_is_not_the_run(tmp_path, ledger):
+    set_begun(tmp_path, time.time() - psutil.Process().create_time() + 3600)
+    assert run_status(tmp_path).state == "interrupted"
 
 
 def test_status_is_said_in_words(tmp_path, ledger, capsys):
