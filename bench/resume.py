@@ -3,10 +3,10 @@
     python bench/resume.py --kills 20 --pictures ../shared/data/nuinsseg/images --json bench-resume.json
     python bench/resume.py --quick
 
-Two slides of several windows, a small picture and a broken file are analysed together. Each trial starts in an empty
-folder, is killed with SIGKILL (with all its processes) at a moment drawn evenly over the time of the undisturbed run,
-and started again until it ends. All files must be equal, byte by byte; of `summary.csv` all columns but the seconds,
-of `report.html` all but the date. Target: all trials equal.
+Two slides of four windows, partly glass, a small picture and a broken file are analysed together. Each trial starts in
+an empty folder, is killed with SIGKILL (with all its processes) at a moment drawn evenly over the time of the
+undisturbed run, and started again until it ends. All files must be equal, byte by byte; of `summary.csv` all columns
+but the seconds, of `report.html` all but the date. Target: all trials equal.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
     draw = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        write_inputs(folder / "in", arguments.side_px, tissue_pictures(arguments.pictures, 4))
+        write_inputs(folder / "in", arguments.side_px, tissue_pictures(arguments.pictures, 4), arguments.tissue)
         started = time.perf_counter()
         run(folder, "undisturbed", arguments.options)
         whole_s = time.perf_counter() - started
@@ -62,11 +62,11 @@ def main() -> None:
     sys.exit(equal != len(trials))
 
 
-def write_inputs(folder: Path, side_px: int, pictures: list) -> None:
+def write_inputs(folder: Path, side_px: int, pictures: list, tissue: float) -> None:
     """Two slides, a small picture, a slide whose second half is missing."""
     folder.mkdir()
-    write_slide(folder / "a.tif", side_px, pictures)
-    write_slide(folder / "b.tif", side_px, pictures[::-1])
+    write_slide(folder / "a.tif", side_px, pictures, tissue=tissue)
+    write_slide(folder / "b.tif", side_px, pictures[::-1], tissue=tissue)
     Picture.fromarray(pictures[0]).save(folder / "small.png")
     whole = (folder / "a.tif").read_bytes()
     (folder / "broken.tif").write_bytes(whole[: len(whole) // 2])
@@ -109,7 +109,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--quick", dest="kills", action="store_const", const=QUICK_KILLS, help="a few kills")
-    parser.add_argument("--side-px", type=int, default=2304, help="of the slides; 2304 gives four windows each")
+    parser.add_argument("--side-px", type=int, default=2112, help="of the slides; 2112 gives four windows each")
+    parser.add_argument("--tissue", type=float, default=0.6, help="share of the slides that is tissue")
     parser.add_argument("--pictures", type=Path, help="folder of pictures of tissue, 512 x 512 px")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="also write the figures here")
