@@ -1,13 +1,15 @@
 """More workers: how much faster, never slower, and the same result when one of them is killed.
 
-    python bench/scaling.py                      # 64 pictures of 640 px, about three minutes
-    python bench/scaling.py --images 8 --side 256 --skip cluster
+    python bench/scaling.py                      # 192 pictures of 640 px and a slide, about four minutes
+    python bench/scaling.py --images 8 --side 256 --slide-px 2064 --skip threads default
 
-Pictures are pieces of the human-colon picture of scikit-image, each from another place. Every run is
-`organscope segment` in a process of its own; its time is that of all images together with the start of the workers,
-without loading the bundle before. `cluster` starts a Dask scheduler and three workers of one thread, and kills one of
-them with -9 when half of the results are there; what comes out is compared with one worker's, file by file, byte by
-byte. Prints a table in Markdown. Nothing else should run on the machine meanwhile.
+Pictures are pieces of the human-colon picture of scikit-image, each from another place; the slide is a mosaic of it
+(`bench/slide_mosaic.py`), worked on by region. Every run is `organscope segment` in a process of its own; its time is
+that of all images together with the start of the workers, without loading the bundle before. Workers are started only
+where 30 s of work are left, so that fewer pictures would show one worker twice. `cluster` and `slide` start a Dask
+scheduler and three workers of one thread, and kill one of them with -9 when half of the pictures, or of the regions of
+the slide, are done; what comes out is compared with one worker's, file by file, byte by byte. Prints a table in
+Markdown. Nothing else should run on the machine meanwhile.
 """
 
 import argparse
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,31 +29,51 @@ import numpy as np
 import tifffile
 from skimage.data import immunohistochemistry
 
-FIGURES = ("threads", "default", "cluster")
+from organscope.errors import UsageError
+from organscope.jobs.status import run_status
+from slide_mosaic import tissue_pictures, write_slide
+
+FIGURES = ("threads", "default", "cluster", "slide")
 N_DASK_WORKERS = 3
+SLIDE_MEMORY = "1140MB"
+"""So little that images above a third of a megapixel are slides: a small one is enough."""
 
 
 def main() -> None:
     """Measure what was asked for and print the table."""
     arguments = _arguments()
-    rows = []
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        pictures, out = Path(folder) / "pictures", Path(folder)
-        write_pictures(pictures, arguments.images, arguments.side)
-        one = run(pictures, out / "one", "--threads", "1")
-        if "threads" not in arguments.skip:
-            two = run(pictures, out / "two", "--threads", "1", "--workers", "2")
-            rows.append(("two 1-thread workers against one", one, two, same(out / "one", out / "two"), ">= 1.8"))
-        if "default" not in arguments.skip:
-            alone = run(pictures, out / "alone")
-            shared = run(pictures, out / "shared", "--workers", "2")
-            rows.append(("--workers 2 against the default", alone, shared, same(out / "alone", out / "shared"), ">= 1"))
-        if "cluster" not in arguments.skip:
-            killed = run_with_a_death(pictures, out / "cluster", arguments.images)
-            name = f"{N_DASK_WORKERS} Dask workers, one killed, against one"
-            rows.append((name, one, killed, same(out / "one", out / "cluster"), "same result"))
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        rows = list(measured(folder, arguments))
     print(f"{arguments.images} pictures of {arguments.side} x {arguments.side} px, {os.cpu_count()} cores\n")
     print_table(rows)
+
+
+def measured(folder: Path, arguments: argparse.Namespace) -> Iterator[tuple[str, float, float, bool, str]]:
+    """What is compared, seconds before and after, whether the files are the same, and the target."""
+    pictures = folder / "pictures"
+    write_pictures(pictures, arguments.images, arguments.side)
+    if not {"threads", "cluster"} <= set(arguments.skip):
+        one = run(pictures, folder / "one", "--threads", "1")
+    if "threads" not in arguments.skip:
+        two = run(pictures, folder / "two", "--threads", "1", "--workers", "2")
+        yield "two 1-thread workers against one", one, two, same(folder / "one", folder / "two"), ">= 1.8"
+    if "default" not in arguments.skip:
+        alone = run(pictures, folder / "alone")
+        shared = run(pictures, folder / "shared", "--workers", "2")
+        yield "--workers 2 against the default", alone, shared, same(folder / "alone", folder / "shared"), ">= 1"
+    dead = f"{N_DASK_WORKERS} Dask workers, one killed, against one"
+    if "cluster" not in arguments.skip:
+        killed = run_with_a_death(
+            pictures, folder / "cluster", lambda: share_of_pictures(folder / "cluster", arguments.images)
+        )
+        yield f"{dead}: pictures", one, killed, same(folder / "one", folder / "cluster"), "same files"
+    if "slide" not in arguments.skip:
+        slide, options = folder / "slide.tif", ("--memory", SLIDE_MEMORY)
+        write_slide(slide, arguments.slide_px, tissue_pictures(None, 1))
+        whole = run(slide, folder / "one-slide", "--threads", "1", *options)
+        killed = run_with_a_death(slide, folder / "slide", lambda: share_of_regions(folder / "slide"), *options)
+        yield f"{dead}: regions", whole, killed, same(folder / "one-slide", folder / "slide"), "same files"
 
 
 def write_pictures(folder: Path, n_pictures: int, side_px: int) -> None:
@@ -74,16 +96,31 @@ def run(pictures: Path, out: Path, *options: str) -> float:
     return json.loads(ended.stdout)["seconds"]
 
 
-def run_with_a_death(pictures: Path, out: Path, n_pictures: int) -> float:
-    """Seconds on a cluster of which one worker is killed when half of the results are there."""
+def run_with_a_death(images: Path, out: Path, share_done: Callable[[], float], *options: str) -> float:
+    """Seconds on a cluster of which one worker is killed when half of the work is done."""
     with dask_cluster() as (address, workers):
-        watch = threading.Thread(target=_kill_halfway, args=(workers[0], out, n_pictures), daemon=True)
+        watch = threading.Thread(target=_kill_halfway, args=(workers[0], share_done), daemon=True)
         watch.start()
-        seconds = run(pictures, out, "--cluster", address)
+        seconds = run(images, out, "--cluster", address, *options)
         watch.join(timeout=1)
     if workers[0].returncode != -signal.SIGKILL:
-        sys.exit("The worker was not killed in time: take more pictures.")
+        sys.exit("The worker was not killed in time: take more pictures, or a larger slide.")
     return seconds
+
+
+def share_of_pictures(out: Path, n_pictures: int) -> float:
+    """Share of the pictures that have their results."""
+    return len(list(out.glob("*/cells.parquet"))) / n_pictures
+
+
+def share_of_regions(out: Path) -> float:
+    """Share of the windows of a slide that are done, from the ledger of the run."""
+    try:
+        present = run_status(out).present
+    except UsageError:
+        # Not begun.
+        return 0.0
+    return sum(slide.n_done / max(1, slide.n_regions) for slide in present)
 
 
 @contextmanager
@@ -96,7 +133,8 @@ def dask_cluster() -> Iterator[tuple[str, list[subprocess.Popen]]]:
         # Without a nanny a worker that is killed stays dead, as a machine that is gone does.
         workers = [_dask(folder, "worker", *common, "--nthreads", "1", "--no-nanny") for _ in range(N_DASK_WORKERS)]
         try:
-            while not file.exists():
+            # The file is there before its content.
+            while not (file.exists() and file.read_text()):
                 time.sleep(0.05)
             yield json.loads(file.read_text())["address"], workers
         finally:
@@ -110,8 +148,8 @@ def _dask(folder: str, *words: str) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", "dask", *words], cwd=folder, **quiet)
 
 
-def _kill_halfway(worker: subprocess.Popen, out: Path, n_pictures: int) -> None:
-    while len(list(out.glob("*/cells.parquet"))) < n_pictures // 2:
+def _kill_halfway(worker: subprocess.Popen, share_done: Callable[[], float]) -> None:
+    while share_done() < 0.5:
         time.sleep(0.02)
     worker.kill()
     worker.wait()
@@ -130,15 +168,16 @@ def _results(out: Path) -> dict[str, bytes]:
 
 def print_table(rows: list[tuple[str, float, float, bool, str]]) -> None:
     """One row a figure, in Markdown."""
-    print("| | before, s | after, s | times as fast | same files | target |\n|---|---|---|---|---|---|")
+    print("| | before, s | after, s | times as fast | same files | target |\n|---|---:|---:|---:|---|---|")
     for name, before, after, equal, target in rows:
         print(f"| {name} | {before:.1f} | {after:.1f} | {before / after:.2f} | {'yes' if equal else 'NO'} | {target} |")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=64, help="number of pictures")
+    parser.add_argument("--images", type=int, default=192, help="number of pictures")
     parser.add_argument("--side", type=int, default=640, help="side of each in pixels")
+    parser.add_argument("--slide-px", type=int, default=6144, help="side of the slide; 6144 gives nine regions")
     parser.add_argument("--skip", nargs="*", default=[], choices=FIGURES, help="figures to leave out")
     parser.add_argument("--folder", type=Path, help="where to put pictures and results meanwhile")
     return parser.parse_args()
