@@ -121,6 +121,15 @@ class Ledger:
         )
         return False
 
+    def expect_unreadable(self, stem: str, place: int, source: str) -> None:
+        """Note an image that cannot be opened now; what is known of it is kept, because its disk may come back."""
+        self._do(
+            "INSERT INTO images (stem, place, source, identity, state, pixels, regions) "
+            "VALUES (?, ?, ?, '', 'waiting', 0, 0) "
+            "ON CONFLICT (stem) DO UPDATE SET place = excluded.place, state = 'waiting', message = '', trace = ''",
+            (stem, place, source),
+        )
+
     def forget_all_but(self, stems: set[str]) -> None:
         """Forget images that are not part of this run."""
         for (stem,) in self._database.execute("SELECT stem FROM images").fetchall():

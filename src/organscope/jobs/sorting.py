@@ -49,9 +49,14 @@ def sort_images(
     of_slides = facts | {"streaming": asdict(streaming), "tile": streaming.tile_px(models, workers)}
     ledger.forget_all_but({target.stem.as_posix() for target in plan.targets})
     for place, target in enumerate(plan.targets):
-        pixels = _pixels(target.source, reading)
-        is_slide = pixels > held_px
         stem, parts = target.stem.as_posix(), parts_folder(plan.out, target)
+        pixels = _pixels(target.source, reading)
+        if pixels is None:
+            # Why is said when it is its turn.
+            ledger.expect_unreadable(stem, place, str(target.source))
+            small.append(target)
+            continue
+        is_slide = pixels > held_px
         identity = identity_of(target.source, of_slides if is_slide else facts)
         same = ledger.expect(stem, place, str(target.source), identity, pixels)
         stored = ledger.result(stem) if same else ""
@@ -85,13 +90,13 @@ def _facts(models: Models, reading: Reading) -> dict[str, object]:
     }
 
 
-def _pixels(source: Path, reading: Reading) -> int:
-    """Pixels of an image, 0 where it cannot be opened: why is said when it is its turn."""
+def _pixels(source: Path, reading: Reading) -> int | None:
+    """Pixels of an image; None where it cannot be opened."""
     try:
         with open_image(source, channel=reading.channel, max_pixels=reading.max_pixels) as image:
             return image.height_px * image.width_px
     except OrganscopeError:
-        return 0
+        return None
 
 
 def _has_files(folder: Path, models: Models, is_slide: bool) -> bool:

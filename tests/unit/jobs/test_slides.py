@@ -161,6 +161,24 @@ def test_interrupted_run_goes_on_and_ends_the_same(tmp_path, slide, all_models, 
     assert files_of(tmp_path / "out" / "slide") == files_of(tmp_path / "straight" / "slide")
 
 
+def test_slide_that_is_away_for_a_run_keeps_its_regions(tmp_path, slide, all_models, monkeypatch):
+    plan = plan_run([slide], tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, all_models, Reading(um_per_px=0.5), Interrupting(16), streaming=Streaming(**SMALL))
+    slide.rename(tmp_path / "away.tif")
+    result = run_plan(plan, all_models, Reading(um_per_px=0.5), streaming=Streaming(**SMALL))
+    assert [failure.name for failure in result.failures] == [str(slide)]
+    assert [image.source for image in run_status(plan.out).quarantined] == [str(slide)]
+    (tmp_path / "away.tif").rename(slide)
+    done = []
+    window = predict_slide.SlideReader.window
+    monkeypatch.setattr(
+        predict_slide.SlideReader, "window", lambda self, n, then: done.append(n) or window(self, n, then)
+    )
+    assert not run(slide, plan.out, all_models).failures
+    assert done == [16, 17, 18, 19]
+
+
 def test_parts_that_are_damaged_or_unknown_are_done_again(tmp_path, slide, all_models):
     run(slide, tmp_path / "straight", all_models)
     plan = plan_run([slide], tmp_path / "out")
