@@ -17,6 +17,7 @@ from organscope.jobs.result import Failure, ImageResult, RunResult
 from organscope.jobs.slide_plan import plan_slides
 from organscope.jobs.slides import SlideRun
 from organscope.jobs.sorting import note_attempt, sort_images
+from organscope.jobs.status import require_idle
 from organscope.jobs.streaming import Streaming
 from organscope.jobs.tables import write_run_files
 from organscope.jobs.workforce import Workforce, attempts
@@ -52,8 +53,10 @@ def run_plan(
 
     Raises:
         OutputError: The output folder cannot be made or written; nothing was started.
-        UsageError: The cluster cannot be reached, or has no workers; or the memory that was allowed does not suffice.
+        UsageError: Another process writes into the folder; the cluster cannot be reached, or has no workers; or the
+            memory that was allowed does not suffice.
     """
+    require_idle(plan.out)
     prepare_output(plan.out)
     started = time.perf_counter()
     run = _Run(plan, models, reading or Reading(), listener or Listener(), workforce or Workforce())

@@ -1,15 +1,18 @@
 """How far a run is, read from its ledger while it goes on, or after it was interrupted."""
 
+import os
 import platform
 import sqlite3
 import time
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import psutil
 
-from organscope.jobs.ledger import read_ledger
+from organscope.errors import UsageError
+from organscope.jobs.ledger import ledger_path, read_ledger
 from organscope.jobs.slide_work import WINDOWS
 
 CLOCK_SLACK_S = 60
@@ -62,6 +65,23 @@ class RunStatus:
     def n_waiting(self) -> int:
         """Images that nobody has begun."""
         return self.n_images - self.n_done - len(self.present) - len(self.quarantined)
+
+
+def require_idle(out: Path) -> None:
+    """Refuse an output folder that another process of this machine is writing into.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if not ledger_path(out).is_file():
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(ledger_path(out), timeout=30)) as database:
+        run = database.execute("SELECT begun, ended, machine, process FROM runs ORDER BY rowid DESC").fetchone()
+        if run is not None and run[3] != os.getpid() and _state(run) == "running":
+            raise UsageError(
+                f"Expected an output folder that nobody is writing into, found process {run[3]} at work in {out}. "
+                "Wait for it (organscope status tells how far it is), or choose another folder with -o."
+            )
 
 
 def run_status(out: Path) -> RunStatus:
@@ -120,7 +140,8 @@ def _state(run: tuple | None) -> Literal["running", "interrupted", "ended", "els
 def _is_alive(process: int, begun: float) -> bool:
     """Whether a process is there and is as old as the run: after a restart of the machine numbers are given anew."""
     try:
-        return psutil.Process(process).create_time() <= begun + CLOCK_SLACK_S
+        found = psutil.Process(process)
+        return found.status() != psutil.STATUS_ZOMBIE and found.create_time() <= begun + CLOCK_SLACK_S
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

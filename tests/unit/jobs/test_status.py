@@ -2,14 +2,17 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 
 import psutil
 import pytest
 
 from organscope.cli.status_table import print_status
+from organscope.errors import UsageError
 from organscope.jobs.ledger import Ledger, Region, ledger_path
-from organscope.jobs.status import run_status
+from organscope.jobs.status import require_idle, run_status
 
 
 @pytest.fixture
@@ -42,6 +45,18 @@ def test_progress_and_time_left(tmp_path, ledger, monkeypatch):
     assert status.megapixels_left == pytest.approx(14)
     # 10 megapixels took 100 s.
     assert status.seconds_left == pytest.approx(140, rel=0.05)
+
+
+def test_a_folder_that_another_process_writes_into_is_refused(tmp_path, ledger):
+    require_idle(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        with sqlite3.connect(ledger_path(tmp_path)) as database:
+            database.execute("UPDATE runs SET begun = ?, process = ?", (time.time(), other.pid))
+            database.commit()
+        with pytest.raises(UsageError, match=f"process {other.pid} at work"):
+            require_idle(tmp_path)
+        other.communicate(b"\n")
+    require_idle(tmp_path)
 
 
 def test_states_of_a_run(tmp_path, ledger):
