@@ -49,7 +49,11 @@ Channel = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads for the network; one a core if left out.", show_default=False),
+    typer.Option(
+        min=1,
+        help="Threads for the network of each process; if left out, its share of the cores, or 1 on a cluster.",
+        show_default=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON; stdout then holds nothing else.")]
 Debug = Annotated[

@@ -33,8 +33,8 @@ def segment(
 
     Writes a label image, tables, outlines for QuPath and a picture for each image: OUT/<stem>/labels.tif,
     cells.csv, cells.parquet, cells.geojson and overlay.png. For a folder the results mirror the path of each
-    image below it. Where cells are clearly larger or smaller than in the bundle's training, the network sees the
-    image at another scale, and the results say so.
+    image below it. Where cells are clearly larger or smaller than in the bundle's training, or next to nothing is
+    found, the network may see the image at another scale; the results then say so.
 
     Images that do not fit into memory, such as whole slides, are worked on by region and get labels.ome.tif,
     cells.parquet and cells-0001.geojson.gz. The same command goes on with a run that was interrupted.

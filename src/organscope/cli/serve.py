@@ -49,6 +49,10 @@ MemoryGb = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads for the network; all cores but one if left out.", show_default=False),
+]
 UploadMb = Annotated[int, typer.Option(min=1, help="Largest file that may be uploaded, in MB.")]
 
 
@@ -60,7 +64,7 @@ def serve(
     token: Token = None,
     user: Users = None,
     bundle: options.AnyBundles = None,
-    threads: options.Threads = None,
+    threads: Threads = None,
     memory_gb: MemoryGb = None,
     upload_mb: UploadMb = 2000,
     debug: options.Debug = False,
