@@ -51,7 +51,7 @@ def write_label_pyramid(
 
     Args:
         path: The file; its folder exists, and holds the smaller levels meanwhile.
-        strips: From top to bottom, `TILE_PX` rows each but for the last.
+        strips: From top to bottom, `TILE_PX` rows each but for the last; one is done with when the next is asked for.
         shape: Height and width of the whole.
         um_per_px: Kept in the metadata where known.
 

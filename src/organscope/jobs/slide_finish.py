@@ -118,12 +118,14 @@ def _fields(windows: Sequence[_Numbered], n_organs: int) -> FieldAnswers:
 def _strips(
     task: FinishTask, models: Models, windows: Sequence[_Numbered], seams: Sequence[_Numbered]
 ) -> Iterator[Int32[np.ndarray, "y x"]]:
-    """The labels of the slide from top to bottom, `TILE_PX` rows at a time."""
+    """The labels of the slide from top to bottom, `TILE_PX` rows at a time, each in the memory of the one before."""
     height, width = task.slide.size_px
+    held = np.empty((TILE_PX, width), np.int32)
     rows, columns = slide_windows(task.slide.size_px, task.slide.settings.window_px, models.cells)
     of_window = {one.window: one for one in windows if one.part.n_cells}
     for strip, top in enumerate(range(0, height, TILE_PX)):
-        labels = np.zeros((min(TILE_PX, height - top), width), np.int32)
+        labels = held[: height - top]
+        labels.fill(0)
         for down, row in enumerate(rows):
             if row.stop <= top or row.start >= top + len(labels):
                 continue
