@@ -23,7 +23,6 @@ from organscope.train.classification.export import (
     INPUT,
     OPSET,
     OUTPUTS,
-    TOLERANCE,
     check_graph,
     export_graph,
     half_weights,
@@ -98,7 +97,7 @@ class BundleWriter:
         stored = round_to_half(network)
         tests = _first_fields(training, config)
         graph = export_graph(stored, config.field.input_px)
-        expected = check_graph(graph, stored, tests)
+        expected, tolerance = check_graph(graph, stored, tests)
         self._config = config
         self._parts = TrainedParts(
             settings=config.bundle,
@@ -113,7 +112,7 @@ class BundleWriter:
             ),
             weights_content=safetensors.torch.save(half_weights(stored)),
             test=safetensors.numpy.save({"input": tests, **expected}),
-            tolerance=TOLERANCE,
+            tolerance=tolerance,
             fingerprint=fingerprint,
             facts=facts,
         )

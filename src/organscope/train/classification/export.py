@@ -18,10 +18,10 @@ OPSET = 20
 INPUT = "image"
 OUTPUTS = ("logits", "features", "evidence")
 TOLERANCE = 1e-3
-"""Of outputs whose size is about 10: other orders of adding cost about 1e-5, other processors more. Larger outputs, as
-the standardised features of noise are, may differ by as much in proportion."""
+"""Of outputs whose size is about 10: other orders of adding cost about 1e-5, other processors more."""
 
-_USUAL_SIZE = 10.0
+ROUNDINGS = 10
+"""Where a feature hardly varies in training, the rounding of the network itself is larger; so often that passes."""
 
 
 class _ChannelsLast(nn.Module):
@@ -83,32 +83,33 @@ def export_graph(network: OrganNetwork, input_px: int) -> bytes:
 
 def check_graph(
     graph: bytes, network: OrganNetwork, images: Float32[np.ndarray, "n y x 3"]
-) -> dict[str, Float32[np.ndarray, "n _"]]:
+) -> tuple[dict[str, Float32[np.ndarray, "n _"]], float]:
     """Compare the graph with the network on prepared images, and on noise of another size.
 
     Returns:
-        What the network itself gives for `images`, by output.
+        What the network itself gives for `images`, by output, and by how much a graph may differ from it there.
 
     Raises:
-        VerificationError: They differ by more than `TOLERANCE`, in proportion to the size of the output.
+        VerificationError: They differ by more than `TOLERANCE`, and by more than the network's rounding explains.
     """
     session = Session(graph, INPUT, list(OUTPUTS), threads=None, where="the exported graph")
+    exactly = copy.deepcopy(network).double()
     n, height, width, _ = images.shape
     noise = np.random.default_rng(0).standard_normal((n + 1, height + 32, width, 3), dtype=np.float32)
     for batch in (noise, images):
-        found, expected = session.run(batch), network_outputs(network, batch)
-        worst = max(_difference(found[name], expected[name]) for name in OUTPUTS)
-        if not worst <= TOLERANCE:
+        expected = network_outputs(network, batch)
+        rounding = _worst(expected, network_outputs(exactly, batch.astype(np.float64)))
+        allowed, worst = max(TOLERANCE, ROUNDINGS * rounding), _worst(session.run(batch), expected)
+        if not worst <= allowed:
             raise VerificationError(
-                f"Expected the exported graph within {TOLERANCE:g} of the network, found a difference of {worst:g}. "
+                f"Expected the exported graph within {allowed:g} of the network, found a difference of {worst:g}. "
                 "Report this backbone, or choose another."
             )
-    return expected
+    return expected, allowed
 
 
-def _difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, of an output of the usual size."""
-    return float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()) / _USUAL_SIZE)
+def _worst(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
+    return max(float(np.abs(found[name] - expected[name]).max()) for name in OUTPUTS)
 
 
 def network_outputs(network: OrganNetwork, batch: np.ndarray) -> dict[str, np.ndarray]:
