@@ -67,7 +67,9 @@ def test_an_address_without_a_scheduler_is_named(monkeypatch):
 
 
 def test_workers_come_from_a_queueing_system(tmp_path, monkeypatch):
-    submit = '#!/bin/bash\nbash "$1" >/dev/null 2>&1 &\necho Submitted batch job $!\n'
+    # Like the real one it keeps the script, which is removed as soon as it returns.
+    job = tmp_path / "job.sh"
+    submit = f'#!/bin/bash\ncp "$1" {job}\nbash {job} >/dev/null 2>&1 &\necho Submitted batch job $!\n'
     cancel = "#!/bin/bash\npkill -P $1; kill $1\n"
     for name, text in (("sbatch", submit), ("scancel", cancel)):
         (tmp_path / name).write_text(text)
