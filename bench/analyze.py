@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mosaic import write_mosaic
+from mosaic import trained_diameter_px, write_mosaic
 
 
 def main() -> None:
@@ -39,6 +39,7 @@ def measure(image: Path, out: Path, bundles: list[str], *, command: str = "analy
     """Run a command on one image in a process of its own."""
     program = str(Path(sys.executable).with_name("organscope"))
     words = [program, command, str(image), "-o", str(out), "--json", "--max-megapixels", "100000", *options]
+    words += ["--diameter-px", f"{trained_diameter_px(bundles)}"]
     for bundle in bundles:
         words += ["--bundle", bundle]
     started = time.perf_counter()

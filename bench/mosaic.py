@@ -7,7 +7,15 @@ import numpy as np
 import tifffile
 from skimage.data import immunohistochemistry
 
+from organscope.bundle import load_bundle
+
 TILE_PX = 256
+
+
+def trained_diameter_px(bundles: list[str]) -> float:
+    """The size of cells that makes the segmenting bundle see a mosaic as it is; else it would estimate."""
+    specs = (load_bundle(name).manifest.spec for name in (*bundles, "nuclei"))
+    return next(spec.typical_diameter_px for spec in specs if spec.task == "segmentation")
 
 
 def write_mosaic(path: Path, side_px: int) -> None:

@@ -7,8 +7,9 @@
 Ours is `open_image` and `segment_image` with a loaded bundle: reading, preparation, network, decoding, numbering.
 StarDist's (0.9.2, 2D, default size, grid 2) is its network alone, from array to array, in an environment of its own
 (`bench/stardist_network.py`). Both take the same images with the same number of threads, in turn, so that whatever else
-happens to the machine happens to both; the medians over the runs are compared. Target: ratio at most .33. Nothing else
-should run on the machine meanwhile.
+happens to the machine happens to both; the medians over the runs are compared. Target: ratio at most .33. Mosaics,
+whose stain the bundle does not know, are seen as they are; the scale of `--images` is estimated. Nothing else should
+run on the machine meanwhile.
 """
 
 import argparse
@@ -24,10 +25,10 @@ from pathlib import Path
 import numpy as np
 
 from mosaic import write_mosaic
-from organscope.bundle import load_bundle
+from organscope.bundle import Bundle, load_bundle
 from organscope.images import image_files, open_image
 from organscope.ops.preprocess import to_rgb
-from organscope.predict import segment_image
+from organscope.predict import Sizing, segment_image
 
 STARDIST = ("stardist==0.9.2", "tensorflow-cpu==2.21.0")
 #: Without its dependencies, because it asks for the package `tensorflow` under its other name.
@@ -75,7 +76,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sources, arrays = _images(arguments, Path(folder))
         stardist = StarDist(python, arrays, arguments.threads) if python else None
-        figures = measure(sources, load_bundle(arguments.bundle, threads=arguments.threads), stardist, arguments.runs)
+        bundle, sizing = (
+            load_bundle(arguments.bundle, threads=arguments.threads),
+            Sizing(automatic=bool(arguments.images)),
+        )
+        figures = measure(sources, bundle, sizing, stardist, arguments.runs)
     figures |= {"bundle": arguments.bundle, "threads": arguments.threads, "runs": arguments.runs, **_machine()}
     print_figures(figures)
     if arguments.json:
@@ -93,13 +98,13 @@ def make_environment(folder: Path) -> Path:
     return python
 
 
-def measure(sources: list[Path], bundle, stardist: StarDist | None, runs: int) -> dict:
+def measure(sources: list[Path], bundle: Bundle, sizing: Sizing, stardist: StarDist | None, runs: int) -> dict:
     """Median seconds of each image, ours and theirs in turn, after one run of each that does not count."""
     megapixels, ours, theirs = [], [], []
     for number, source in enumerate(sources):
         rows = []
         for _ in range(runs + 1):
-            seconds, n_pixels = _ours(source, bundle)
+            seconds, n_pixels = _ours(source, bundle, sizing)
             rows.append((seconds, stardist.seconds(number) if stardist else np.nan))
         middle = np.median(rows[1:], axis=0)
         megapixels.append(n_pixels / 1e6)
@@ -126,10 +131,10 @@ def print_figures(figures: dict) -> None:
         print(f"ratio                            {figures['ratio']:6.3f}       (target: at most {TARGET_RATIO})")
 
 
-def _ours(source: Path, bundle) -> tuple[float, int]:
+def _ours(source: Path, bundle: Bundle, sizing: Sizing) -> tuple[float, int]:
     started = time.perf_counter()
     with open_image(source) as image:
-        segment_image(image, bundle)
+        segment_image(image, bundle, sizing=sizing)
     return time.perf_counter() - started, image.height_px * image.width_px
 
 
