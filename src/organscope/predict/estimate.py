@@ -30,14 +30,20 @@ SURER = 0.03
 """How much the mean probability of cells must rise; between two scales that are equally good it differs by less."""
 
 MIN_CELLS = 5
-MANY_CELLS = 12
-"""At half or double scale, where there are fewer than `MIN_CELLS` in the image as it is."""
+FEW_CELLS = 3
+"""With fewer in the image as it is, other scales are tried."""
+
+SOME_CELLS, MANY_CELLS = 2, 12
+"""At half or double scale, where an image is better seen so: in some fields, before more are looked at, and in all."""
 
 FACTORS = (0.125, 4.0)
 FIELD_PX = 256
 N_FIELDS = 4
 N_CANDIDATES = 4
-"""Candidates for fields along each axis; those of greatest contrast are looked at, all where little was found."""
+"""Candidates for fields along each axis."""
+
+FIRST, SPREAD, ALL = slice(N_FIELDS), slice(None, None, N_CANDIDATES), slice(None)
+"""Which of them are looked at, ordered by contrast, the greatest first."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +99,12 @@ def estimate_scale(image: Image, bundle: Bundle, first: Look | None = None) -> S
 
 def _begin(glance: "_Glance", as_it_is: Look) -> tuple[float, Look]:
     """The scale to begin with, and what is found there."""
-    if as_it_is.n_cells < MIN_CELLS:
+    if as_it_is.n_cells < FEW_CELLS:
         for factor in (2.0, 0.5):
-            look = glance.at(factor, N_CANDIDATES**2)
-            if look.n_cells >= MANY_CELLS:
-                return factor, look
+            if glance.at(factor, SPREAD).n_cells >= SOME_CELLS:
+                look = glance.at(factor, ALL)
+                if look.n_cells >= MANY_CELLS:
+                    return factor, look
     return 1.0, as_it_is
 
 
@@ -110,11 +117,11 @@ class _Glance:
         self._preparation = Preparation(image, bundle.manifest.preprocessing)
         self._centres: list[tuple[int, int]] | None = None
 
-    def at(self, factor: float, n_fields: int = N_FIELDS) -> Look:
+    def at(self, factor: float, places: slice = FIRST) -> Look:
         spec = self._bundle.manifest.spec
         scaled = self._image if factor == 1.0 else scale_image(self._image, factor)
         areas, probabilities = [np.zeros(0)], [np.zeros(0, np.float32)]
-        for row, column in self._fields(scaled, factor, n_fields):
+        for row, column in self._fields(scaled, factor, places):
             pixels = read_tile(scaled.read, (scaled.height_px, scaled.width_px), row, column)
             maps = run_tile(self._bundle, self._preparation.network_input(pixels))[row.inner, column.inner]
             labels = decode_cells(np.ascontiguousarray(maps), spec.decoder)
@@ -125,17 +132,17 @@ class _Glance:
             probability = spec.cell_calibration.apply(probability)
         return _look(np.concatenate(areas), probability)
 
-    def _fields(self, scaled: Image, factor: float, n_fields: int) -> Iterator[tuple[Span, Span]]:
+    def _fields(self, scaled: Image, factor: float, places: slice) -> Iterator[tuple[Span, Span]]:
         """Squares of the scaled image around the chosen places, or all of it where it is small."""
         stride_px = self._bundle.manifest.spec.stride_px
         lengths = scaled.height_px, scaled.width_px
-        if lengths[0] * lengths[1] <= n_fields * FIELD_PX**2:
+        if lengths[0] * lengths[1] <= len(range(N_CANDIDATES**2)[places]) * FIELD_PX**2:
             yield tuple(Span(0, padded_length(length, stride_px), 0, length) for length in lengths)
             return
         if self._centres is None:
             self._centres = _places_of_contrast(self._image)
         side = padded_length(FIELD_PX, stride_px)
-        for centre in self._centres[:n_fields]:
+        for centre in self._centres[places]:
             yield tuple(_span(round(c * factor), side, n, stride_px) for c, n in zip(centre, lengths, strict=True))
 
 
