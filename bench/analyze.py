@@ -14,9 +14,9 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from counted import run_counted
 from mosaic import trained_diameter_px, write_mosaic
 
 
@@ -38,19 +38,14 @@ def main() -> None:
 def measure(image: Path, out: Path, bundles: list[str], *, command: str = "analyze", options=()) -> dict[str, float]:
     """Run a command on one image in a process of its own."""
     program = str(Path(sys.executable).with_name("organscope"))
-    words = [program, command, str(image), "-o", str(out), "--json", "--max-megapixels", "100000", *options]
-    words += ["--diameter-px", f"{trained_diameter_px(bundles)}"]
+    words = [program, command, str(image), "-o", str(out), "--json", "--max-megapixels", "100000"]
+    words += ["--diameter-px", f"{trained_diameter_px(bundles)}", *options]
     for bundle in bundles:
         words += ["--bundle", bundle]
-    started = time.perf_counter()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        printed = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall_s = time.perf_counter() - started
-    if process.returncode != 0:
-        sys.exit(f"{' '.join(words)} ended with exit code {process.returncode}")
-    found = json.loads(printed)
+    counted = run_counted(words, stdout=subprocess.PIPE)
+    if counted.exit_code != 0:
+        sys.exit(f"{' '.join(words)} ended with exit code {counted.exit_code}")
+    found = json.loads(counted.said)
     (analysed,) = found["images"]
     megapixels = analysed["height_px"] * analysed["width_px"] / 1e6
     return {
@@ -58,8 +53,8 @@ def measure(image: Path, out: Path, bundles: list[str], *, command: str = "analy
         "n_cells": analysed["n_cells"],
         "seconds": analysed["seconds"],
         "seconds_per_megapixel": analysed["seconds"] / megapixels,
-        "start_and_report_s": wall_s - analysed["seconds"],
-        "peak_memory_mb": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+        "start_and_report_s": counted.wall_s - analysed["seconds"],
+        "peak_memory_mb": counted.peak_memory_mb,
     }
 
 

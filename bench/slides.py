@@ -26,9 +26,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from counted import run_counted
 from slide_mosaic import tissue_pictures, write_slide
 
 QUICK = [0.04]
@@ -76,14 +76,10 @@ def measure(slide: Path, out: Path, command: str, options: list[str], tissue: fl
     """Run the command on one slide in a process of its own."""
     program = str(Path(sys.executable).with_name("organscope"))
     words = [program, command, str(slide), "-o", str(out), "--json", *options]
-    started = time.perf_counter()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        printed = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{' '.join(words)} ended with exit code {process.returncode}")
-    (found,) = json.loads(printed)["images"]
+    counted = run_counted(words, stdout=subprocess.PIPE)
+    if counted.exit_code != 0:
+        sys.exit(f"{' '.join(words)} ended with exit code {counted.exit_code}")
+    (found,) = json.loads(counted.said)["images"]
     stages = stage_seconds(out)
     megapixels = found["height_px"] * found["width_px"] / 1e6
     seconds = found["seconds"]
@@ -91,12 +87,12 @@ def measure(slide: Path, out: Path, command: str, options: list[str], tissue: fl
         "gigapixels": megapixels / 1000,
         "tissue": tissue,
         "cells": found["n_cells"],
-        "minutes": (time.perf_counter() - started) / 60,
+        "minutes": counted.wall_s / 60,
         "seconds_per_megapixel_of_tissue": seconds / megapixels / tissue,
         "windows_share": stages["windows"] / seconds,
         "seams_share": stages.get("seams", 0.0) / seconds,
         "writing_share": 1 - sum(stages.values()) / seconds,
-        "peak_memory_mb": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+        "peak_memory_mb": counted.peak_memory_mb,
         "results_mb": sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6,
     }
 

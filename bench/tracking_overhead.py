@@ -18,8 +18,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from counted import run_counted
 
 
 def main() -> None:
@@ -53,14 +54,10 @@ def train(tracker: str, folder: Path, arguments: argparse.Namespace) -> dict[str
     words = [program, "train", arguments.task, str(arguments.config), "-o", str(folder / "run"), "--track", tracker]
     for setting in ("tracking.wandb_mode=offline", *arguments.settings):
         words += ["--set", setting]
-    started = time.perf_counter()
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        said = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0 or "Warning" in said:
-        sys.exit(f"{' '.join(words)} ended with exit code {process.returncode}: {said}")
-    return {"wall_s": time.perf_counter() - started, "processor_s": usage.ru_utime + usage.ru_stime}
+    counted = run_counted(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    if counted.exit_code != 0 or "Warning" in counted.said:
+        sys.exit(f"{' '.join(words)} ended with exit code {counted.exit_code}: {counted.said}")
+    return {"wall_s": counted.wall_s, "processor_s": counted.processor_s}
 
 
 def _ratio(rounds: list[dict[str, dict[str, float]]], tracker: str, figure: str) -> float:

@@ -12,7 +12,6 @@ set), and the time that it waited is `waiting_share` in its `metrics.jsonl`. Tar
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from counted import run_counted
 from organscope.dataset.index import read_index, write_index
 
 TIMES = 8
@@ -81,17 +81,15 @@ def measure(
     run = index.with_name(f"{index.name}-{trainer}")
     words = [str(Path(sys.executable).with_name("organscope")), "train", trainer, CONFIGS[trainer], "-o", str(run)]
     words += ["--track", "none", *(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"{' '.join(words)} ended with exit code {process.returncode}")
+    counted = run_counted(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if counted.exit_code != 0:
+        sys.exit(f"{' '.join(words)} ended with exit code {counted.exit_code}")
     logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return {
         "trainer": trainer,
         "pictures": n_pictures,
         "steps": round(sum(row["n_images"] for row in logged) / arguments.batch),
-        "peak_memory_mb": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+        "peak_memory_mb": counted.peak_memory_mb,
         "waiting_share": sum(row["waiting_share"] for row in logged) / len(logged),
     }
 
