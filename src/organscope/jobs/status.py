@@ -4,7 +4,7 @@ import os
 import platform
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 import psutil
 
 from organscope.errors import UsageError
-from organscope.jobs.ledger import ledger_path, read_ledger
+from organscope.jobs.ledger import read_ledger
 from organscope.jobs.slide_work import WINDOWS
 
 CLOCK_SLACK_S = 60
@@ -73,15 +73,15 @@ def require_idle(out: Path) -> None:
     Raises:
         UsageError: There is one.
     """
-    if not ledger_path(out).is_file():
-        return
-    with suppress(sqlite3.Error), closing(sqlite3.connect(ledger_path(out), timeout=30)) as database:
-        run = database.execute("SELECT begun, ended, machine, process FROM runs ORDER BY rowid DESC").fetchone()
-        if run is not None and run[3] != os.getpid() and _state(run) == "running":
-            raise UsageError(
-                f"Expected an output folder that nobody is writing into, found process {run[3]} at work in {out}. "
-                "Wait for it (organscope status tells how far it is), or choose another folder with -o."
-            )
+    run = None
+    # Without a ledger nobody has begun.
+    with suppress(UsageError), read_ledger(out) as database:
+        run = _last_run(database)
+    if run is not None and run[3] != os.getpid() and _state(run) == "running":
+        raise UsageError(
+            f"Expected an output folder that nobody is writing into, found process {run[3]} at work in {out}. "
+            "Wait for it (organscope status tells how far it is), or choose another folder with -o."
+        )
 
 
 def run_status(out: Path) -> RunStatus:
@@ -91,7 +91,7 @@ def run_status(out: Path) -> RunStatus:
         UsageError: There is none.
     """
     with read_ledger(out) as database:
-        run = database.execute("SELECT begun, ended, machine, process FROM runs ORDER BY rowid DESC").fetchone()
+        run = _last_run(database)
         begun = time.time() if run is None else run[0]
         images = database.execute("SELECT stem, source, state, pixels, ended, message FROM images ORDER BY place")
         rows = images.fetchall()
@@ -117,6 +117,11 @@ def run_status(out: Path) -> RunStatus:
         seconds_left=left_px / speed if left_px and speed else None,
         last_sign_s=max(0.0, time.time() - last_sign),
     )
+
+
+def _last_run(database: sqlite3.Connection) -> tuple | None:
+    """When it began and ended, on which machine and in which process."""
+    return database.execute("SELECT begun, ended, machine, process FROM runs ORDER BY rowid DESC").fetchone()
 
 
 def _regions(database: sqlite3.Connection, stem: str, begun: float) -> tuple[int, int, int]:

@@ -37,9 +37,9 @@ def cost_table(models: Sequence[Model], samples: Sequence[Sample], *, rounds: in
     Returns:
         `model`, `bundle` (name, version and hash), `size_mb` (all files of the bundle, 10^6 bytes),
         `million_parameters`, `gflop` (of a megapixel for segmentation, of one field for organs; a multiply-add
-        is two), `speed` (seconds a megapixel or milliseconds an
-        image: the median round), `speed_low` and `speed_high` (the fastest and the slowest round), `epochs` and
-        `minutes` (of the training, where its folder was given).
+        is two), `speed` (seconds a megapixel or milliseconds an image: the median round), `speed_low` and
+        `speed_high` (the fastest and the slowest round), `epochs` and `minutes` (of the training,
+        where its folder was given).
     """
     timed = list(samples)[:: max(1, len(samples) // N_TIMED)][:N_TIMED]
     seconds = _time_in_turns(models, timed, rounds, progress)
