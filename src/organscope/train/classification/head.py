@@ -15,6 +15,9 @@ from torch.nn import functional
 
 #: Added to an energy before its logarithm: maps have a variance of about 1, and a silent one must not dominate.
 ENERGY_FLOOR = 1e-2
+#: Added to a variance before a division: a channel that is silent in training would otherwise say a thousand times too
+#: much of the one picture that wakes it.
+VARIANCE_FLOOR = 1e-2
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class OrganHead(nn.Module):
         self.texture = texture
         widths = [stage.channels * (2 if texture and stage.factor > 1 else 1) for stage in stages]
         repeats = 2 if texture else 1
-        self.local_norms = nn.ModuleList([nn.BatchNorm2d(width, affine=False) for width in widths])
-        self.norms = nn.ModuleList([nn.BatchNorm1d(repeats * width, affine=False) for width in widths])
+        self.local_norms = nn.ModuleList([nn.BatchNorm2d(width, VARIANCE_FLOOR, affine=False) for width in widths])
+        self.norms = nn.ModuleList([nn.BatchNorm1d(repeats * width, VARIANCE_FLOOR, affine=False) for width in widths])
         self.drop = nn.Dropout(drop_rate)
         self.linears = nn.ModuleList([nn.Linear(repeats * width, n_organs) for width in widths])
 

@@ -270,10 +270,11 @@ def _facts(config: ClassificationConfig, network: OrganNetwork, run: RunDirector
 
 
 def _picture_facts(config: ClassificationConfig, split: TrainingSplit) -> list[str]:
+    chosen = "" if config.fit.monitor == "none" else "epoch, "
     return [
         f"It sees fields of {config.field.field_px} px of the image, resized to {config.field.input_px} px; the "
         "probabilities of the fields of a picture are averaged.",
-        f"{len(split.training)} pictures trained it; {len(split.validation)} (the inner validation) chose epoch, "
+        f"{len(split.training)} pictures trained it; {len(split.validation)} (the inner validation) chose {chosen}"
         f"temperature, confidence and novelty limits, so figures on these are optimistic; {len(split.test)} were "
         "only scored.",
     ]

@@ -7,6 +7,7 @@ import torch
 from organscope.bundle import load_bundle
 from organscope.errors import ConfigError, UnknownNameError
 from organscope.train.classification.config import NetworkConfig
+from organscope.train.classification.head import VARIANCE_FLOOR, OrganHead, Stage
 from organscope.train.classification.network import build_network
 
 NARROW = {"channels": [8, 8, 16, 16]}
@@ -23,8 +24,8 @@ def test_features_are_what_the_backbone_pools(backbone, arguments, n_features):
     with torch.inference_mode():
         logits, features = network(images)
         pooled = network.backbone.forward_features(images).mean(dim=(2, 3))
-    # Both normalisations of a fresh network divide by sqrt(1 + 1e-5) each.
-    torch.testing.assert_close(features, pooled, atol=1e-5, rtol=1e-4)
+    # Both normalisations of a fresh network divide by the root of a variance of 1 and its floor.
+    torch.testing.assert_close(features, pooled / (1 + VARIANCE_FLOOR), atol=1e-5, rtol=1e-4)
     assert logits.shape == (2, 5)
     assert features.shape == (2, n_features)
 
@@ -44,6 +45,20 @@ def test_logits_are_the_mean_of_the_evidence_plus_a_constant(backbone, stages):
     torch.testing.assert_close(features, pooled)
     bias = logits - evidence.mean(dim=(1, 2))
     torch.testing.assert_close(bias[0], bias[1], atol=1e-4, rtol=0)
+
+
+def test_a_channel_that_was_silent_in_training_does_not_outshout_the_others():
+    torch.manual_seed(0)
+    head = OrganHead([Stage(2, 1)], n_organs=3, texture=False, drop_rate=0.0)
+    for _ in range(200):  # channel 0 is silent until the running statistics have forgotten their start
+        maps = torch.randn(8, 2, 4, 4)
+        maps[:, 0] = 0.0
+        head.features([maps])
+    head.eval()
+    with torch.inference_mode():
+        (features,) = head.features([torch.full((1, 2, 4, 4), 0.1)])
+    # Through two divisions by the root of the floor; without it: 10,000.
+    assert features[0, 0].abs() <= 0.1 / VARIANCE_FLOOR
 
 
 def test_too_many_stages_are_refused():
