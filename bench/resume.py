@@ -1,6 +1,6 @@
 """Kill `organscope analyze` at random moments, give the same command again, compare with a run that nobody disturbed.
 
-    python bench/resume.py --kills 20 --pictures ../shared/data/nuinsseg/images --json bench-resume.json
+    python bench/resume.py --kills 20 --pictures PICTURES --json bench-resume.json
     python bench/resume.py --quick
 
 Two slides of four windows, partly glass, a small picture and a broken file are analysed together. Each trial starts in

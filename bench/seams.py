@@ -1,6 +1,6 @@
 """Are the cells of a slide, worked on region by region, those of the whole at once?
 
-    python bench/seams.py --pictures ../shared/data/nuinsseg/images --json bench-seams.json
+    python bench/seams.py --pictures PICTURES --json bench-seams.json
     python bench/seams.py --quick
 
 Real pictures in windows of 192 px and a mosaic of them in windows of 1024 px go through a run as slides do; their label

@@ -1,6 +1,6 @@
 r"""What `organscope analyze` needs for whole slides: peak memory and time, by size.
 
-    python bench/slides.py --gigapixels 0.1 0.4 1.6 --tissue 0.4 --pictures ../shared/data/nuinsseg/images
+    python bench/slides.py --gigapixels 0.1 0.4 1.6 --tissue 0.4 --pictures PICTURES
     python bench/slides.py --quick
     python bench/slides.py --gigapixels 0.1 --json bench-slides.json -- --memory 1GB
 
@@ -14,7 +14,7 @@ shrunk nor brightened. `--diameter-px` is that of the training, so that the netw
 to itself it looks at these small nuclei enlarged, which takes longer and so makes merging and writing look small.
 
     python bench/slides.py --command segment --gigapixels 0.95 --densest --n-pictures 8 \
-        --pictures ../shared/data/dsb2018/images -- --diameter-px 26.5
+        --pictures PICTURES -- --diameter-px 26.5
 """
 
 import argparse
