@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Real, Shaped
 
 from organscope.decide.calibration import check_labels, fit_temperature, softmax
 from organscope.decide.conformal import fit_conformal
@@ -34,7 +34,7 @@ def fit_policy(
     logits: Float[np.ndarray, "n c"],
     labels: Int[np.ndarray, " n"],
     features: Float[np.ndarray, "n d"],
-    reference_features: Float[np.ndarray, "m d"],
+    reference_features: Real[np.ndarray, "m d"],
     *,
     target_error: float = 0.05,
     min_coverage: float = 0.5,
@@ -51,7 +51,7 @@ def fit_policy(
 
     Args:
         logits: Of the fields of held-out pictures; with `labels`, their true classes, and `features`, their embeddings.
-        reference_features: Embeddings of the training pictures; the bundle stores `unit_norm` of them.
+        reference_features: Embeddings of the training pictures, of any length.
         target_error: Largest share of wrong answers among the accepted, see `fit_min_confidence`.
         min_coverage: Share that must be accepted all the same.
         in_domain_pass: Share of held-out pictures that are not called unknown.

@@ -5,7 +5,7 @@ brought to length 1; its distance to the k-th nearest training embedding says ho
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from organscope.errors import ShapeError, ValueRangeError
 
@@ -13,7 +13,7 @@ _CHUNK = 1 << 22
 """Distances held at once (32 MB), so that memory stays flat however many cells are asked about."""
 
 
-def unit_norm(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+def unit_norm(features: Real[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     """Each row divided by its length, in float32; a row of zeros stays zeros.
 
     Raises:
@@ -27,7 +27,7 @@ def unit_norm(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
 
 
 def nearest_distance(
-    features: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m _"], n_neighbours: int
+    features: Float[np.ndarray, "n d"], reference: Real[np.ndarray, "m _"], n_neighbours: int
 ) -> Float[np.ndarray, " n"]:
     """Distance from each embedding to its k-th nearest reference embedding.
 

@@ -150,10 +150,12 @@ class RunDirectory:
         if not resume:
             raise UsageError(f"{self.folder} already holds a run. Add --resume to go on, or choose another folder.")
         started = json.loads(written.read_text(encoding="utf-8"))
-        # Where a run is tracked does not change what it computes.
-        if started | {"tracking": None} != settings.model_dump(mode="json") | {"tracking": None}:
+        asked = settings.model_dump(mode="json")
+        other = [name for name in asked if name not in settings.FREE_ON_RESUME and asked[name] != started.get(name)]
+        if other:
             raise UsageError(
-                f"{self.folder} was started with another configuration: it cannot be resumed with this one."
+                f"{self.folder} was started with another configuration ([{'], ['.join(other)}]): it cannot be resumed "
+                "with this one. Resume with the file that it was started with, or choose another folder."
             )
 
 

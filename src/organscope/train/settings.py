@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -76,7 +76,10 @@ class TrainingSettings(Settings):
         bundle: What the result is called.
         tracking: Which trackers follow the run.
         draft: End with a bundle that was neither tuned, calibrated nor scored: what a trial of a sweep needs.
+        FREE_ON_RESUME: What changes nothing in the fit, so that a run may be finished with other values.
     """
+
+    FREE_ON_RESUME: ClassVar[frozenset[str]] = frozenset({"tracking", "bundle"})
 
     task: str
     data: DataSettings

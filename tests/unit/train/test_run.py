@@ -31,9 +31,16 @@ def test_another_run_is_neither_overwritten_nor_resumed(tmp_path):
     run.start(Config(), source=None, resume=False)
     with pytest.raises(UsageError, match="already holds a run"):
         run.start(Config(), source=None, resume=False)
-    with pytest.raises(UsageError, match="another configuration"):
+    with pytest.raises(UsageError, match=r"another configuration \(\[epochs\]\)"):
         run.start(Config(epochs=4), source=None, resume=True)
     run.start(Config(), source=None, resume=True)
+
+
+def test_a_run_may_be_finished_under_another_name(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.start(Config(), source=None, resume=False)
+    run.start(Config(bundle=BundleSettings(name="tally", summary="Counts.")), source=None, resume=True)
+    assert '"name": "tally"' in (run.folder / "config.json").read_text()
 
 
 def test_an_epoch_that_is_run_again_replaces_its_line(tmp_path):

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import safetensors.numpy
 import safetensors.torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Int8, Int64, Real, UInt8
 
 from organscope.bundle import Bundle, Certificate, ClassificationSpec, Graph, Score, Weights
 from organscope.bundle.session import Session
 from organscope.dataset.index import Sample
-from organscope.decide import Policy, QualityLimits, fit_policy, softmax, unit_norm
+from organscope.decide import Policy, QualityLimits, fit_policy, softmax
 from organscope.decide.pooling import Pooling
 from organscope.ops.preprocess import standardise
 from organscope.predict import classify_image
@@ -34,7 +34,7 @@ from organscope.train.writing import GRAPH_FILE, TrainedParts
 REFERENCE_FILE = "reference.safetensors"
 N_TEST_FIELDS = 2
 MAX_REFERENCES = 4000
-"""Embeddings kept to tell the unknown; with 256 numbers each, 4 MB."""
+"""Embeddings kept to tell the unknown; with 256 numbers each, 1 MB."""
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,22 @@ class BundleWriter:
             max_bytes=round(1e6 * self._config.bundle.max_mb),
         )
 
-    def _embeddings(self, training: Pictures | CellCrops) -> Float32[np.ndarray, "m d"]:
-        """Embeddings of length 1 of the training fields, evenly thinned where there are very many."""
+    def _embeddings(self, training: Pictures | CellCrops) -> Int8[np.ndarray, "m d"]:
+        """Embeddings of the training fields in steps of 1/127 of their largest number, evenly thinned where very many.
+
+        Their length is not kept: distances are between directions.
+        """
         session = Session(self._parts.graph, INPUT, list(OUTPUTS), threads=None, where="the exported graph")
         prepared = (prepared_fields(training.fields(number), self._config) for number in range(len(training)))
         features = np.concatenate([session.run(fields)["features"] for fields in prepared])
         step = -(-len(features) // MAX_REFERENCES)
-        return unit_norm(features[::step])
+        return eight_bits(features[::step])
+
+
+def eight_bits(features: Float[np.ndarray, "m d"]) -> Int8[np.ndarray, "m d"]:
+    """Each row in whole numbers from -127 to 127 of (almost) the same direction."""
+    largest = np.abs(features).max(axis=1, keepdims=True)
+    return np.rint(features / np.where(largest > 0, largest, 1.0) * 127).astype(np.int8)
 
 
 def run_validation(bundle: Bundle, samples: list[Sample]) -> ValidationOutputs:
@@ -163,7 +172,7 @@ def run_validation(bundle: Bundle, samples: list[Sample]) -> ValidationOutputs:
 def measure(
     outputs: ValidationOutputs,
     organs: list[str],
-    reference: Float[np.ndarray, "m d"],
+    reference: Real[np.ndarray, "m d"],
     quality: QualityLimits | None = None,
 ) -> Measured:
     """Fit the policy on the validation pictures, and tabulate what it is calibrated on.

@@ -1,6 +1,6 @@
 """What a person may choose about the training of an organ classifier."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -182,6 +182,8 @@ class OrganBundleSettings(BundleSettings):
 
 class ClassificationConfig(TrainingSettings):
     """The whole configuration of `organscope train classification`."""
+
+    FREE_ON_RESUME: ClassVar[frozenset[str]] = TrainingSettings.FREE_ON_RESUME | {"discriminant"}
 
     task: Literal["classification"] = "classification"
     bundle: OrganBundleSettings

@@ -12,6 +12,7 @@ from organscope.dataset.index import Sample
 from organscope.train.classification.bundling import prepared_fields
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import Pictures
+from organscope.train.classification.half import store_halves
 from organscope.train.classification.quantise import quantise_graph
 from organscope.train.quantise import expected_outputs
 
@@ -24,7 +25,7 @@ BATCH = 8
 
 
 def quantised_copy(bundle: Bundle, config: ClassificationConfig, training: list[Sample], folder: Path) -> Bundle:
-    """Write a copy of a bundle whose graph computes in eight-bit integers.
+    """Write a copy of a bundle whose graph computes in eight-bit integers, its head rounded to half precision.
 
     Args:
         bundle: In floating point.
@@ -32,7 +33,7 @@ def quantised_copy(bundle: Bundle, config: ClassificationConfig, training: list[
         training: Pictures that it learnt from; some of them give the ranges.
         folder: Of the copy.
     """
-    graph = quantise_graph(bundle.read(bundle.manifest.graph.file), _batches(config, training))
+    graph = store_halves(quantise_graph(bundle.read(bundle.manifest.graph.file), _batches(config, training)))
     return with_graph(bundle, graph, folder, INT8_TOLERANCE)
 
 
