@@ -9,6 +9,7 @@ import pytest
 from organscope.bundle import Bundle, verify_bundle
 from organscope.dataset.index import read_index
 from organscope.errors import DatasetError, UsageError
+from organscope.evaluate import evaluate_bundle
 from organscope.predict import classify_image
 from organscope.train.classification.ensemble import build_ensemble
 from organscope.train.classification.train import train_classification
@@ -52,6 +53,11 @@ def test_logits_are_the_mean_of_members_in_integers(ensemble, folder):
     bias = found["logits"] - found["evidence"].mean(axis=(1, 2))
     np.testing.assert_allclose(bias, np.tile(bias[:1], (len(bias), 1)), atol=1e-4)  # float32 sums of the head
     assert found["features"].shape == members[0]["features"].shape
+
+
+def test_scores_on_its_own_pictures_say_that_they_are_no_test(ensemble, folder):
+    evaluation = evaluate_bundle(ensemble, read_index(folder / "index"), fold=1, baseline=False)
+    assert any("mean of 2 networks" in note and "no test" in note for note in evaluation.notes)
 
 
 def test_the_backbones_are_quantised_and_the_heads_are_not(ensemble):

@@ -152,8 +152,21 @@ def score_bundle(
         cells=cells,
         copies=altered,
         leaks=leak_table(index, pictures["id"]) if checks and kind == "classification" else pd.DataFrame(),
-        notes=(f"{left_out} pictures without labels were left out.",) if left_out else (),
+        notes=_notes(bundle, left_out),
     )
+
+
+def _notes(bundle: Bundle, left_out: int) -> tuple[str, ...]:
+    """What a reader of the scores must know."""
+    notes = [f"{left_out} pictures without labels were left out."] if left_out else []
+    members = bundle.manifest.weights.architecture.get("members", 1)
+    if members > 1:
+        notes.append(
+            f"{bundle.manifest.name} is the mean of {members} networks that together have learnt from every picture of "
+            "their training set: scores on those pictures are no test. Its cross-validated scores: organscope bundle "
+            f"show {bundle.manifest.name}."
+        )
+    return tuple(notes)
 
 
 def _answers(
