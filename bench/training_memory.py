@@ -23,7 +23,7 @@ from counted import run_counted
 from organscope.dataset.index import read_index, write_index
 
 TIMES = 8
-CONFIGS = {"segmentation": "configs/nuclei.toml", "classification": "configs/organs_first.toml"}
+CONFIGS = {"segmentation": "configs/nuclei.toml", "classification": "configs/organs_resnet18.toml"}
 
 
 def main() -> None:
