@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
@@ -17,6 +18,10 @@ def checked_modules() -> list[str]:
     kept = [file for file in files if file.stem != "__init__" and not file.stem.endswith("_kernels")]
     return [".".join(("organscope", *file.relative_to(source).with_suffix("").parts)) for file in kept]
 
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 install_import_hook(checked_modules(), "beartype.beartype")
 

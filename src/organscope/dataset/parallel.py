@@ -44,7 +44,7 @@ def run_parallel(
 def _run_window(
     pool: ProcessPoolExecutor, function: Callable[[Item], Result], items: Iterator[Item], size: int
 ) -> Iterator[tuple[Item, Result]]:
-    waiting: dict[Future, Item] = {pool.submit(function, item): item for item in islice(items, size)}
+    waiting: dict[Future, Item] = {_submit(pool, function, item): item for item in islice(items, size)}
     while waiting:
         done, _ = wait(waiting, return_when=FIRST_COMPLETED)
         for future in done:
@@ -57,8 +57,22 @@ def _run_window(
                     "Run again: finished images are kept; --workers 1 finds the file."
                 ) from error
             for following in islice(items, 1):
-                waiting[pool.submit(function, following)] = following
+                waiting[_submit(pool, function, following)] = following
             yield item, result
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future:
+    """Submit with Ctrl-C held back, which a process that is started by it inherits.
+
+    Without that a worker that is still importing would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return pool.submit(function, item)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(function, item)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupt_to_parent() -> None:
