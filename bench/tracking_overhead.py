@@ -1,6 +1,7 @@
 """What tracking costs a training: the same training with and without a tracker, in turn.
 
-    python bench/tracking_overhead.py classification configs/organs_resnet18_texture.toml --set fit.epochs=60 --repeats 3
+    python bench/tracking_overhead.py classification configs/organs_resnet18_texture.toml --set fit.epochs=60 \\
+        --repeats 3
     python bench/tracking_overhead.py segmentation configs/nuclei.toml --set fit.epochs=4 --repeats 2 --tracker both
 
 Each training is a process of its own, started as a person would start it, from its first line to its bundle. Trackers
