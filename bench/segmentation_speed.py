@@ -76,10 +76,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sources, arrays = _images(arguments, Path(folder))
         stardist = StarDist(python, arrays, arguments.threads) if python else None
-        bundle, sizing = (
-            load_bundle(arguments.bundle, threads=arguments.threads),
-            Sizing(automatic=bool(arguments.images)),
-        )
+        bundle = load_bundle(arguments.bundle, threads=arguments.threads)
+        sizing = Sizing(automatic=bool(arguments.images))
         figures = measure(sources, bundle, sizing, stardist, arguments.runs)
     figures |= {"bundle": arguments.bundle, "threads": arguments.threads, "runs": arguments.runs, **_machine()}
     print_figures(figures)

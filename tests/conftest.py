@@ -19,7 +19,7 @@ def checked_modules() -> list[str]:
     return [".".join(("organscope", *file.relative_to(source).with_suffix("").parts)) for file in kept]
 
 
-# How long an example takes depends on what else the machine does.
+# How long an example takes depends on what else the machine does, and the first one may compile kernels.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 

@@ -25,7 +25,7 @@ label_images = arrays(
     np.int32, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12), elements=st.integers(0, 4)
 )
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
-relaxed = settings(max_examples=60, deadline=None)
+relaxed = settings(max_examples=60)
 coordinates = st.floats(-3, 15, allow_nan=False)
 
 

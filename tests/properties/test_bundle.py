@@ -99,7 +99,7 @@ manifests = st.builds(
 
 
 @given(manifests)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_a_manifest_survives_being_written(manifest):
     again = parse_manifest(render_manifest(manifest), "x")
     assert again == manifest
@@ -113,7 +113,7 @@ def written(tmp_path_factory):
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_changed_byte_is_found(written, tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("changed") / "tiny"
     shutil.copytree(written, folder)
@@ -126,7 +126,7 @@ def test_any_changed_byte_is_found(written, tmp_path_factory, data):
 
 
 @given(manifest_bytes=st.binary(max_size=200) | text.map(str.encode))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_bytes_as_manifest_are_one_sentence(manifest_bytes):
     with pytest.raises(BundleError, match="Expected"):
         parse_manifest(manifest_bytes, "x")

@@ -12,9 +12,7 @@ from PIL import Image as Picture
 from organscope.images import open_image, read_labels, write_labels
 
 # The folder is made once for all examples; each overwrites its file.
-relaxed = settings(
-    max_examples=40, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 INTEGERS = [np.uint8, np.uint16]
 sides = st.integers(1, 70)

@@ -1,7 +1,7 @@
 """Outlines enclose what they should, and measures keep their bounds, on label images of every shape."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
@@ -9,7 +9,6 @@ from scipy import ndimage
 from organscope.ops.measure import cell_outlines, measure_cells
 
 masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
-SLOW = settings(deadline=None)  # The first example compiles the kernels.
 
 
 def enclosed_area(outline: np.ndarray) -> float:
@@ -18,7 +17,6 @@ def enclosed_area(outline: np.ndarray) -> float:
     return abs(float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum())) / 2
 
 
-@SLOW
 @given(masks)
 def test_an_outline_encloses_its_pixels_and_its_holes(mask):
     labels = ndimage.label(mask, output=np.int32)[0]
@@ -33,7 +31,6 @@ def test_an_outline_encloses_its_pixels_and_its_holes(mask):
         assert ((np.diff(outline, axis=0) == 0).sum(axis=1) == 1).all()
 
 
-@SLOW
 @given(masks, st.integers(1, 3))
 def test_measures_keep_their_bounds(mask, n_parts):
     labels = np.where(mask, np.arange(mask.size).reshape(mask.shape) % n_parts + 1, 0).astype(np.int32)

@@ -1,7 +1,7 @@
 """Cutting an image into tiles and putting them together again changes nothing."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from organscope.ops.tiles import plan_tiles, read_tile
@@ -22,7 +22,6 @@ def tile_of(image, row, column):
     return read_tile(lambda y, x, h, w: image[y : y + h, x : x + w], image.shape[:2], row, column)
 
 
-@settings(deadline=None)  # A plan may have thousands of tiles of one pixel.
 @given(plans)
 def test_tiles_put_together_are_the_image(plan):
     image = np.arange(plan["height_px"] * plan["width_px"] * 2).reshape(plan["height_px"], plan["width_px"], 2)
@@ -32,7 +31,6 @@ def test_tiles_put_together_are_the_image(plan):
     assert np.array_equal(copy, image)
 
 
-@settings(deadline=None)  # A plan may have thousands of tiles of one pixel.
 @given(plans)
 def test_every_tile_is_cut_from_the_padded_image(plan):
     image = np.arange(plan["height_px"] * plan["width_px"]).reshape(plan["height_px"], plan["width_px"], 1)
@@ -43,7 +41,6 @@ def test_every_tile_is_cut_from_the_padded_image(plan):
         assert np.array_equal(tile_of(image, row, column), padded[row.start : row.stop, column.start : column.stop])
 
 
-@settings(deadline=None)  # A plan may have thousands of tiles of one pixel.
 @given(plans)
 def test_cores_cover_once_and_halos_reach_far_enough(plan):
     covered = np.zeros((plan["height_px"], plan["width_px"]), int)

@@ -14,7 +14,6 @@ HOST = {"Host": "127.0.0.1"}
 N_REQUESTS_A_ROUTE = 6
 FUZZ = settings(
     max_examples=N_REQUESTS_A_ROUTE,
-    deadline=None,
     database=None,
     derandomize=True,
     phases=[Phase.generate],

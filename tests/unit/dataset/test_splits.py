@@ -16,7 +16,7 @@ def table_of(organs: list[str], groups: list[str] | None = None, split: str | li
     return pd.DataFrame({"id": names, "image": images, "organ": organs, "group": groups or names, "split": split})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     groups=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 3)), min_size=8, max_size=80),
     n_folds=st.integers(2, 5),
