@@ -13,27 +13,32 @@ class Counted:
 
     Attributes:
         said: What it wrote to the stream that was asked for.
-        exit_code: Negative where a signal ended it.
         wall_s: From its start to its end.
         processor_s: Of all its threads, in user and system mode.
         peak_memory_mb: Largest resident set.
     """
 
     said: str
-    exit_code: int
     wall_s: float
     processor_s: float
     peak_memory_mb: float
 
 
 def run_counted(words: list[str], **streams: int) -> Counted:
-    """Run a command to its end; `streams` are those of `subprocess.Popen`, at most one of them a pipe."""
+    """Run a command to its end, and end with it where it fails.
+
+    Args:
+        words: The command.
+        streams: Those of `subprocess.Popen`, at most one of them a pipe.
+    """
     started = time.perf_counter()
     with subprocess.Popen(words, text=True, **streams) as process:
         pipe = process.stdout or process.stderr
         said = pipe.read() if pipe else ""
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(words)} ended with exit code {process.returncode}. {said}")
     memory_mb = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
     wall_s = time.perf_counter() - started
-    return Counted(said, process.returncode, wall_s, usage.ru_utime + usage.ru_stime, memory_mb)
+    return Counted(said, wall_s, usage.ru_utime + usage.ru_stime, memory_mb)

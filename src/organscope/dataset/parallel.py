@@ -1,7 +1,6 @@
 """Work through many inputs in several processes, a bounded number of them at a time."""
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -9,6 +8,7 @@ from itertools import islice
 from typing import TypeVar
 
 from organscope.errors import InputError
+from organscope.interrupts import held_back_interrupts, leave_interrupts_to_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ def run_parallel(
         return
     # Spawned, not forked: decoders and onnxruntime hold threads and locks that a fork would break.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupt_to_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=leave_interrupts_to_parent)
     try:
         yield from _run_window(pool, function, iter(items), workers * WAITING_PER_WORKER)
     finally:
@@ -62,18 +62,5 @@ def _run_window(
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future:
-    """Submit with Ctrl-C held back, which a process that is started by it inherits.
-
-    Without that a worker that is still importing would print a traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
+    with held_back_interrupts():  # This may start a worker.
         return pool.submit(function, item)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return pool.submit(function, item)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leave_interrupt_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

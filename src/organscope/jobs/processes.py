@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from typing import Any, Self
 from threadpoolctl import threadpool_limits
 
 from organscope.errors import InputError
+from organscope.interrupts import held_back_interrupts, leave_interrupts_to_parent
 from organscope.jobs.outcome import Outcome, attempt_pickled, prepare_pickled
 
 MOST_DEATHS = 3
@@ -34,15 +35,15 @@ class Worker:
     def submit(self, function: bytes, task: Any) -> Future:
         """Begin a task; its future raises `BrokenProcessPool` if the process dies."""
         try:
-            return self._pool.submit(attempt_pickled, function, task)
+            return self._submit(attempt_pickled, function, task)
         except BrokenProcessPool:
             # It died between two tasks, through no fault of either.
             self.replace()
-            return self._pool.submit(attempt_pickled, function, task)
+            return self._submit(attempt_pickled, function, task)
 
     def prepare(self, function: bytes) -> Future:
         """Start the process, and begin to load the function in it."""
-        return self._pool.submit(prepare_pickled, function)
+        return self._submit(prepare_pickled, function)
 
     def replace(self) -> None:
         """A new process in the place of one that died."""
@@ -58,6 +59,10 @@ class Worker:
         """Wait until the process has ended."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._line.close()
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
+        with held_back_interrupts():  # This may start the process.
+            return self._pool.submit(function, *arguments)
 
     def _start(self) -> None:
         listening, self._line = SPAWN.Pipe(duplex=False)
@@ -160,7 +165,7 @@ def _too_many_deaths() -> InputError:
 
 def _begin_process(line: Connection, threads: int) -> None:
     """Leave Ctrl-C to the parent, do as it says, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_interrupts_to_parent()
     threading.Thread(target=_obey, args=(line,), daemon=True).start()
     threadpool_limits(threads)
     # Before this there is nothing to clean up, and a signal ends the process without a word.

@@ -31,6 +31,10 @@ def die_until(folder: Path, n_deaths: int, name: str) -> str:
     return name
 
 
+def holds_back_interrupts(_) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 class UnpicklableError(Exception):
     def __init__(self, one, two):
         super().__init__(f"{one} {two}")
@@ -55,6 +59,13 @@ def begun_then_wait(folder: Path, name: str) -> None:
         wait_to_be_interrupted(folder, name)
     while not (folder / "second.begun").exists():
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no signal masks")
+def test_ctrl_c_reaches_the_parent_alone_from_the_first_moment_of_a_process():
+    held_back = [outcome.result() for _, outcome in run_tasks(holds_back_interrupts, range(3), workers=2)]
+    assert held_back == [True] * 3
+    assert not holds_back_interrupts(None)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
