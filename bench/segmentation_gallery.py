@@ -8,9 +8,9 @@
 Scores every picture of the folds through the use side, takes those of the lowest PQ (`--metric` for another, `--best`
 for the highest) and draws them in rows of four. Yellow: true cells that were found (IoU .5 or more). Cyan: true cells
 that were missed. Blue: predicted cells that match none. Above each picture stand its name, its scores and what was
-missed. Only pictures whose licence allows it belong into the documentation: `--attribution` is drawn below them. With
-`--no-pictures` the cells alone are drawn, truth beside prediction, for pictures that may not be shown. A table of what
-was drawn lies beside the figure (.csv).
+missed. Only pictures whose licence allows it belong into the documentation: `--attribution` is drawn below them. Where
+neither picture nor truth may be shown, `--no-pictures` draws the predicted cells alone: coloured those that were found,
+in gray those that match none. A table of what was drawn lies beside the figure (.csv).
 """
 
 import argparse
@@ -34,6 +34,7 @@ from organscope.report.overlay import outline_pixels, shrunk_to_bytes
 COLUMNS = 4
 SIDE_PX = 512
 FOUND, MISSED, FALSE = (255, 230, 0), (0, 255, 230), (0, 90, 255)
+WRONG = (110, 110, 110)
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def _panel(sample: Sample, scores, bundle, arguments: argparse.Namespace) -> tup
         "false": scores.n_predicted - scores.n_matched_50,
     }
     if not arguments.pictures:
-        return np.hstack([_coloured(truth), np.full((len(truth), 8, 3), 255, np.uint8), _coloured(predicted)]), row
+        return _coloured(predicted, right), row
     picture, _ = shrunk_to_bytes(pixels, truth, value_range, max_side_px=SIDE_PX)
     for labels, colour in (
         (np.where(found, truth, 0), FOUND),
@@ -85,25 +86,24 @@ def _panel(sample: Sample, scores, bundle, arguments: argparse.Namespace) -> tup
     return picture, row
 
 
-def _coloured(labels: np.ndarray) -> np.ndarray:
-    """Cells in colours that neighbours seldom share, on black."""
+def _coloured(labels: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Cells on black: in colours that neighbours seldom share, in gray where they are not right."""
     colours = np.random.default_rng(3).integers(60, 256, (int(labels.max()) + 1, 3)).astype(np.uint8)
-    colours[0] = 0
-    return colours[labels]
+    picture = np.where(right[..., None], colours[labels], WRONG)
+    return np.where(labels[..., None] > 0, picture, 0).astype(np.uint8)
 
 
 def _draw(drawn: list[tuple[np.ndarray, dict]], arguments: argparse.Namespace) -> None:
-    columns = min(COLUMNS if arguments.pictures else 2, len(drawn))
+    columns = min(COLUMNS, len(drawn))
     rows = -(-len(drawn) // columns)
-    width = 3.2 if arguments.pictures else 6
-    figure, axes = plt.subplots(rows, columns, figsize=(width * columns, 3.9 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 3.9 * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, (picture, row) in zip(axes.flat, drawn, strict=False):
         axis.imshow(picture)
         text = f"{row['id']}\nPQ {row['pq']:.2f}, Dice {row['dice']:.2f}; {row['n_truth']} true cells, "
         axis.set_title(f"{text}{row['missed']} missed, {row['false']} false", fontsize=7)
-    note = "Yellow: found. Cyan: missed. Blue: false." if arguments.pictures else "Left: truth. Right: prediction."
+    note = "Yellow: found. Cyan: missed. Blue: false." if arguments.pictures else "Predicted cells. Gray: false."
     figure.text(0.01, 0.005, f"{note} {arguments.attribution}", fontsize=7)
     figure.tight_layout(rect=(0, 0.02, 1, 1))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
