@@ -4,6 +4,8 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float64
+from scipy.optimize import isotonic_regression
 
 from organscope.evaluate.compare import Comparison
 from organscope.evaluate.compare.write import SHOWN
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 LOGARITHMIC_FROM = 4.0
 """Costs that differ by more than this factor are drawn on a logarithmic axis."""
+
+NAME_HEIGHT = 0.07
+"""Of a panel."""
 
 STYLES = ("-", "--", ":", "-.")
 
@@ -37,22 +42,36 @@ def plot_cost(comparison: Comparison, theme: Theme) -> "Figure":
 
 def _cost_panel(axes: "Axes", comparison: Comparison, dataset: str, column: str, theme: Theme) -> None:
     cost = comparison.costs.set_index("model")[column]
-    middle = float(np.median(cost))
+    places = {}
     for name in comparison.names:
         score = comparison.score(name, dataset, comparison.measures.main)
         reach = np.nan_to_num([[score["value"] - score["low"]], [score["high"] - score["value"]]]).clip(min=0)
         colour = theme.mark if name == comparison.reference else theme.bar
-        place = (cost[name], score["value"])
-        axes.errorbar(*place, yerr=reach, fmt="o", color=colour, ecolor=theme.line, elinewidth=2, markersize=5)
-        to_the_right = cost[name] <= middle
-        axes.annotate(
-            name, place, xytext=(6 if to_the_right else -6, 5), textcoords="offset points", fontsize=7.5,
-            ha="left" if to_the_right else "right",
-        )  # fmt: skip
+        places[name] = (cost[name], score["value"])
+        axes.errorbar(*places[name], yerr=reach, fmt="o", color=colour, ecolor=theme.line, elinewidth=2, markersize=5)
     if cost.min() > 0 and cost.max() / cost.min() > LOGARITHMIC_FROM:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
-    axes.margins(x=0.2)
+    axes.margins(x=0.1)
+    _name_beside(axes, places, theme)
+
+
+def _name_beside(axes: "Axes", places: dict[str, tuple[float, float]], theme: Theme) -> None:
+    """Names in a column to the right of the panel, each with a line to its point, so that none hides another."""
+    names = sorted((name for name in places if np.isfinite(places[name][1])), key=lambda name: places[name][1])
+    low, high = axes.get_ylim()
+    heights = spread_apart(np.array([places[name][1] for name in names]), NAME_HEIGHT * (high - low))
+    for name, height in zip(names, heights, strict=True):
+        axes.annotate(
+            name, places[name], xytext=(1.04, height), textcoords=axes.get_yaxis_transform(), fontsize=7.5, va="center",
+            arrowprops={"arrowstyle": "-", "color": theme.line, "linewidth": 0.8},
+        )  # fmt: skip
+
+
+def spread_apart(values: Float64[np.ndarray, " n"], least: float) -> Float64[np.ndarray, " n"]:
+    """Rising values moved as little as need be, in squares, for neighbours to lie this far apart."""
+    steps = least * np.arange(len(values))
+    return isotonic_regression(values - steps).x + steps
 
 
 def plot_curves(comparison: Comparison, theme: Theme) -> "Figure":
