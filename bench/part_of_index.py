@@ -3,9 +3,11 @@
     python bench/part_of_index.py indexes/nuinsseg -o indexes/human_to_mouse \\
         --organs liver kidney spleen muscle --score-species mouse
     python bench/part_of_index.py indexes/nuinsseg -o indexes/no_liver --without-organs liver
+    python bench/part_of_index.py indexes/isbi2012_em -o indexes/isbi_ten --n-training 10
 
 With `--score-species`, the pictures of that species become fold 1, which is only scored, and all others fold 2; without
-it the folds stay as they are. Pictures and labels stay where they lie.
+it the folds stay as they are. With `--n-training`, so many of the pictures outside fold 1 are kept, evenly spaced. Pictures
+and labels stay where they lie.
 """
 
 import argparse
@@ -25,6 +27,7 @@ def main() -> None:
     parser.add_argument("--organs", nargs="+", help="only these")
     parser.add_argument("--without-organs", nargs="+", default=[])
     parser.add_argument("--score-species", help="fold 1; all others are fold 2")
+    parser.add_argument("--n-training", type=int, help="keep so many of the pictures outside fold 1")
     options = parser.parse_args()
     whole = read_index(options.index)
     table = chosen_rows(whole.table, options.organs, options.without_organs)
@@ -32,6 +35,8 @@ def main() -> None:
         raise SystemExit(f"Expected pictures of these organs in {options.index}, found none.")
     if options.score_species:
         table["fold"] = np.where(table["species"] == options.score_species, 1, 2)
+    if options.n_training:
+        table = thinned(table, options.n_training)
     for column in ("image", "labels"):
         table[column] = [str(whole.resolve(path)) if path else "" for path in table[column]]
     write_index(options.output, table)
@@ -42,6 +47,13 @@ def chosen_rows(table: pd.DataFrame, organs: list[str] | None, without: list[str
     """The rows of some organs, as a copy."""
     kept = ~table["organ"].isin(without)
     return table[kept if organs is None else kept & table["organ"].isin(organs)].copy()
+
+
+def thinned(table: pd.DataFrame, n_training: int) -> pd.DataFrame:
+    """All rows of fold 1, and so many of the others, evenly spaced."""
+    others = np.flatnonzero(table["fold"] != 1)
+    kept = others[np.arange(min(n_training, len(others))) * len(others) // min(n_training, len(others))]
+    return table.iloc[np.sort(np.concatenate([kept, np.flatnonzero(table["fold"] == 1)]))].copy()
 
 
 if __name__ == "__main__":
