@@ -6,8 +6,8 @@
     python bench/part_of_index.py indexes/isbi2012_em -o indexes/isbi_ten --n-training 10
 
 With `--score-species`, the pictures of that species become fold 1, which is only scored, and all others fold 2; without
-it the folds stay as they are. With `--n-training`, so many of the pictures outside fold 1 are kept, evenly spaced. Pictures
-and labels stay where they lie.
+it the folds stay as they are. With `--n-training`, so many of the pictures outside fold 1 are kept, evenly spaced.
+Pictures and labels stay where they lie.
 """
 
 import argparse
