@@ -32,11 +32,20 @@ def test_the_temperature_of_overconfident_logits_is_found(rng, factor):
     assert fit_temperature((factor * logits).astype(np.float32), labels) == pytest.approx(factor, rel=0.04)
 
 
+@pytest.mark.parametrize("n", [3, 9, 300])
+def test_pictures_that_are_all_right_promise_no_more_than_their_number_allows(n):
+    logits = np.tile(np.eye(3, dtype=np.float32), (n // 3, 1))
+    temperature = fit_temperature(logits, np.tile(np.arange(3), n // 3))
+    assert softmax(logits, temperature).max() == pytest.approx((n + 1) / (n + 2), rel=1e-3)
+
+
 def test_a_temperature_without_limit_is_kept_in_its_range():
     logits = np.eye(3, dtype=np.float32)
-    # Always right: the likeliest T is 0. Always wrong: it is infinite. The search ends within 1 % of its bound.
-    assert fit_temperature(logits, np.arange(3)) == pytest.approx(TEMPERATURE_RANGE[0], rel=0.01)
+    # Always wrong: the likeliest T is infinite. The search ends within 1 % of its bound.
     assert fit_temperature(logits, np.array([1, 2, 0])) == pytest.approx(TEMPERATURE_RANGE[1], rel=0.01)
+    # A hundred thousand that are all right, with hardly a margin: it is nearly 0.
+    sure = np.tile(0.01 * logits, (40_000, 1))
+    assert fit_temperature(sure, np.tile(np.arange(3), 40_000)) == pytest.approx(TEMPERATURE_RANGE[0], rel=0.01)
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
