@@ -52,7 +52,8 @@ def chosen_rows(table: pd.DataFrame, organs: list[str] | None, without: list[str
 def thinned(table: pd.DataFrame, n_training: int) -> pd.DataFrame:
     """All rows of fold 1, and so many of the others, evenly spaced."""
     others = np.flatnonzero(table["fold"] != 1)
-    kept = others[np.arange(min(n_training, len(others))) * len(others) // min(n_training, len(others))]
+    n_kept = min(n_training, len(others))
+    kept = others[np.arange(n_kept) * len(others) // n_kept]
     return table.iloc[np.sort(np.concatenate([kept, np.flatnonzero(table["fold"] == 1)]))].copy()
 
 
