@@ -31,12 +31,21 @@ def scheduler(tmp_path_factory):
         subprocess.Popen([*dask, "scheduler", *common, "--host", "127.0.0.1", "--port", "0"], **quiet),
         subprocess.Popen([*dask, "worker", *common, "--nthreads", "1", "--nworkers", "2"], **quiet),
     ]
-    while not address.exists():
-        time.sleep(0.05)
-    yield json.loads(address.read_text())["address"]
-    for process in started:
-        process.terminate()
-        process.wait()
+    try:
+        yield written_address(address)
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
+
+
+def written_address(file: Path) -> str:
+    """What the scheduler writes when it is ready; for a moment the file is there and empty."""
+    while True:
+        try:
+            return json.loads(file.read_text())["address"]
+        except (FileNotFoundError, json.JSONDecodeError):
+            time.sleep(0.05)
 
 
 def die_once(folder: Path, number: int) -> tuple[int, int]:
