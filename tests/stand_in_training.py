@@ -33,11 +33,11 @@ def train(config: dict, folder: Path) -> None:
         part.write_text("".join(json.dumps(row) + "\n" for row in rows))
         part.replace(folder / "metrics.jsonl")
         if fate != "ends well" and epoch == 1:
-            meet(fate)
+            meet(fate, folder)
 
 
-def meet(fate: str) -> None:
-    """Fail in one of many ways."""
+def meet(fate: str, folder: Path) -> None:
+    """Fail in one of many ways, or wait until a second sweep beside this one has begun a trial."""
     if fate == "crashes":
         print("Error: Expected pictures, found none.", file=sys.stderr)
         sys.exit(1)
@@ -47,6 +47,9 @@ def meet(fate: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if fate == "hangs":
         time.sleep(600)
+    if fate == "waits for company":
+        while len({trial.parent for trial in folder.parents[2].glob("*/trials/*")}) < 2:
+            time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,10 @@ run_sweep(Space.model_validate_json({space!r}), Path({folder!r}), Means(8, stora
 
 
 def test_two_workers_share_one_study(space, url, tmp_path):
-    searched = space(name="shared", sampler={"kind": "random", "seed": 5})
+    # Else one may have done all trials while the other still starts.
+    searched = space(
+        name="shared", trial={"bundle.summary": "waits for company"}, sampler={"kind": "random", "seed": 5}
+    )
     code = {"stand_in": stand_in_training.__file__, "space": searched.model_dump_json(by_alias=True), "url": url}
     workers = [
         subprocess.Popen([sys.executable, "-c", WORKER.format(folder=str(tmp_path / name), **code)])
