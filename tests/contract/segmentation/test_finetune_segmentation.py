@@ -98,3 +98,12 @@ def test_another_network_than_the_bundles_is_refused(bright, tmp_path):
     config.write_text((bright / "config.toml").read_text().replace("depth = 2", "depth = 3"))
     with pytest.raises(ConfigError, match=r"network\.depth to be that of the bundle \(2\), found 3"):
         finetune_segmentation(load_bundle(bright / "run" / "bundle"), tmp_path / "run", config_file=config)
+
+
+def test_another_head_goes_on_with_everything_else(bright, tmp_path):
+    base = load_bundle(bright / "run" / "bundle")
+    options = {"config_file": bright / "config.toml", "overrides": ("network.head=flow", *QUICK, "fit.epochs=1")}
+    bundle = finetune_segmentation(base, tmp_path / "run", **options).bundle
+    assert bundle.manifest.spec.decoder.head == "flow"
+    assert bundle.manifest.weights.architecture == base.manifest.weights.architecture | {"head": "flow"}
+    assert verify_bundle(bundle).ok

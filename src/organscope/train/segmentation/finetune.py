@@ -7,7 +7,6 @@ that comes out is compared with the one that went in, on pictures that neither w
 import json
 import os
 import tempfile
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +89,8 @@ def finetune_segmentation(
     Args:
         base: For segmentation, made by this program.
         run_dir: As for `train_segmentation`; also gets `finetuning.csv`.
-        config_file: TOML as for `train_segmentation`, without [network] and [preprocessing], which are the bundle's.
+        config_file: TOML as for `train_segmentation`; [network] and [preprocessing] are the bundle's and may be left
+            out, but another head may be asked for: the maps that both have go on, the others begin by chance.
         data: In its place an index of at least 3 pictures with labels; everything else is chosen for few pictures.
         reference: Index of pictures to see on what was lost; fold 1 of it, or all where it has no folds.
         overrides: `key=value` settings that go before the file's.
@@ -113,8 +113,7 @@ def finetune_segmentation(
         if config_file is None:
             config_file = Path(folder) / "finetuning.toml"
             config_file.write_text(_default_config(base, _with_folds(read_index(data), Path(run_dir))), "utf-8")
-        else:
-            _require_same_network(config_file, fixed)
+        fixed["network"] |= _other_head(config_file, overrides, fixed)
         chosen = (*overrides, *(f"{key}={_as_toml(value)}" for key, value in fixed.items()))
         config = read_settings(SegmentationConfig, config_file, chosen)
         tuned = train_with(config, run_dir, source=config_file, resume=resume, report=report, start=Start.of(base))
@@ -129,21 +128,34 @@ def _fixed_by(base: Bundle) -> dict[str, dict[str, Any]]:
     manifest = base.manifest
     if manifest.weights.framework != "keras":
         raise UsageError(f"Expected a bundle with Keras weights, found {manifest.weights.framework} in {base.source}.")
-    return {"network": manifest.weights.architecture, "preprocessing": manifest.preprocessing.model_dump(mode="json")}
+    return {
+        "network": dict(manifest.weights.architecture),
+        "preprocessing": manifest.preprocessing.model_dump(mode="json"),
+    }
 
 
-def _require_same_network(config_file: Path, fixed: Mapping[str, Mapping[str, Any]]) -> None:
-    try:
-        written = tomllib.loads(Path(config_file).read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return  # read_settings says what is wrong
-    for table, values in fixed.items():
-        for key, value in written.get(table, {}).items():
-            if key in values and values[key] != value:
-                raise ConfigError(
-                    f"Expected {table}.{key} to be that of the bundle ({values[key]!r}), found {value!r} in "
-                    f"{config_file}. Leave [{table}] out, or train without --from."
-                )
+def _other_head(
+    config_file: Path, overrides: tuple[str, ...], fixed: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """The head, where another one is asked for; everything else of the network and its input is the bundle's.
+
+    Raises:
+        ConfigError: Something else is asked for, or another head of a network of two decoders.
+    """
+    wanted = read_settings(SegmentationConfig, config_file, overrides)
+    changed = {
+        (table, key): value
+        for table, values in fixed.items()
+        for key, value in getattr(wanted, table).model_dump(mode="json", exclude_unset=True).items()
+        if values.get(key) != value
+    }
+    head = changed.pop(("network", "head"), None) if fixed["network"]["decoders"] == 1 else None
+    for (table, key), value in changed.items():
+        raise ConfigError(
+            f"Expected {table}.{key} to be that of the bundle ({fixed[table].get(key)!r}), found {value!r} for "
+            f"{config_file}. Leave it out, or train without --from."
+        )
+    return {} if head is None else {"head": head}
 
 
 def _with_folds(index: Index, run_dir: Path) -> Path:

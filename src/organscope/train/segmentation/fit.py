@@ -157,7 +157,7 @@ def fit(
     shown = with_readout(trainer.average)
     if start is not None:
         # Into the twin, because Keras would look for the optimiser of a compiled network in the file.
-        start.load_into(trainer.average)
+        start.load_into(trainer.average, config.network.head)
         trainer.network.set_weights(trainer.average.get_weights())
     trainer.restore(run.state)
     progress = trainer.progress
@@ -178,14 +178,14 @@ def fit(
         run.log(row, trainer.step_losses)
         report(_line(progress, config.fit.epochs, loss, scores["score"], seconds))
     if leads:
-        _keep(trainer.average, best, start, config.fit.blend)
+        _keep(trainer.average, best, start, config)
     return trainer.average
 
 
-def _keep(network: keras.Model, best: Path, start: Start | None, blend: float) -> None:
+def _keep(network: keras.Model, best: Path, start: Start | None, config: SegmentationConfig) -> None:
     network.load_weights(best)
-    if start is not None and blend > 0:
-        start.blend_into(network, blend)
+    if start is not None and config.fit.blend > 0:
+        start.blend_into(network, config.network.head, config.fit.blend)
 
 
 def _scores(

@@ -6,6 +6,7 @@ import pytest
 
 from organscope.bundle import load_bundle
 from organscope.ops.instances import HEAD_MAPS
+from organscope.train.origin import Base
 from organscope.train.segmentation.config import LossSettings, NetworkSettings
 from organscope.train.segmentation.losses import MapLoss
 from organscope.train.segmentation.network import build_network, with_readout
@@ -48,6 +49,19 @@ def test_the_shipped_weights_still_fit():
     maps = np.asarray(with_readout(network)(test["input"]))
     # The shipped graph may count in eight-bit integers: single pixels differ, the maps as a whole do not.
     assert np.abs(maps - test["maps"]).mean() <= 0.01
+
+
+@pytest.mark.parametrize("stem_stride", [1, 2])
+def test_weights_go_on_under_another_head(stem_stride, rng, tmp_path):
+    old, new = (NetworkSettings(base_filters=4, depth=2, stem_stride=stem_stride, head=h) for h in ("distance", "flow"))
+    known, network = build_network(old), build_network(new)
+    known.save_weights(tmp_path / "known.weights.h5")
+    start = Start((tmp_path / "known.weights.h5").read_bytes(), old, Base(name="known", source="known", sha256=""))
+    start.load_into(network, "flow")
+    image = rng.random((1, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_array_equal(np.asarray(network(image))[..., :2], np.asarray(known(image)))
+    start.blend_into(network, "flow", 1.0)
+    np.testing.assert_array_equal(np.asarray(network(image))[..., :2], np.asarray(known(image)))
 
 
 def test_loss_of_a_hand_worked_case():
