@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from held_interrupts import holds_back_interrupts, needs_signal_masks
 from organscope.errors import InputError, UsageError
 from organscope.jobs import processes
 from organscope.jobs.executors import run_tasks, threads_per_worker
@@ -29,10 +30,6 @@ def die_until(folder: Path, n_deaths: int, name: str) -> str:
         (folder / f"{name}-{len(marks)}").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return name
-
-
-def holds_back_interrupts(_) -> bool:
-    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 class UnpicklableError(Exception):
@@ -61,11 +58,11 @@ def begun_then_wait(folder: Path, name: str) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no signal masks")
+@needs_signal_masks
 def test_ctrl_c_reaches_the_parent_alone_from_the_first_moment_of_a_process():
     held_back = [outcome.result() for _, outcome in run_tasks(holds_back_interrupts, range(3), workers=2)]
     assert held_back == [True] * 3
-    assert not holds_back_interrupts(None)
+    assert not holds_back_interrupts()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -144,12 +141,13 @@ def test_a_team_that_is_no_longer_needed_stops_preparing(tmp_path):
 def test_processes_do_not_outlive_a_parent_that_is_killed(tmp_path):
     script = (
         "import sys; from functools import partial; from pathlib import Path; from organscope.jobs.executors import "
-        "run_tasks\nsys.path.insert(0, sys.argv[2])\nfrom test_executors import say_and_wait\n"
+        "run_tasks\nfrom test_executors import say_and_wait\n"
         "if __name__ == '__main__':\n    list(run_tasks(partial(say_and_wait, Path(sys.argv[1])), [1, 2], workers=2))\n"
     )
     (tmp_path / "parent.py").write_text(script)
-    command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path), str(Path(__file__).parent)]
-    with subprocess.Popen(command) as parent:
+    command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)]
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}) as parent:
         pids = [int(_content(tmp_path / f"{task}.pid")) for task in (1, 2)]
         parent.kill()
     _wait_until(lambda: not any(_runs(pid) for pid in pids))
