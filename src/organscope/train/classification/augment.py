@@ -19,9 +19,6 @@ YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, 
 #: The mean and the standard deviation that a field may get when it loses its colour.
 GRAY_MEAN = (0.25, 0.8)
 GRAY_STD = (0.07, 0.28)
-#: The intensities that may become black and white instead, where whole images of tissue have their extremes.
-GRAY_BLACK = (0.05, 0.4)
-GRAY_WHITE = (0.8, 1.0)
 #: A crop is a multiple of this, the usual stride of a backbone.
 CROP_STEP_PX = 32
 
@@ -85,7 +82,7 @@ def change_colour(
     mean = fields.mean(dim=(1, 2, 3), keepdim=True)
     fields = (fields - mean) * contrast + mean + brightness
     if config.gray > 0:
-        fields = _take_colour(fields, config, generator)
+        fields = _take_colour(fields, config.gray, generator)
     if config.noise > 0:
         strength = _each(config.noise * torch.rand(n, generator=generator), fields)
         fields = fields + strength * torch.randn(fields.shape, generator=generator).to(fields.device)
@@ -143,25 +140,16 @@ def _vary_hue(fields: Tensor, hue_deg: float, saturation: float, generator: Gene
     return torch.einsum("ndc,ncyx->ndyx", matrix, fields)
 
 
-def _take_colour(fields: Tensor, config: AugmentationConfig, generator: Generator) -> Tensor:
-    """Make a share of the fields gray."""
-    chosen = _each(torch.rand(len(fields), generator=generator) < config.gray, fields)
+def _take_colour(fields: Tensor, share: float, generator: Generator) -> Tensor:
+    """Make a share of the fields gray, each with a random mean and standard deviation."""
+    n = len(fields)
+    chosen = _each(torch.rand(n, generator=generator) < share, fields)
+    mean = _each(torch.empty(n).uniform_(*GRAY_MEAN, generator=generator), fields)
+    std = _each(torch.empty(n).uniform_(*GRAY_STD, generator=generator), fields)
     luma = torch.einsum("c,ncyx->nyx", YIQ[0].to(fields.device), fields)[:, None]
-    gray = (_stretch if config.gray_levels == "stretched" else _normalise)(luma, generator)
+    spread, centre = torch.std_mean(luma, dim=(2, 3), keepdim=True)
+    gray = (luma - centre) / spread.clamp(min=1e-3) * std + mean
     return torch.where(chosen, gray.expand_as(fields), fields)
-
-
-def _normalise(gray: Tensor, generator: Generator) -> Tensor:
-    """Give each field a random mean and standard deviation."""
-    mean, std = (_between(limits, gray, generator) for limits in (GRAY_MEAN, GRAY_STD))
-    spread, centre = torch.std_mean(gray, dim=(2, 3), keepdim=True)
-    return (gray - centre) / spread.clamp(min=1e-3) * std + mean
-
-
-def _stretch(gray: Tensor, generator: Generator) -> Tensor:
-    """Draw for each field what becomes black and white, as the stretching of a whole image would."""
-    black, white = (_between(limits, gray, generator) for limits in (GRAY_BLACK, GRAY_WHITE))
-    return (gray - black) / (white - black)
 
 
 def _pasted_part(height: int, width: int, generator: Generator) -> Tensor:
@@ -185,10 +173,6 @@ def _beta(alpha: float, generator: Generator) -> float:
 
 def _uniform(shape: int | tuple[int, ...], largest: float, generator: Generator) -> Tensor:
     return (2.0 * torch.rand(shape, generator=generator) - 1.0) * largest
-
-
-def _between(limits: tuple[float, float], fields: Tensor, generator: Generator) -> Tensor:
-    return _each(torch.empty(len(fields)).uniform_(*limits, generator=generator), fields)
 
 
 def _each(values: Tensor, fields: Tensor) -> Tensor:

@@ -67,8 +67,6 @@ class AugmentationConfig(Settings):
         saturation: Colour is multiplied by 1 - saturation to 1 + saturation.
         hue_deg: Largest turn of the hue.
         gray: Share of the fields that lose their colour and get a random brightness and contrast.
-        gray_levels: How these are drawn. `normalised`: mean and standard deviation of the field; `stretched`: the
-            intensities that become black and white, so that the field of a cell stays darker or lighter than others.
         noise: Largest standard deviation of pixel noise, of a range of 1.
         mix: Share of the batches in which pairs of fields are mixed.
         cutmix: Share of the mixed batches that paste a rectangle (CutMix); the others are blended (mixup).
@@ -86,7 +84,6 @@ class AugmentationConfig(Settings):
     saturation: Share = 0.2
     hue_deg: float = Field(6.0, ge=0, le=180)
     gray: Share = 0.15
-    gray_levels: Literal["normalised", "stretched"] = "normalised"
     noise: Share = 0.02
     mix: Share = 0.5
     cutmix: Share = 0.5
