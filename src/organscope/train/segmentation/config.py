@@ -10,7 +10,7 @@ from organscope.train.settings import Settings, TrainingSettings
 
 
 class NetworkSettings(Settings):
-    """A U-Net and its variants; that of the shipped bundle `nuclei` stands in `configs/nuclei.toml`.
+    """A U-Net and its variants.
 
     The plain U-Net of Ronneberger et al. (2015) is `block = "plain"`, `skip = "concat"`, `stem_stride = 1`, here
     with batch normalisation and zero padding.
