@@ -7,7 +7,6 @@ that comes out is compared with the one that went in, on pictures that neither w
 import json
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,54 +107,47 @@ def finetune_segmentation(
     if (config_file is None) == (data is None):
         raise UsageError("Expected either a configuration or --data INDEX to fine-tune on. Give one of them.")
     references = None if reference is None else read_index(reference)
-    fixed = _fixed_by(base)
+    start = _start_of(base)
     with tempfile.TemporaryDirectory() as folder:
         if config_file is None:
             config_file = Path(folder) / "finetuning.toml"
             config_file.write_text(_default_config(base, _with_folds(read_index(data), Path(run_dir))), "utf-8")
-        fixed["network"] |= _other_head(config_file, overrides, fixed)
-        chosen = (*overrides, *(f"{key}={_as_toml(value)}" for key, value in fixed.items()))
-        config = read_settings(SegmentationConfig, config_file, chosen)
-        tuned = train_with(config, run_dir, source=config_file, resume=resume, report=report, start=Start.of(base))
+        config = _with_network_of(base, start, read_settings(SegmentationConfig, config_file, overrides), config_file)
+        tuned = train_with(config, run_dir, source=config_file, resume=resume, report=report, start=start)
     found = FineTuned(tuned, *_compare(base, tuned, config, references))
     with atomic_path(Path(run_dir) / "finetuning.csv") as path:
         found.comparison.to_csv(path, index=False)
     return found
 
 
-def _fixed_by(base: Bundle) -> dict[str, dict[str, Any]]:
-    """The parts of a configuration that only the bundle can decide."""
-    manifest = base.manifest
-    if manifest.weights.framework != "keras":
-        raise UsageError(f"Expected a bundle with Keras weights, found {manifest.weights.framework} in {base.source}.")
-    return {
-        "network": dict(manifest.weights.architecture),
-        "preprocessing": manifest.preprocessing.model_dump(mode="json"),
-    }
+def _start_of(base: Bundle) -> Start:
+    framework = base.manifest.weights.framework
+    if framework != "keras":
+        raise UsageError(f"Expected a bundle with Keras weights, found {framework} in {base.source}.")
+    return Start.of(base)
 
 
-def _other_head(
-    config_file: Path, overrides: tuple[str, ...], fixed: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
-    """The head, where another one is asked for; everything else of the network and its input is the bundle's.
+def _with_network_of(base: Bundle, start: Start, wanted: SegmentationConfig, config_file: Path) -> SegmentationConfig:
+    """The configuration with the network and preprocessing of the bundle, which only the bundle can decide.
+
+    Another head may be asked for, where one decoder gives all maps.
 
     Raises:
-        ConfigError: Something else is asked for, or another head of a network of two decoders.
+        ConfigError: Something else of these is asked for.
     """
-    wanted = read_settings(SegmentationConfig, config_file, overrides)
-    changed = {
-        (table, key): value
-        for table, values in fixed.items()
-        for key, value in getattr(wanted, table).model_dump(mode="json", exclude_unset=True).items()
-        if values.get(key) != value
-    }
-    head = changed.pop(("network", "head"), None) if fixed["network"]["decoders"] == 1 else None
-    for (table, key), value in changed.items():
-        raise ConfigError(
-            f"Expected {table}.{key} to be that of the bundle ({fixed[table].get(key)!r}), found {value!r} for "
-            f"{config_file}. Leave it out, or train without --from."
-        )
-    return {} if head is None else {"head": head}
+    network = start.settings
+    if "head" in wanted.network.model_fields_set and network.decoders == 1:
+        network = network.model_copy(update={"head": wanted.network.head})
+    fixed = {"network": network, "preprocessing": base.manifest.preprocessing}
+    for table, settings in fixed.items():
+        known = settings.model_dump(mode="json")
+        for key, value in getattr(wanted, table).model_dump(mode="json", exclude_unset=True).items():
+            if known[key] != value:
+                raise ConfigError(
+                    f"Expected {table}.{key} to be that of the bundle ({known[key]!r}), found {value!r} for "
+                    f"{config_file}. Leave it out, or train without --from."
+                )
+    return wanted.model_copy(update=fixed)
 
 
 def _with_folds(index: Index, run_dir: Path) -> Path:
@@ -197,15 +189,6 @@ def _default_config(base: Bundle, folder: Path) -> str:
     }
     crop_px = -(-192 // stride_px) * stride_px
     return DEFAULTS.format(crop_px=crop_px, **{key: json.dumps(value) for key, value in words.items()})
-
-
-def _as_toml(value: Any) -> str:
-    """A value of a manifest as it stands in TOML on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_as_toml(v)}" for key, v in value.items() if v is not None) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_as_toml(v) for v in value) + "]"
-    return json.dumps(value)
 
 
 def _compare(
