@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Num
 
 from organscope.images import Image
-from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, to_rgb
+from organscope.ops.preprocess import gray_range, scale_intensity, to_rgb
 
 
 class GraySource:
@@ -15,8 +15,8 @@ class GraySource:
     value_range = (0.0, 255.0)
 
     def __init__(self, image: Image) -> None:
-        gray = to_rgb(image.read_whole()).mean(axis=2, keepdims=True, dtype=np.float32)
-        scaled = scale_intensity(gray, *intensity_range(gray, Preprocessing(), image.value_range))
+        rgb = to_rgb(image.read_whole())
+        scaled = scale_intensity(rgb.mean(axis=2, keepdims=True, dtype=np.float32), *gray_range(rgb))
         self._pixels = np.rint(scaled * 255).astype(np.uint8)
         self.levels = image.levels[:1]
         self.um_per_px = image.um_per_px

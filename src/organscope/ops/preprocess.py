@@ -77,6 +77,17 @@ def intensity_range(
     return float(low), float(high)
 
 
+def gray_range(rgb: Num[np.ndarray, "y x 3"]) -> tuple[float, float]:
+    """What becomes black and white where a picture loses its colour: 1st and 99.8th percentile of its gray.
+
+    Gray is the mean of red, green and blue.
+
+    Raises:
+        ValueRangeError: No pixel is finite.
+    """
+    return intensity_range(rgb.mean(axis=2, keepdims=True, dtype=np.float32), Preprocessing(), (0.0, 1.0))
+
+
 def _percentiles(values: Num[np.ndarray, " n"], wanted: list[float]) -> Float64[np.ndarray, " p"]:
     """What `np.percentile` gives, of values of which few exist: counted, not sorted, which is faster."""
     place = np.asarray(wanted) / 100 * (values.size - 1)

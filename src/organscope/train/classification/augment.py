@@ -16,9 +16,8 @@ from organscope.train.classification.config import AugmentationConfig
 STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 #: Red, green, blue -> luma and the two colour differences of the NTSC system, in which hue is an angle.
 YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
-#: The mean and the standard deviation that a field may get when it loses its colour.
-GRAY_MEAN = (0.25, 0.8)
-GRAY_STD = (0.07, 0.28)
+#: How far black and white of a field that loses its colour may lie from those of its picture, as a share of the range.
+GRAY_SHIFT = 0.1
 #: A crop is a multiple of this, the usual stride of a backbone.
 CROP_STEP_PX = 32
 
@@ -30,12 +29,16 @@ def crop_side(config: AugmentationConfig, input_px: int) -> int:
 
 
 def augment(
-    fields: UInt8[Tensor, "n 3 y x"], config: AugmentationConfig, generator: Generator
+    fields: UInt8[Tensor, "n 3 y x"],
+    gray_range: Float[Tensor, "n 2"],
+    config: AugmentationConfig,
+    generator: Generator,
 ) -> Float[Tensor, "n 3 crop crop"]:
     """Crop, turn, magnify and recolour fields.
 
     Args:
         fields: Square fields at the network's scale.
+        gray_range: Black and white of a gray copy of the picture of each, of 255.
         config: Strengths.
         generator: On the CPU.
 
@@ -43,7 +46,7 @@ def augment(
         Intensities in [0, 1], not yet standardised.
     """
     crops = change_geometry(fields.float() / 255.0, config, generator).clamp(0.0, 1.0)
-    return change_colour(crops, config, generator)
+    return change_colour(crops, gray_range / 255.0, config, generator)
 
 
 def change_geometry(
@@ -69,7 +72,10 @@ def change_geometry(
 
 
 def change_colour(
-    fields: Float[Tensor, "n 3 y x"], config: AugmentationConfig, generator: Generator
+    fields: Float[Tensor, "n 3 y x"],
+    gray_range: Float[Tensor, "n 2"],
+    config: AugmentationConfig,
+    generator: Generator,
 ) -> Float[Tensor, "n 3 y x"]:
     """Vary stain, hue, saturation, brightness and contrast; take the colour of some; add noise."""
     n = len(fields)
@@ -82,7 +88,7 @@ def change_colour(
     mean = fields.mean(dim=(1, 2, 3), keepdim=True)
     fields = (fields - mean) * contrast + mean + brightness
     if config.gray > 0:
-        fields = _take_colour(fields, config.gray, generator)
+        fields = _take_colour(fields, gray_range, config.gray, generator)
     if config.noise > 0:
         strength = _each(config.noise * torch.rand(n, generator=generator), fields)
         fields = fields + strength * torch.randn(fields.shape, generator=generator).to(fields.device)
@@ -140,15 +146,16 @@ def _vary_hue(fields: Tensor, hue_deg: float, saturation: float, generator: Gene
     return torch.einsum("ndc,ncyx->ndyx", matrix, fields)
 
 
-def _take_colour(fields: Tensor, share: float, generator: Generator) -> Tensor:
-    """Make a share of the fields gray, each with a random mean and standard deviation."""
+def _take_colour(fields: Tensor, gray_range: Tensor, share: float, generator: Generator) -> Tensor:
+    """Make a share of the fields gray, about as a gray copy of their picture is stretched.
+
+    So a field stays darker or lighter than others of its picture, which a range of its own would hide.
+    """
     n = len(fields)
     chosen = _each(torch.rand(n, generator=generator) < share, fields)
-    mean = _each(torch.empty(n).uniform_(*GRAY_MEAN, generator=generator), fields)
-    std = _each(torch.empty(n).uniform_(*GRAY_STD, generator=generator), fields)
-    luma = torch.einsum("c,ncyx->nyx", YIQ[0].to(fields.device), fields)[:, None]
-    spread, centre = torch.std_mean(luma, dim=(2, 3), keepdim=True)
-    gray = (luma - centre) / spread.clamp(min=1e-3) * std + mean
+    width = (gray_range[:, 1] - gray_range[:, 0]).clamp(min=1.0 / 255.0)
+    black, white = (gray_range[:, end] + width * _uniform(n, GRAY_SHIFT, generator) for end in (0, 1))
+    gray = (fields.mean(dim=1, keepdim=True) - _each(black, fields)) / _each(white - black, fields)
     return torch.where(chosen, gray.expand_as(fields), fields)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64, UInt8
 from organscope.dataset.index import Sample
 from organscope.errors import AnnotationError, DatasetError
 from organscope.ops.crops import cell_centres, crop_starts
-from organscope.ops.preprocess import Preprocessing
+from organscope.ops.preprocess import Preprocessing, gray_range
 from organscope.ops.resize import resize_field
 from organscope.ops.tiles import Span, mirror_indices, read_tile
 from organscope.predict.prepare import Preparation
@@ -26,6 +26,7 @@ class _Picture:
     centres: Float64[np.ndarray, "n 2"]
     pixels: UInt8[np.ndarray, "y x 3"] | None
     preparation: Preparation
+    gray_range: tuple[float, float]
 
 
 class MarginPictures:
@@ -36,6 +37,7 @@ class MarginPictures:
     Attributes:
         samples: In order.
         centres: Row and column of the cells of each.
+        gray_range: What would be black and white in a gray copy of each, of 255.
         n_cached: Pictures that are kept in memory.
     """
 
@@ -49,6 +51,7 @@ class MarginPictures:
         with ThreadPoolExecutor(DECODING_THREADS) as threads:
             self._pictures = [self._keep(picture) for picture in threads.map(self._read, self.samples)]
         self.centres = [picture.centres for picture in self._pictures]
+        self.gray_range = [picture.gray_range for picture in self._pictures]
         self.n_cached = sum(picture.pixels is not None for picture in self._pictures)
 
     def square(self, number: int, centre: Float64[np.ndarray, " 2"], side_px: int) -> UInt8[np.ndarray, "side side 3"]:
@@ -76,7 +79,8 @@ class MarginPictures:
         rows, columns = (
             mirror_indices(-self._margin_px, length + self._margin_px, length) for length in pixels.shape[:2]
         )
-        return _Picture(cell_centres(labels), np.ascontiguousarray(pixels[rows][:, columns]), preparation)
+        mirrored = np.ascontiguousarray(pixels[rows][:, columns])
+        return _Picture(cell_centres(labels), mirrored, preparation, gray_range(pixels))
 
     def _keep(self, picture: _Picture) -> _Picture:
         if picture.pixels.nbytes > self._free_bytes:
@@ -116,6 +120,10 @@ class CellCrops:
         side = round(self.room_px * self.input_px / self.field_px)
         square = self.pictures.square(int(self.picture[number]), self.centres[number], self.room_px)
         return resize_field(square, side, side)
+
+    def gray_range(self, number: int) -> tuple[float, float]:
+        """What would be black and white in a gray copy of the picture of a cell, of 255."""
+        return self.pictures.gray_range[int(self.picture[number])]
 
     def fields(self, number: int) -> UInt8[np.ndarray, "1 input input 3"]:
         """The crop of a cell as prediction sees it."""

@@ -84,8 +84,8 @@ def versions() -> dict[str, str]:
 
 def _stored_network(bundle: Bundle) -> OrganNetwork:
     architecture = bundle.manifest.weights.architecture
-    chosen = {key: architecture[key] for key in ("backbone", "arguments", "stages", "texture")}
-    network = build_network(NetworkConfig.model_validate(chosen), int(architecture["n_organs"]))
+    settings = {key: value for key, value in architecture.items() if key in NetworkConfig.model_fields}
+    network = build_network(NetworkConfig.model_validate(settings), int(architecture["n_organs"]))
     _load(network, bundle)
     return network
 

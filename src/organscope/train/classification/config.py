@@ -25,6 +25,8 @@ class NetworkConfig(Settings):
         stages: How many of the last stages the head reads. With more than one it sees texture as early layers
             do, which is learnt from few pictures.
         texture: The head also reads log energies of the earlier stages and how all that varies over the field.
+        colour: Without it the network sees the mean of red, green and blue: for slides of other stains than those of
+            the training. Goes well with `preprocessing.intensity = "percentile"`.
     """
 
     backbone: str = "resnet18"
@@ -35,6 +37,7 @@ class NetworkConfig(Settings):
     arguments: dict[str, Any] = Field(default_factory=dict)
     stages: int = Field(1, ge=1, le=8)
     texture: bool = False
+    colour: bool = True
 
 
 class FieldConfig(Settings):
@@ -66,7 +69,7 @@ class AugmentationConfig(Settings):
         contrast: Contrast is multiplied by 1 - contrast to 1 + contrast.
         saturation: Colour is multiplied by 1 - saturation to 1 + saturation.
         hue_deg: Largest turn of the hue.
-        gray: Share of the fields that lose their colour and get a random brightness and contrast.
+        gray: Share of the fields that lose their colour, stretched about as a gray copy of their picture would be.
         noise: Largest standard deviation of pixel noise, of a range of 1.
         mix: Share of the batches in which pairs of fields are mixed.
         cutmix: Share of the mixed batches that paste a rectangle (CutMix); the others are blended (mixup).
@@ -125,10 +128,12 @@ class DiscriminantConfig(Settings):
     Attributes:
         share: Of the logits, from 0 (none) to 1 (the trained head no longer counts).
         shrinkage: Of the covariance within organs, towards the same variance in all directions.
+        gray_weight: How much a gray copy counts beside its picture.
     """
 
     share: Share = 0.0
     shrinkage: Share = 0.15
+    gray_weight: Share = 1.0
 
 
 class FitConfig(Settings):

@@ -12,7 +12,7 @@ from torch import Tensor
 from organscope.dataset.index import Sample
 from organscope.images import Image
 from organscope.ops.fields import field_starts
-from organscope.ops.preprocess import Preprocessing
+from organscope.ops.preprocess import Preprocessing, gray_range
 from organscope.ops.resize import resize_field
 from organscope.ops.tiles import mirror_indices
 from organscope.predict.prepare import Preparation
@@ -25,6 +25,9 @@ DECODING_THREADS = 4
 MAX_KEPT_PX = 64_000_000
 """Larger pictures are never decoded as a whole."""
 
+GRAY_SAMPLE_PX = 1 << 20
+"""Pixels that tell the gray range of a picture that is not kept."""
+
 
 @dataclass
 class _Picture:
@@ -34,6 +37,7 @@ class _Picture:
     width_px: int
     pixels: UInt8[np.ndarray, "y x 3"] | None = None
     black_and_white: tuple[float, float] | None = None
+    gray_range: tuple[float, float] | None = None
 
 
 class Pictures:
@@ -59,6 +63,7 @@ class Pictures:
             kept = self._fitting(cache_mb * 2**20)
             for number, pixels in zip(kept, threads.map(self._read, kept), strict=True):
                 self._pictures[number].pixels = pixels
+                self._pictures[number].gray_range = gray_range(pixels)
         self.n_cached = len(kept)
 
     def __len__(self) -> int:
@@ -75,6 +80,16 @@ class Pictures:
         room_y = max(0, picture.height_px - self._field.field_px)
         room_x = max(0, picture.width_px - self._field.field_px)
         return self._cut(number, random.integers(room_y + 1), random.integers(room_x + 1))
+
+    def gray_range(self, number: int) -> tuple[float, float]:
+        """What would be black and white in a gray copy of a picture, of 255."""
+        picture = self._pictures[number]
+        if picture.gray_range is None:
+            with self.samples[number].open() as image:
+                picture.gray_range = gray_range(
+                    Preparation(image, self._preprocessing).as_bytes(image.sample(GRAY_SAMPLE_PX))
+                )
+        return picture.gray_range
 
     def fields(self, number: int) -> UInt8[np.ndarray, "n input input 3"]:
         """All fields of a picture on an even grid that covers it."""
@@ -127,7 +142,8 @@ class TrainingBatches:
     Of several processes each makes its own part of every batch.
 
     Yields:
-        Fields (uint8 n 3 y x) and numbers of organs (int64 n), always full batches.
+        Fields (uint8 n 3 y x), the gray range of the picture of each (float32 n 2, of 255) and numbers of organs
+        (int64 n), always full batches.
     """
 
     def __init__(
@@ -152,10 +168,11 @@ class TrainingBatches:
     def __len__(self) -> int:
         return steps_per_epoch(self._pictures.draws_per_epoch, self._batch)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for numbers in self._order.reshape(-1, self._batch)[:, self._place.rank :: self._place.world]:
             fields = np.stack([self._pictures.random_field(number, self._random) for number in numbers])
-            yield channels_first(fields), torch.from_numpy(self._organs[numbers])
+            ranges = np.array([self._pictures.gray_range(number) for number in numbers], np.float32)
+            yield channels_first(fields), torch.from_numpy(ranges), torch.from_numpy(self._organs[numbers])
 
 
 class ValidationBatches:

@@ -1,9 +1,10 @@
 """The head fitted once more in closed form, when the features no longer change: linear discriminant analysis.
 
 With few pictures the covariance of the features within an organ says more than gradient descent finds: directions in
-which pictures of one organ differ are worth little. Gray copies count as pictures of their organ, so that colour, in
-which a copy differs from its picture, is such a direction. The result is linear like the head it joins, so evidence
-stays exact. (Fisher 1936; shrinkage of the covariance as in Friedman, Regularized Discriminant Analysis, 1989, eq. 18.)
+which pictures of one organ differ are worth little. Gray copies count as pictures of their organ, as much as is asked
+for, so that colour, in which a copy differs from its picture, is such a direction. The result is linear like the head
+it joins, so evidence stays exact. (Fisher 1936; shrinkage of the covariance as in Friedman, Regularized Discriminant
+Analysis, 1989, eq. 18.)
 """
 
 from dataclasses import dataclass
@@ -86,7 +87,11 @@ def gray_copies(fields: UInt8[np.ndarray, "n y x 3"]) -> UInt8[np.ndarray, "n y 
 
 
 def joined_heads(
-    network: OrganNetwork, features: Float[np.ndarray, "n d"], organs: Int[np.ndarray, " n"], config: DiscriminantConfig
+    network: OrganNetwork,
+    features: Float[np.ndarray, "n d"],
+    organs: Int[np.ndarray, " n"],
+    weights: Float64[np.ndarray, " n"],
+    config: DiscriminantConfig,
 ) -> dict[str, Linear]:
     """The head of a trained network, the discriminant, and both together.
 
@@ -94,6 +99,7 @@ def joined_heads(
         network: In evaluation mode.
         features: Of training pictures and of their gray copies.
         organs: Their numbers; every organ occurs.
+        weights: How much each counts in the discriminant.
         config: Shrinkage, and the discriminant's share of the logits.
 
     Returns:
@@ -101,7 +107,7 @@ def joined_heads(
         these features.
     """
     own = head_function(network)
-    plain = fit_discriminant(features, organs, config.shrinkage)
+    plain = fit_discriminant(features, organs, weights, config.shrinkage)
     discriminant = plain.scaled(float(own(features).std(axis=1).mean() / plain(features).std(axis=1).mean()))
     joined = own.scaled(1 - config.share).plus(discriminant.scaled(config.share))
     return {"own": own, "discriminant": discriminant, "joined": joined}
@@ -142,40 +148,48 @@ def set_head_function(network: OrganNetwork, function: Linear) -> None:
             linear.bias.copy_(torch.from_numpy(function.bias))
 
 
-def fit_discriminant(features: Float[np.ndarray, "n d"], organs: Int[np.ndarray, " n"], shrinkage: float) -> Linear:
+def fit_discriminant(
+    features: Float[np.ndarray, "n d"],
+    organs: Int[np.ndarray, " n"],
+    weights: Float64[np.ndarray, " n"],
+    shrinkage: float,
+) -> Linear:
     """A linear discriminant that takes all organs for equally frequent.
 
     Args:
         features: One row a picture.
         organs: From 0, every organ up to the last occurs.
+        weights: How much each picture counts, more than 0.
         shrinkage: From 0 (the covariance as it is) to 1 (the same variance in all directions).
     """
-    rows = features.astype(np.float64)
-    spread = rows.std(axis=0)
-    rows = rows / np.where(spread > 0, spread, 1.0)
-    counts = np.bincount(organs)
-    sums = np.zeros((len(counts), rows.shape[1]))
-    np.add.at(sums, organs, rows)
-    means = sums / counts[:, None]
-    within = rows - means[organs]
+    rows, shares = features.astype(np.float64), weights / weights.sum()
+    # From the first row on, so that what never varies varies by exactly nothing.
+    moved = rows - rows[0]
+    spread = np.sqrt(shares @ (moved - shares @ moved) ** 2)
+    spread = np.where(spread > 0, spread, 1.0)
+    rows = rows / spread
+    of_organs = np.bincount(organs, weights=shares)
+    sums = np.zeros((len(of_organs), rows.shape[1]))
+    np.add.at(sums, organs, shares[:, None] * rows)
+    means = sums / of_organs[:, None]
+    within = np.sqrt(shares)[:, None] * (rows - means[organs])
     centre = means.mean(axis=0)
-    weights = _solve_shrunk(within, means - centre, shrinkage)
-    bias = -0.5 * ((means + centre) * weights).sum(axis=1)
-    return Linear(weights / np.where(spread > 0, spread, 1.0), bias)
+    directions = _solve_shrunk(within, means - centre, shrinkage)
+    bias = -0.5 * ((means + centre) * directions).sum(axis=1)
+    return Linear(directions / spread, bias)
 
 
 def _solve_shrunk(
     within: Float64[np.ndarray, "n d"], means: Float64[np.ndarray, "organ d"], shrinkage: float
 ) -> Float64[np.ndarray, "organ d"]:
-    """Means times the inverse of the shrunk covariance within organs.
+    """Means times the inverse of the shrunk covariance, which is the sum of the squares of `within`.
 
     With more features than rows the inverse is taken among the rows (Woodbury's identity): the covariance of ten
     thousand features would fill a gigabyte.
     """
     n, width = within.shape
-    share = (1 - shrinkage) / n
-    level = shrinkage * float((within**2).sum()) / n / width
+    level = shrinkage * float((within**2).sum()) / width
     if level == 0 or n >= width:
-        return np.linalg.solve(share * within.T @ within + level * np.eye(width), means.T).T
-    inner = within @ within.T + level / max(share, 1e-12) * np.eye(n)
+        return np.linalg.solve((1 - shrinkage) * within.T @ within + level * np.eye(width), means.T).T
+    inner = within @ within.T + level / max(1 - shrinkage, 1e-12) * np.eye(n)
     return (means - np.linalg.solve(inner, within @ means.T).T @ within) / level

@@ -81,13 +81,14 @@ class OrganFit(lightning.LightningModule):
     def val_dataloader(self) -> ValidationBatches:
         return ValidationBatches(self.data.validation, self.config.fit.batch, self.place)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        fields, organs = batch
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        fields, gray_range, organs = batch
         config = self.config
         seed = self.place.seed(config.fit.seed, self.global_step + 1)
         generator = torch.Generator().manual_seed(_mixed_seed(*seed))
         with torch.autocast(self.device.type, enabled=False):
-            images = standardise_batch(augment(fields, config.augmentation, generator), config.preprocessing)
+            changed = augment(fields, gray_range, config.augmentation, generator)
+            images = standardise_batch(changed, config.preprocessing)
             targets = smooth_targets(organs, len(self.loss.weights), config.loss.label_smoothing)
             images, targets = mix_pairs(images, targets, config.augmentation, generator)
         maps = self.network.stage_maps(images.contiguous(memory_format=torch.channels_last))

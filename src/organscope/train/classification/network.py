@@ -19,6 +19,7 @@ class OrganNetwork(nn.Module):
     def __init__(self, backbone: nn.Module, stages: list[Stage], n_organs: int, config: NetworkConfig) -> None:
         super().__init__()
         self.backbone = backbone
+        self.colour = config.colour
         self.n_stages = len(stages)
         self.head = OrganHead(stages, n_organs, texture=config.texture, drop_rate=config.drop_rate)
 
@@ -28,7 +29,8 @@ class OrganNetwork(nn.Module):
 
     def stage_maps(self, images: Float[Tensor, "n 3 y x"]) -> list[Float[Tensor, "n _ _ _"]]:
         """Maps of the last stages, the last one as the backbone itself hands it to a classifier."""
-        return _stage_maps(self.backbone, images, self.n_stages)
+        seen = images if self.colour else images.mean(dim=1, keepdim=True)
+        return _stage_maps(self.backbone, seen, self.n_stages)
 
 
 def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
@@ -57,11 +59,14 @@ def describe_network(config: NetworkConfig, n_organs: int) -> dict:
         "arguments": dict(config.arguments),
         "stages": config.stages,
         "texture": config.texture,
+        "colour": config.colour,
     }
 
 
 def _backbone(config: NetworkConfig) -> nn.Module:
     options = {"drop_path_rate": config.drop_path_rate} if config.drop_path_rate > 0 else {}
+    if not config.colour:
+        options["in_chans"] = 1
     try:
         return timm.create_model(
             config.backbone, pretrained=config.pretrained, num_classes=0, **(options | config.arguments)
@@ -112,11 +117,11 @@ def _probe_stages(backbone: nn.Module, config: NetworkConfig) -> list[Stage]:
         raise ConfigError(f"The backbone {name!r} gives no maps of its stages. Choose another, for instance resnet18.")
     if config.stages > n_known:
         raise ConfigError(f"Expected network.stages of at most {n_known} for {name!r}, found {config.stages}.")
-    training = backbone.training
+    training, channels = backbone.training, 3 if config.colour else 1
     try:
         with torch.inference_mode():
-            maps = _stage_maps(backbone.eval(), torch.zeros(1, 3, 96, 128), config.stages)
-            uneven = _stage_maps(backbone, torch.zeros(1, 3, 76, 108), config.stages)
+            maps = _stage_maps(backbone.eval(), torch.zeros(1, channels, 96, 128), config.stages)
+            uneven = _stage_maps(backbone, torch.zeros(1, channels, 76, 108), config.stages)
     except (AssertionError, RuntimeError) as error:
         raise ConfigError(
             f"The backbone {name!r} does not take pictures of any size ({error}). Choose a convolutional one, or "

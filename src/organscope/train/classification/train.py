@@ -176,7 +176,9 @@ def _join_discriminant(
 
     known = [pooled(data.training, gray) for gray in (False, True)]
     numbers = np.concatenate([data.training_organs[part.owners] for part in known])
-    heads = joined_heads(network, np.concatenate([part.features for part in known]), numbers, config.discriminant)
+    features = np.concatenate([part.features for part in known])
+    weights = np.repeat([1.0, config.discriminant.gray_weight], [len(part.owners) for part in known])
+    heads = joined_heads(network, features, numbers, weights, config.discriminant)
     set_head_function(network, heads["joined"])
     if split.test:
         unseen = Pictures(split.test, config.field, config.preprocessing, 0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from organscope.ops.preprocess import gray_range
 from organscope.train.classification.augment import augment, change_colour, crop_side, mix_pairs
 from organscope.train.classification.config import AugmentationConfig
 
@@ -13,6 +14,10 @@ NOTHING = {
     "crop": 1.0,
     "flip": False,
 }
+
+
+#: Black and white of gray copies, of 255: those of the whole range.
+RANGE = torch.tensor([0.0, 255.0])
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -28,7 +33,7 @@ def fields(colon) -> torch.Tensor:
 
 def test_crops_have_the_asked_size_and_range(fields):
     strong = AugmentationConfig(crop=0.75, rotation_deg=180, scale=1, stain=0.5, contrast=1, noise=0.5)
-    crops = augment(fields, strong, seeded())
+    crops = augment(fields, RANGE.expand(4, 2), strong, seeded())
     assert crops.shape == (4, 3, 96, 96)
     assert crops.dtype == torch.float32
     assert crops.min() >= 0
@@ -36,26 +41,26 @@ def test_crops_have_the_asked_size_and_range(fields):
 
 
 def test_no_strength_leaves_the_fields_as_they_are(fields):
-    same = augment(fields, AugmentationConfig(**NOTHING), seeded())
+    same = augment(fields, RANGE.expand(4, 2), AugmentationConfig(**NOTHING), seeded())
     # Sampling at the pixels' own places, in float32 coordinates.
     torch.testing.assert_close(same, fields / 255.0, atol=1e-4, rtol=0)
 
 
 def test_a_seed_decides_everything(fields):
     config = AugmentationConfig()
-    first, again = (augment(fields, config, seeded(3)) for _ in range(2))
+    first, again = (augment(fields, RANGE.expand(4, 2), config, seeded(3)) for _ in range(2))
     assert torch.equal(first, again)
-    assert not torch.equal(first, augment(fields, config, seeded(4)))
+    assert not torch.equal(first, augment(fields, RANGE.expand(4, 2), config, seeded(4)))
 
 
 def test_each_field_is_changed_differently(fields):
     equal = fields[:1].repeat(4, 1, 1, 1)
-    crops = augment(equal, AugmentationConfig(), seeded())
+    crops = augment(equal, RANGE.expand(4, 2), AugmentationConfig(), seeded())
     assert all(not torch.equal(crops[0], crop) for crop in crops[1:])
 
 
 def test_flips_and_quarter_turns_keep_every_pixel(fields):
-    turned = augment(fields, AugmentationConfig(**NOTHING | {"flip": True}), seeded())
+    turned = augment(fields, RANGE.expand(4, 2), AugmentationConfig(**NOTHING | {"flip": True}), seeded())
     for before, after in zip(fields / 255.0, turned, strict=True):
         mirrored = (before, before.flip(2))
         candidates = [torch.rot90(image, k, (1, 2)) for image in mirrored for k in range(4)]
@@ -66,19 +71,28 @@ def test_flips_and_quarter_turns_keep_every_pixel(fields):
 def test_magnification_and_turns_never_leave_a_black_border():
     white = torch.full((16, 3, 64, 64), 255, dtype=torch.uint8)
     config = AugmentationConfig(**NOTHING | {"rotation_deg": 180.0, "scale": 1.0})
-    assert augment(white, config, seeded()).min() > 0.99
+    assert augment(white, RANGE.expand(16, 2), config, seeded()).min() > 0.99
 
 
-def test_gray_takes_all_colour(fields):
-    gray = change_colour(fields / 255.0, AugmentationConfig(**NOTHING | {"gray": 1.0}), seeded())
+def test_gray_is_stretched_about_as_a_gray_copy_of_the_picture(fields, colon):
+    low, high = gray_range(colon)
+    ranges = torch.tensor([[low, high]]).expand(4, 2) / 255.0
+    gray = change_colour(fields / 255.0, ranges, AugmentationConfig(**NOTHING | {"gray": 1.0}), seeded())
     torch.testing.assert_close(gray[:, 0], gray[:, 1])
     torch.testing.assert_close(gray[:, 0], gray[:, 2])
-    assert gray.std() > 0.03
+    copy = ((fields.float().mean(dim=1) - low) / (high - low)).clamp(0.0, 1.0)
+    # Black and white lie up to a tenth of the range elsewhere, so an intensity moves by .1 / .9 at most, and by chance.
+    shift = (gray[:, 0] - copy).abs()
+    assert shift.max() < 0.12
+    assert shift.mean() > 0.005
+    order = gray[:, 0].mean(dim=(1, 2)).argsort()
+    assert order.tolist() == copy.mean(dim=(1, 2)).argsort().tolist()
 
 
 def test_hue_keeps_the_luma():
     flat = torch.tensor([0.55, 0.45, 0.5]).view(1, 3, 1, 1).expand(8, 3, 4, 4)
-    turned = change_colour(flat, AugmentationConfig(**NOTHING | {"hue_deg": 90.0, "saturation": 0.5}), seeded())
+    strong = AugmentationConfig(**NOTHING | {"hue_deg": 90.0, "saturation": 0.5})
+    turned = change_colour(flat, RANGE.expand(8, 2), strong, seeded())
     luma = torch.tensor([0.299, 0.587, 0.114])
     expected = torch.einsum("c,ncyx->nyx", luma, flat)
     # The coefficients of the colour system are rounded to four digits.
@@ -88,7 +102,7 @@ def test_hue_keeps_the_luma():
 
 def test_stain_variation_is_the_same_for_every_pixel_of_a_colour(fields):
     flat = torch.tensor([0.8, 0.4, 0.6]).view(1, 3, 1, 1).expand(5, 3, 4, 4)
-    varied = change_colour(flat, AugmentationConfig(**NOTHING | {"stain": 0.2}), seeded())
+    varied = change_colour(flat, RANGE.expand(5, 2), AugmentationConfig(**NOTHING | {"stain": 0.2}), seeded())
     assert varied.flatten(2).std(dim=2).max() < 1e-6  # one colour in, one colour out, up to rounding
     assert varied[:, :, 0, 0].std(dim=0).min() > 0.01
 

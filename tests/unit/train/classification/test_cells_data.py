@@ -71,6 +71,14 @@ def test_without_memory_the_same_crops_are_read_again(samples):
         np.testing.assert_array_equal(kept.random_field(number, random), read.random_field(number, random))
 
 
+def test_the_gray_range_is_that_of_the_whole_picture(samples):
+    cells = read_cells(samples, CONFIG, 0.0)
+    for number, sample_ in enumerate(samples):
+        with sample_.open() as image:
+            gray = image.read_whole().mean(axis=2)
+        assert cells.gray_range(2 * number) == pytest.approx(tuple(np.percentile(gray, (1.0, 99.8))))
+
+
 def test_chosen_cells_come_from_the_same_pictures(samples):
     cells = read_cells(samples, CONFIG, np.inf)
     some = cells.chosen(np.array([1, 3]))

@@ -70,6 +70,16 @@ def test_random_fields_follow_the_generator_and_stay_inside(samples):
     assert len({field.tobytes() for field in fields}) > 10
 
 
+def test_the_gray_range_is_that_of_the_whole_picture(samples):
+    kept, read = (Pictures(samples, HALF, BYTES, cache_mb=memory) for memory in (1, 0))
+    for number in range(3):
+        with samples[number].open() as image:
+            gray = image.read_whole().mean(axis=2)
+        assert read.gray_range(number) == pytest.approx(tuple(np.percentile(gray, (1.0, 99.8))))
+        # Of kept pixels, at the network's scale.
+        np.testing.assert_allclose(kept.gray_range(number), read.gray_range(number), atol=10)
+
+
 def test_every_picture_is_drawn_as_often_as_expected_give_or_take_one():
     probability = np.array([0.5, 0.25, 0.15, 0.1])
     for seed in range(20):
@@ -85,7 +95,9 @@ def test_batches_of_an_epoch_are_full_and_repeatable(samples):
     def epoch(number: int) -> list:
         return list(TrainingBatches(pictures, organs, probability, 2, (0, number), Place()))
 
-    assert [(fields.shape, len(labels)) for fields, labels in epoch(0)] == [((2, 3, 32, 32), 2)] * 2
+    assert [(fields.shape, ranges.shape, len(labels)) for fields, ranges, labels in epoch(0)] == [
+        ((2, 3, 32, 32), (2, 2), 2)
+    ] * 2
     assert all(torch.equal(a[0], b[0]) for a, b in zip(epoch(0), epoch(0), strict=True))
     assert not all(torch.equal(a[0], b[0]) for a, b in zip(epoch(0), epoch(1), strict=True))
 
@@ -95,9 +107,10 @@ def test_processes_share_every_batch(samples):
     organs, probability = np.arange(3), np.full(3, 1 / 3)
     places = [Place(), Place(0, 2, 2), Place(1, 2, 2)]
     alone, *parts = (list(TrainingBatches(pictures, organs, probability, 2, (0, 0), place)) for place in places)
-    for (_, both), (first, one), (second, other) in zip(alone, *parts, strict=True):
+    for (_, ranges, both), (first, black, one), (second, white, other) in zip(alone, *parts, strict=True):
         assert len(first) == len(second) == 1
         assert torch.equal(both, torch.cat([one, other]))
+        assert torch.equal(ranges, torch.cat([black, white]))
     owners = [torch.cat([part for _, part in ValidationBatches(pictures, 2, place)]).tolist() for place in places[1:]]
     assert owners == [[0, 2], [1] * 9]
     lone = Pictures(samples[:1], HALF, BYTES, cache_mb=1)

@@ -34,7 +34,7 @@ def clouds(n: int = 60, d: int = 5) -> tuple[np.ndarray, np.ndarray]:
 
 def test_without_shrinkage_it_is_that_of_scikit_learn():
     features, organs = clouds()
-    found = fit_discriminant(features, organs, 0.0)(features)
+    found = fit_discriminant(features, organs, np.ones(60), 0.0)(features)
     other = (
         LinearDiscriminantAnalysis(solver="lsqr", priors=[1 / 3] * 3).fit(features, organs).decision_function(features)
     )
@@ -47,7 +47,7 @@ def test_without_shrinkage_it_is_that_of_scikit_learn():
 def test_more_features_than_pictures_give_what_the_definition_says():
     random = np.random.default_rng(3)
     features, organs = random.standard_normal((24, 60)), np.arange(24) % 3
-    found = fit_discriminant(features, organs, 0.2)
+    found = fit_discriminant(features, organs, np.ones(24), 0.2)
     rows = features / features.std(axis=0)
     means = np.stack([rows[organs == organ].mean(axis=0) for organ in range(3)])
     covariance = (rows - means[organs]).T @ (rows - means[organs]) / 24
@@ -56,9 +56,20 @@ def test_more_features_than_pictures_give_what_the_definition_says():
     np.testing.assert_allclose(found.weights, weights, rtol=1e-8, atol=1e-10)  # float64 inverses in two ways
 
 
+def test_a_picture_that_counts_twice_is_as_good_as_two():
+    features, organs = clouds()
+    weights = 1.0 + (np.arange(60) < 12)
+    found = fit_discriminant(features, organs, weights, 0.1)
+    doubled = fit_discriminant(
+        np.concatenate([features, features[:12]]), np.concatenate([organs, organs[:12]]), np.ones(72), 0.1
+    )
+    np.testing.assert_allclose(found.weights, doubled.weights, rtol=1e-8)
+    np.testing.assert_allclose(found.bias, doubled.bias, rtol=1e-8)
+
+
 def test_features_that_never_vary_count_nothing():
     features, organs = clouds()
-    found = fit_discriminant(np.column_stack([features, np.ones(len(features))]), organs, 0.1)
+    found = fit_discriminant(np.column_stack([features, np.ones(len(features))]), organs, np.ones(60), 0.1)
     assert np.isfinite(found.weights).all()
     np.testing.assert_allclose(found.weights[:, -1], 0, atol=1e-12)
 
@@ -80,7 +91,7 @@ def test_joined_heads_have_one_scale(network):
     organs = np.arange(30) % 3
     width = head_function(network).weights.shape[1]
     features = random.standard_normal((30, width)) + np.eye(3, width)[organs]
-    heads = joined_heads(network, features, organs, DiscriminantConfig(share=0.5))
+    heads = joined_heads(network, features, organs, np.ones(30), DiscriminantConfig(share=0.5))
     own, discriminant = heads["own"](features), heads["discriminant"](features)
     assert discriminant.std(axis=1).mean() == pytest.approx(own.std(axis=1).mean())
     np.testing.assert_allclose(heads["joined"](features), (own + discriminant) / 2)

@@ -47,6 +47,17 @@ def test_logits_are_the_mean_of_the_evidence_plus_a_constant(backbone, stages):
     torch.testing.assert_close(bias[0], bias[1], atol=1e-4, rtol=0)
 
 
+def test_without_colour_only_the_mean_of_the_colours_counts():
+    torch.manual_seed(0)
+    network = build_network(NetworkConfig(backbone="resnet10t", arguments=NARROW, colour=False), n_organs=3).eval()
+    images = torch.randn(2, 3, 64, 96)
+    with torch.inference_mode():
+        logits, _ = network(images)
+        torch.testing.assert_close(network(images.flip(1))[0], logits, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(network(images.mean(dim=1, keepdim=True).expand_as(images))[0], logits)
+        assert (network(images + 1)[0] - logits).abs().max() > 1e-3
+
+
 def test_a_channel_that_was_silent_in_training_does_not_outshout_the_others():
     torch.manual_seed(0)
     head = OrganHead([Stage(2, 1)], n_organs=3, texture=False, drop_rate=0.0)

@@ -47,8 +47,9 @@ def test_the_shipped_weights_still_fit():
     Start.of(bundle).load_into(network)
     test = bundle.tensors(bundle.manifest.test.file)
     maps = np.asarray(with_readout(network)(test["input"]))
-    # The shipped graph may count in eight-bit integers: single pixels differ, the maps as a whole do not.
-    assert np.abs(maps - test["maps"]).mean() <= 0.01
+    # The shipped graph may count in eight-bit integers: single pixels differ, the maps as a whole by about .01.
+    # Weights that do not fit differ by .2 and more.
+    assert np.abs(maps - test["maps"]).mean() <= 0.03
 
 
 @pytest.mark.parametrize("stem_stride", [1, 2])

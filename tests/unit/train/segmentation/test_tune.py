@@ -27,7 +27,7 @@ def picture(seed: int) -> tuple[str, np.ndarray, np.ndarray]:
 
 def mean_score(decoder: Decoder, pictures: list) -> float:
     scores = [segmentation_scores(labels, decode_cells(maps, decoder)) for _, maps, labels in pictures]
-    return float(np.mean([(s["aji"] + s["pq"] + s["mean_ap"]) / 3 for s in scores]))
+    return float(np.mean([(s["dice"] + s["aji"] + s["pq"] + s["mean_ap"]) / 4 for s in scores]))
 
 
 def test_the_tuned_decoder_copes_with_what_the_default_does_not():
