@@ -79,7 +79,7 @@ class TrainingSettings(Settings):
         FREE_ON_RESUME: What changes nothing in the fit, so that a run may be finished with other values.
     """
 
-    FREE_ON_RESUME: ClassVar[frozenset[str]] = frozenset({"tracking", "bundle"})
+    FREE_ON_RESUME: ClassVar[frozenset[str]] = frozenset({"tracking", "bundle", "draft"})
 
     task: str
     data: DataSettings

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from small_unet import HALO_PX, STRIDE_PX, SmallUnet
 
 from organscope.bundle import SegmentationSpec
 from organscope.errors import ManifestError, UsageError
 from organscope.ops.instances import Decoder
 from organscope.ops.preprocess import Preprocessing
 from organscope.predict import predict_maps
+from small_unet import HALO_PX, STRIDE_PX, SmallUnet
 
 CENTRE_COLOUR = Preprocessing(mean=(0.7, 0.6, 0.5), std=(0.2, 0.25, 0.3))
 

@@ -43,6 +43,13 @@ def test_a_run_may_be_finished_under_another_name(tmp_path):
     assert '"name": "tally"' in (run.folder / "config.json").read_text()
 
 
+def test_a_draft_may_be_finished_in_full(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.start(Config(draft=True), source=None, resume=False)
+    run.start(Config(draft=False), source=None, resume=True)
+    assert '"draft": false' in (run.folder / "config.json").read_text()
+
+
 def test_an_epoch_that_is_run_again_replaces_its_line(tmp_path):
     run = RunDirectory(tmp_path / "run")
     run.start(Config(), source=None, resume=False)

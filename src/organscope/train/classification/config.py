@@ -127,13 +127,19 @@ class DiscriminantConfig(Settings):
 
     Attributes:
         share: Of the logits, from 0 (none) to 1 (the trained head no longer counts).
-        shrinkage: Of the covariance within organs, towards the same variance in all directions.
-        gray_weight: How much a gray copy counts beside its picture.
+        penalty: Of large weights, see `organscope.train.classification.discriminant.fit_discriminant`.
+        gray_weight: How much a gray copy of a picture counts beside it.
+        turned: How many turned copies of each picture there are; each counts like the picture.
+        stain: Copies have their haematoxylin and their eosin stronger and weaker by up to this share.
+        stain_weight: How much each of these eight copies counts beside its picture.
     """
 
     share: Share = 0.0
-    shrinkage: Share = 0.15
+    penalty: float = Field(1e-6, gt=0)
     gray_weight: Share = 1.0
+    turned: int = Field(0, ge=0, le=50)
+    stain: Share = 0.0
+    stain_weight: float = Field(0.25, gt=0, le=1)
 
 
 class FitConfig(Settings):

@@ -1,10 +1,10 @@
-"""The head fitted once more in closed form, when the features no longer change: linear discriminant analysis.
+"""The head fitted once more in closed form, when the features no longer change: regularised least squares.
 
-With few pictures the covariance of the features within an organ says more than gradient descent finds: directions in
-which pictures of one organ differ are worth little. Gray copies count as pictures of their organ, as much as is asked
-for, so that colour, in which a copy differs from its picture, is such a direction. The result is linear like the head
-it joins, so evidence stays exact. (Fisher 1936; shrinkage of the covariance as in Friedman, Regularized Discriminant
-Analysis, 1989, eq. 18.)
+With few pictures an exact fit finds more than gradient descent does. Copies count as pictures of their organ: gray
+ones, turned ones, others stained stronger or weaker (`copies`), so that what differs between a copy and its picture
+counts little. The result is linear like the head it joins, so evidence stays exact. (Least squares towards the
+indicator of the organ: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2009, section 4.2; the
+penalty: equation 3.44.)
 """
 
 from dataclasses import dataclass
@@ -12,18 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float64, Int, Int64, UInt8
+from jaxtyping import Float, Float64, Int, Int64
 
 from organscope.metrics.classification import classification_scores
 from organscope.ops.preprocess import Preprocessing
 from organscope.train.classification.config import DiscriminantConfig
+from organscope.train.classification.copies import Alter
 from organscope.train.classification.data import Pictures, channels_first
 from organscope.train.classification.fit import picture_means, standardise_batch
 from organscope.train.classification.network import OrganNetwork
 
 BATCH = 16
-#: Percentiles of a gray copy that become black and white, as wherever images are scaled.
-BLACK, WHITE = 1.0, 99.8
 
 
 @dataclass(frozen=True)
@@ -63,27 +62,18 @@ class Pooled:
     owners: Int64[np.ndarray, " n"]
 
 
-def pooled_features(network: OrganNetwork, pictures: Pictures, preprocessing: Preprocessing, *, gray: bool) -> Pooled:
-    """Features of every field of the pictures, in floating point; of gray copies where asked for."""
+def pooled_features(network: OrganNetwork, pictures: Pictures, preprocessing: Preprocessing, alter: Alter) -> Pooled:
+    """Features of every field of copies of the pictures, in floating point."""
     parts, owners = [], []
     with torch.inference_mode():
         for first in range(0, len(pictures), BATCH):
             numbers = range(first, min(first + BATCH, len(pictures)))
             fields = [pictures.fields(number) for number in numbers]
             owners += [np.repeat(np.array(numbers), [len(part) for part in fields])]
-            batch = np.concatenate(fields)
-            images = channels_first(gray_copies(batch) if gray else batch).float() / 255.0
+            images = channels_first(alter(np.concatenate(fields))).float() / 255.0
             maps = network.stage_maps(standardise_batch(images, preprocessing))
             parts.append(torch.cat(network.head.features(maps), dim=1).numpy())
     return Pooled(np.concatenate(parts), np.concatenate(owners))
-
-
-def gray_copies(fields: UInt8[np.ndarray, "n y x 3"]) -> UInt8[np.ndarray, "n y x 3"]:
-    """The mean of red, green and blue, each field stretched from its own black to its own white."""
-    gray = fields.mean(axis=3, dtype=np.float32)
-    low, high = np.percentile(gray, (BLACK, WHITE), axis=(1, 2), keepdims=True)
-    scaled = np.clip((gray - low) / np.maximum(high - low, 1e-3), 0.0, 1.0)
-    return np.repeat(np.rint(scaled * 255).astype(np.uint8)[..., None], 3, axis=3)
 
 
 def joined_heads(
@@ -97,17 +87,17 @@ def joined_heads(
 
     Args:
         network: In evaluation mode.
-        features: Of training pictures and of their gray copies.
+        features: Of training pictures and of their copies.
         organs: Their numbers; every organ occurs.
         weights: How much each counts in the discriminant.
-        config: Shrinkage, and the discriminant's share of the logits.
+        config: Penalty, and the discriminant's share of the logits.
 
     Returns:
         `own`, `discriminant` and `joined`, on one scale: the spread over the organs that the own head gives to
         these features.
     """
     own = head_function(network)
-    plain = fit_discriminant(features, organs, weights, config.shrinkage)
+    plain = fit_discriminant(features, organs, weights, config.penalty)
     discriminant = plain.scaled(float(own(features).std(axis=1).mean() / plain(features).std(axis=1).mean()))
     joined = own.scaled(1 - config.share).plus(discriminant.scaled(config.share))
     return {"own": own, "discriminant": discriminant, "joined": joined}
@@ -152,44 +142,35 @@ def fit_discriminant(
     features: Float[np.ndarray, "n d"],
     organs: Int[np.ndarray, " n"],
     weights: Float64[np.ndarray, " n"],
-    shrinkage: float,
+    penalty: float,
 ) -> Linear:
-    """A linear discriminant that takes all organs for equally frequent.
+    """Least squares towards 1 for the own organ and 0 for the others, all organs taken for equally frequent.
 
     Args:
         features: One row a picture.
         organs: From 0, every organ up to the last occurs.
-        weights: How much each picture counts, more than 0.
-        shrinkage: From 0 (the covariance as it is) to 1 (the same variance in all directions).
+        weights: How much each picture counts beside others of its organ, more than 0.
+        penalty: Of squared weights of standardised features, as a share of the variance of all these together.
     """
-    rows, shares = features.astype(np.float64), weights / weights.sum()
+    n_organs = int(organs.max()) + 1
+    shares = weights / np.bincount(organs, weights=weights)[organs] / n_organs
     # From the first row on, so that what never varies varies by exactly nothing.
-    moved = rows - rows[0]
-    spread = np.sqrt(shares @ (moved - shares @ moved) ** 2)
+    rows = features.astype(np.float64) - features[0]
+    mean = shares @ rows
+    spread = np.sqrt(shares @ (rows - mean) ** 2)
     spread = np.where(spread > 0, spread, 1.0)
-    rows = rows / spread
-    of_organs = np.bincount(organs, weights=shares)
-    sums = np.zeros((len(of_organs), rows.shape[1]))
-    np.add.at(sums, organs, shares[:, None] * rows)
-    means = sums / of_organs[:, None]
-    within = np.sqrt(shares)[:, None] * (rows - means[organs])
-    centre = means.mean(axis=0)
-    directions = _solve_shrunk(within, means - centre, shrinkage)
-    bias = -0.5 * ((means + centre) * directions).sum(axis=1)
-    return Linear(directions / spread, bias)
+    scale = np.sqrt(shares)[:, None]
+    towards = scale * (np.eye(n_organs)[organs] - 1.0 / n_organs)
+    directions = _ridge(scale * ((rows - mean) / spread), towards, penalty).T / spread
+    return Linear(directions, -directions @ (mean + features[0]))
 
 
-def _solve_shrunk(
-    within: Float64[np.ndarray, "n d"], means: Float64[np.ndarray, "organ d"], shrinkage: float
-) -> Float64[np.ndarray, "organ d"]:
-    """Means times the inverse of the shrunk covariance, which is the sum of the squares of `within`.
-
-    With more features than rows the inverse is taken among the rows (Woodbury's identity): the covariance of ten
-    thousand features would fill a gigabyte.
-    """
-    n, width = within.shape
-    level = shrinkage * float((within**2).sum()) / width
-    if level == 0 or n >= width:
-        return np.linalg.solve((1 - shrinkage) * within.T @ within + level * np.eye(width), means.T).T
-    inner = within @ within.T + level / max(1 - shrinkage, 1e-12) * np.eye(n)
-    return (means - np.linalg.solve(inner, within @ means.T).T @ within) / level
+def _ridge(
+    rows: Float64[np.ndarray, "n d"], towards: Float64[np.ndarray, "n organ"], penalty: float
+) -> Float64[np.ndarray, "d organ"]:
+    """Weights of least squares with a penalty; solved among the rows where these are fewer than the features."""
+    n, width = rows.shape
+    level = penalty * width
+    if n >= width:
+        return np.linalg.solve(rows.T @ rows + level * np.eye(width), rows.T @ towards)
+    return rows.T @ np.linalg.solve(rows @ rows.T + level * np.eye(n), towards)

@@ -23,6 +23,7 @@ from organscope.train.classification.cells_train import (
 )
 from organscope.train.classification.certify import compare_framework, versions
 from organscope.train.classification.config import ClassificationConfig
+from organscope.train.classification.copies import Alter, as_they_are, gray_copies, training_copies
 from organscope.train.classification.data import Pictures
 from organscope.train.classification.discriminant import (
     Pooled,
@@ -171,21 +172,20 @@ def _join_discriminant(
 ) -> None:
     """Join the discriminant to the trained head, and write what each head scores on pictures that neither saw."""
 
-    def pooled(pictures: Pictures, gray: bool) -> Pooled:
-        return pooled_features(network, pictures, config.preprocessing, gray=gray)
+    def pooled(pictures: Pictures, alter: Alter) -> Pooled:
+        return pooled_features(network, pictures, config.preprocessing, alter)
 
-    known = [pooled(data.training, gray) for gray in (False, True)]
+    copies = training_copies(config)
+    known = [pooled(data.training, part.alter) for part in copies]
     numbers = np.concatenate([data.training_organs[part.owners] for part in known])
     features = np.concatenate([part.features for part in known])
-    weights = np.repeat([1.0, config.discriminant.gray_weight], [len(part.owners) for part in known])
+    weights = np.repeat([part.weight for part in copies], [len(part.owners) for part in known])
     heads = joined_heads(network, features, numbers, weights, config.discriminant)
     set_head_function(network, heads["joined"])
     if split.test:
         unseen = Pictures(split.test, config.field, config.preprocessing, 0)
-        table = score_heads(
-            heads, {"colour": pooled(unseen, False), "gray": pooled(unseen, True)}, _numbers(split.test, organs)
-        )
-        run.write_text("heads.csv", table.to_csv(index=False))
+        scored = {"colour": pooled(unseen, as_they_are), "gray": pooled(unseen, gray_copies)}
+        run.write_text("heads.csv", score_heads(heads, scored, _numbers(split.test, organs)).to_csv(index=False))
 
 
 def _numbers(samples: list[Sample], organs: list[str]) -> np.ndarray:

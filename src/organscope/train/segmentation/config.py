@@ -65,6 +65,8 @@ class LossSettings(Settings):
         positive_weight: Weight of a missed foreground pixel against a falsely found one in the cross-entropy.
         overlap: How the overlap of the foreground is measured: `dice`, `tversky` or `focal_tversky`, see
             `organscope.train.segmentation.losses.MapLoss`.
+        overlap_of: Over what the overlap is taken: a `batch`, in which the largest cells count most, or each `crop`,
+            so that one with a few small cells counts like any other.
         overlap_weight: Weight of the overlap against the cross-entropy.
         missed_weight: Of missed pixels in a Tversky overlap (its beta); false pixels weigh 1 minus this.
         focus: The focal Tversky loss is the Tversky loss to the power 1 / focus (its gamma).
@@ -74,6 +76,7 @@ class LossSettings(Settings):
 
     positive_weight: float = Field(1.0, gt=0)
     overlap: Literal["dice", "tversky", "focal_tversky"] = "dice"
+    overlap_of: Literal["batch", "crop"] = "batch"
     overlap_weight: float = Field(0.5, ge=0)
     missed_weight: float = Field(0.7, gt=0, lt=1)
     focus: float = Field(4 / 3, ge=1, le=3)
@@ -123,6 +126,8 @@ class FitSettings(Settings):
 
     Attributes:
         crop_px: Side of the training crops.
+        on_cells: Share of the crops that lie about a cell; the others lie anywhere. Pictures with few cells would
+            otherwise teach hardly any.
         batch: Crops a step.
         steps_per_epoch: An epoch is a number of steps, since sampling is balanced.
         epochs: At most.
@@ -141,6 +146,7 @@ class FitSettings(Settings):
     """
 
     crop_px: int = Field(256, ge=32)
+    on_cells: float = Field(0.0, ge=0, le=1)
     batch: int = Field(8, ge=1)
     steps_per_epoch: int = Field(150, ge=1)
     epochs: int = Field(40, ge=1)

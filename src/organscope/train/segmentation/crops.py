@@ -144,7 +144,8 @@ class TrainingCrops:
         amounts = self._config.augmentation
         side_px = self._config.fit.crop_px
         shown = self._pictures.window(number, 2 * reach_px(side_px, square, amounts.elastic_px), random)
-        image, cut = cut_square(*shown, side_px, square, random, elastic_px=amounts.elastic_px)
+        on_cell = self._config.fit.on_cells > 0 and random.random() < self._config.fit.on_cells
+        image, cut = cut_square(*shown, side_px, square, random, elastic_px=amounts.elastic_px, on_cell=on_cell)
         if amounts.jpeg > 0 and random.random() < amounts.jpeg:
             image = compress(image, int(random.integers(30, 91)))
         maps = cut.astype(np.float32) / 255

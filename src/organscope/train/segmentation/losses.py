@@ -32,20 +32,21 @@ class MapLoss(keras.losses.Loss):
         return loss
 
     def _overlap_loss(self, truth, probability):
-        """1 - overlap over the batch, defined for an empty batch by the added ones.
+        """1 - overlap over the batch, or the mean over its crops; defined where no cell is by the added ones.
 
         Dice (Milletari et al. 2016); Tversky, equation 3 of Salehi et al. (2017), of which Dice is the case that
         weighs missed and false pixels alike; focal Tversky, equation 5 of Abraham and Khan (2019).
         """
         missed_weight = 0.5 if self.settings.overlap == "dice" else self.settings.missed_weight
-        both = ops.sum(truth * probability)
-        missed = ops.sum(truth) - both
-        false = ops.sum(probability) - both
+        axes = (1, 2) if self.settings.overlap_of == "crop" else None
+        both = ops.sum(truth * probability, axis=axes)
+        missed = ops.sum(truth, axis=axes) - both
+        false = ops.sum(probability, axis=axes) - both
         loss = 1 - (2 * both + 1) / (2 * (both + missed_weight * missed + (1 - missed_weight) * false) + 1)
         if self.settings.overlap == "focal_tversky":
             # The root has no slope at 0, where a perfect batch would make it infinite.
-            return ops.power(loss + 1e-6, 1 / self.settings.focus)
-        return loss
+            loss = ops.power(loss + 1e-6, 1 / self.settings.focus)
+        return ops.mean(loss)
 
 
 def _cross_entropy(target, logits):

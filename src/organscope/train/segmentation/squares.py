@@ -38,6 +38,7 @@ def cut_square(
     random: np.random.Generator,
     *,
     elastic_px: float = 0.0,
+    on_cell: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut a square at a random place, interpolated bilinearly; beyond the picture follows its mirror image.
 
@@ -49,13 +50,15 @@ def cut_square(
         matrix: From the result's pixels to the picture's, see `draw_square`.
         random: Draws the place, and the deformation.
         elastic_px: Standard deviation of the deformation, in pixels of the picture.
+        on_cell: Lie about a cell drawn by its area, where there is one; `maps` then begin with the foreground.
 
     Returns:
         uint8 (side, side, 3) and (side, side, k).
     """
     reach = reach_px(side_px, matrix, elastic_px)
     image, maps = _grow(image, 2 * reach), _grow_maps(maps, 2 * reach)
-    y, x = (random.integers(0, length - 2 * reach + 1) for length in image.shape[:2])
+    place = _place_on_cell if on_cell and maps[..., 0].any() else _place_anywhere
+    y, x = place(maps, reach, random)
     window = slice(y, y + 2 * reach), slice(x, x + 2 * reach)
     centre = np.full(2, reach) - matrix @ np.full(2, side_px / 2)
     way: Affine | Mesh = (*matrix[0], centre[0], *matrix[1], centre[1])
@@ -87,6 +90,19 @@ def _bend(matrix: np.ndarray, centre: np.ndarray, side_px: int, elastic_px: floa
             box = (int(edges[j]), int(edges[i]), int(edges[j + 1]), int(edges[i + 1]))
             mesh.append((box, tuple(float(v) for row, column in corners for v in source[:, row, column])))
     return mesh
+
+
+def _place_anywhere(maps: np.ndarray, reach: int, random: np.random.Generator) -> tuple[int, int]:
+    return tuple(int(random.integers(0, length - 2 * reach + 1)) for length in maps.shape[:2])
+
+
+def _place_on_cell(maps: np.ndarray, reach: int, random: np.random.Generator) -> tuple[int, int]:
+    """The corner of a window whose middle half holds a pixel of a cell, as far as the picture allows."""
+    inside = np.flatnonzero(maps[..., 0])
+    pixel = divmod(int(inside[random.integers(len(inside))]), maps.shape[1])
+    shift = random.integers(-reach // 2, reach // 2 + 1, 2)
+    corner = np.array(pixel) - reach + shift
+    return tuple(int(v) for v in np.clip(corner, 0, np.array(maps.shape[:2]) - 2 * reach))
 
 
 def _missing(shape: tuple[int, ...], side_px: int) -> list[tuple[int, int]]:

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import Ridge
 
 from organscope.train.classification.config import DiscriminantConfig, NetworkConfig
 from organscope.train.classification.discriminant import (
     Pooled,
     fit_discriminant,
-    gray_copies,
     head_function,
     joined_heads,
     score_heads,
@@ -32,28 +31,18 @@ def clouds(n: int = 60, d: int = 5) -> tuple[np.ndarray, np.ndarray]:
     return random.standard_normal((n, d)) @ mix + random.standard_normal((3, d))[organs] * 2, organs
 
 
-def test_without_shrinkage_it_is_that_of_scikit_learn():
-    features, organs = clouds()
-    found = fit_discriminant(features, organs, np.ones(60), 0.0)(features)
-    other = (
-        LinearDiscriminantAnalysis(solver="lsqr", priors=[1 / 3] * 3).fit(features, organs).decision_function(features)
-    )
-    # Logits matter up to a constant; float64 solutions of the same small equations.
-    np.testing.assert_allclose(
-        found - found.mean(axis=1, keepdims=True), other - other.mean(axis=1, keepdims=True), atol=1e-8
-    )
-
-
-def test_more_features_than_pictures_give_what_the_definition_says():
-    random = np.random.default_rng(3)
-    features, organs = random.standard_normal((24, 60)), np.arange(24) % 3
-    found = fit_discriminant(features, organs, np.ones(24), 0.2)
-    rows = features / features.std(axis=0)
-    means = np.stack([rows[organs == organ].mean(axis=0) for organ in range(3)])
-    covariance = (rows - means[organs]).T @ (rows - means[organs]) / 24
-    shrunk = 0.8 * covariance + 0.2 * np.trace(covariance) / 60 * np.eye(60)
-    weights = (means - means.mean(axis=0)) @ np.linalg.inv(shrunk) / features.std(axis=0)
-    np.testing.assert_allclose(found.weights, weights, rtol=1e-8, atol=1e-10)  # float64 inverses in two ways
+@pytest.mark.parametrize("width", [5, 90])
+def test_it_is_the_ridge_regression_of_scikit_learn(width):
+    features, organs = clouds(61, width)
+    counted = np.random.default_rng(1).uniform(0.5, 2, 61)
+    found = fit_discriminant(features, organs, counted, 1e-3)(features)
+    # All organs are equally frequent: of each, the weights of its pictures sum to a third.
+    shares = counted / np.array([counted[organs == organ].sum() for organ in range(3)])[organs] / 3
+    mean = shares @ features
+    rows = (features - mean) / np.sqrt(shares @ (features - mean) ** 2)
+    other = Ridge(alpha=1e-3 * width, solver="cholesky").fit(rows, np.eye(3)[organs], shares).predict(rows)
+    # Up to the share of an organ, which changes no answer; float64 solutions of the same equations.
+    np.testing.assert_allclose(found + 1 / 3, other, atol=1e-8)
 
 
 def test_a_picture_that_counts_twice_is_as_good_as_two():
@@ -98,12 +87,3 @@ def test_joined_heads_have_one_scale(network):
     table = score_heads(heads, {"colour": Pooled(features, np.arange(30))}, organs)
     assert list(table["head"]) == ["own", "discriminant", "joined"]
     assert table.set_index("head").loc["discriminant", "accuracy"] > 0.9  # three shifted clouds in 48 dimensions
-
-
-def test_gray_copies_have_neither_colour_nor_range():
-    fields = np.random.default_rng(2).integers(60, 120, (2, 16, 16, 3), dtype=np.uint8)
-    copies = gray_copies(fields)
-    assert (copies == copies[..., :1]).all()
-    assert copies.min() == 0
-    assert copies.max() == 255
-    np.testing.assert_array_equal(gray_copies(np.full((1, 4, 4, 3), 9, np.uint8)), 0)

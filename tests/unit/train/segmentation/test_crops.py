@@ -43,6 +43,18 @@ def test_a_small_picture_is_continued_by_its_mirror_image(rng):
     assert crop.min() == 200
 
 
+def test_a_square_about_a_cell_shows_it_however_turned(rng):
+    image = rng.integers(0, 256, (300, 280, 3), dtype=np.uint8)
+    maps = np.zeros((300, 280, 2), np.uint8)
+    maps[210:216, 40:45] = 255
+    for _ in range(50):
+        _, cut = cut_square(image, maps, 64, draw_square(rng, 1.5, True), rng, on_cell=True)
+        assert cut[..., 0].max() > 127
+    places = [np.argmax(cut_square(image, maps, 64, IDENTITY, rng, on_cell=True)[1][..., 0]) for _ in range(20)]
+    assert len(set(places)) > 10
+    assert cut_square(image, 0 * maps, 64, IDENTITY, rng, on_cell=True)[1].max() == 0
+
+
 def test_a_square_keeps_shapes(rng):
     matrix = draw_square(rng, 1.0, True)
     assert matrix @ matrix.T == pytest.approx(np.eye(2))

@@ -93,6 +93,20 @@ def test_tversky_is_dice_with_other_weights(rng):
     assert even == pytest.approx(dice, rel=1e-6)
 
 
+def test_a_crop_with_small_cells_counts_like_any_other():
+    truth = np.zeros((2, 16, 16, 2), np.float32)
+    truth[0, :8, :, 0], truth[1, 0, 0, 0] = 1, 1
+    right = np.where(truth > 0, 20.0, -20.0).astype(np.float32)
+    missed = right.copy()
+    missed[1, 0, 0, 0] = -20
+    alone = {"overlap_weight": 1.0, "height_weight": 0.0, "positive_weight": 1e-9}
+    crop, batch = (MapLoss(LossSettings(**alone, overlap_of=of)) for of in ("crop", "batch"))
+    assert float(crop(truth, right)) == pytest.approx(float(batch(truth, right)), abs=1e-6)
+    # The second crop alone: 1 - 1 / (1 + 1); the first is right. Over the batch: 1 - 257 / 258.
+    assert float(crop(truth, missed)) == pytest.approx(0.25, abs=1e-6)
+    assert float(batch(truth, missed)) == pytest.approx(1 / 258, abs=1e-6)
+
+
 @pytest.mark.parametrize("overlap", ["tversky", "focal_tversky"])
 def test_a_missed_cell_costs_more_than_a_false_one(overlap):
     truth = np.zeros((1, 4, 4, 2), np.float32)

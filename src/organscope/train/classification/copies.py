@@ -1,0 +1,77 @@
+"""Copies of training pictures for the closed-form head: ways in which pictures of one organ may differ."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from organscope.ops.alterations import stain_shifted
+from organscope.train.classification.augment import change_geometry
+from organscope.train.classification.config import AugmentationConfig, ClassificationConfig
+from organscope.train.classification.data import channels_first
+
+Fields = UInt8[np.ndarray, "n y x 3"]
+Alter = Callable[[Fields], Fields]
+
+#: Percentiles of a gray copy that become black and white, as wherever images are scaled.
+BLACK, WHITE = 1.0, 99.8
+#: Side of a turned copy as a share of the field: it shows most of the field, so that it can lie at several places.
+TURNED_CROP = 0.84
+
+
+@dataclass(frozen=True)
+class Copies:
+    """One copy of every training picture.
+
+    Attributes:
+        weight: How much a copy counts beside its picture.
+        alter: From fields to the fields of the copies.
+    """
+
+    weight: float
+    alter: Alter
+
+
+def training_copies(config: ClassificationConfig) -> list[Copies]:
+    """The pictures as they are, and the copies that the configuration asks for."""
+    known = config.discriminant
+    copies = [Copies(1.0, as_they_are)]
+    if known.gray_weight > 0:
+        copies.append(Copies(known.gray_weight, gray_copies))
+    geometry = config.augmentation.model_copy(update={"crop": TURNED_CROP, "shift": 1.0})
+    for seed in range(known.turned):
+        generator = torch.Generator().manual_seed(seed)
+        copies.append(Copies(1.0, partial(turned_copies, geometry=geometry, generator=generator)))
+    if known.stain > 0:
+        strengths = (1 / (1 + known.stain), 1.0, 1 + known.stain)
+        pairs = [pair for pair in product(strengths, repeat=2) if pair != (1.0, 1.0)]
+        copies += [Copies(known.stain_weight, partial(stained_copies, haematoxylin=h, eosin=e)) for h, e in pairs]
+    return copies
+
+
+def as_they_are(fields: Fields) -> Fields:
+    """The same fields."""
+    return fields
+
+
+def gray_copies(fields: Fields) -> Fields:
+    """The mean of red, green and blue, each field stretched from its own black to its own white."""
+    gray = fields.mean(axis=3, dtype=np.float32)
+    low, high = np.percentile(gray, (BLACK, WHITE), axis=(1, 2), keepdims=True)
+    scaled = np.clip((gray - low) / np.maximum(high - low, 1e-3), 0.0, 1.0)
+    return np.repeat(np.rint(scaled * 255).astype(np.uint8)[..., None], 3, axis=3)
+
+
+def turned_copies(fields: Fields, geometry: AugmentationConfig, generator: torch.Generator) -> Fields:
+    """Each field shown turned, mirrored, magnified and from elsewhere, as in training; a little smaller."""
+    changed = change_geometry(channels_first(fields).float(), geometry, generator).clamp(0.0, 255.0)
+    return changed.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
+def stained_copies(fields: Fields, haematoxylin: float, eosin: float) -> Fields:
+    """Each field with its stains so many times as strong."""
+    return np.stack([stain_shifted(field, haematoxylin, eosin) for field in fields])
