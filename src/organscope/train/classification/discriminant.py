@@ -20,6 +20,7 @@ from organscope.train.classification.config import DiscriminantConfig
 from organscope.train.classification.copies import Alter
 from organscope.train.classification.data import Pictures, channels_first
 from organscope.train.classification.fit import picture_means, standardise_batch
+from organscope.train.classification.head import VARIANCE_FLOOR
 from organscope.train.classification.network import OrganNetwork
 
 BATCH = 16
@@ -150,19 +151,18 @@ def fit_discriminant(
         features: One row a picture.
         organs: From 0, every organ up to the last occurs.
         weights: How much each picture counts beside others of its organ, more than 0.
-        penalty: Of squared weights of standardised features, as a share of the variance of all these together.
+        penalty: Of squared weights of standardised features; taken times the number of features.
     """
     n_organs = int(organs.max()) + 1
     shares = weights / np.bincount(organs, weights=weights)[organs] / n_organs
-    # From the first row on, so that what never varies varies by exactly nothing.
-    rows = features.astype(np.float64) - features[0]
+    rows = features.astype(np.float64)
     mean = shares @ rows
-    spread = np.sqrt(shares @ (rows - mean) ** 2)
-    spread = np.where(spread > 0, spread, 1.0)
+    # What hardly varies is not amplified: the one picture that wakes a silent channel would outshout all others.
+    spread = np.sqrt(shares @ (rows - mean) ** 2 + VARIANCE_FLOOR)
     scale = np.sqrt(shares)[:, None]
     towards = scale * (np.eye(n_organs)[organs] - 1.0 / n_organs)
     directions = _ridge(scale * ((rows - mean) / spread), towards, penalty).T / spread
-    return Linear(directions, -directions @ (mean + features[0]))
+    return Linear(directions, -directions @ mean)
 
 
 def _ridge(
