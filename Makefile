@@ -31,12 +31,16 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[train,postgresql,bioimageio,web,remote,cluster,dev]'
 	touch $@
 
-# What only Debian packages bring: a PostgreSQL for the sweeps of many computers. Without it its tests are skipped.
+# What only Debian packages bring: a PostgreSQL for the sweeps of many computers, a browser for the pages. Without them
+# their tests are skipped.
 $(VENV)/debian: | $(VENV)/bin/python
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+	@wanted=""; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="postgresql"; \
+	[ -x /usr/bin/chromium ] || wanted="$$wanted chromium"; \
+	if [ -n "$$wanted" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  export DEBIAN_FRONTEND=noninteractive; \
-	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; } >/dev/null \
-	    || echo "PostgreSQL could not be installed; its tests will be skipped."; \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$wanted; } >/dev/null \
+	    || echo "Not installed: $$wanted; their tests will be skipped."; \
 	fi
 	touch $@
 
