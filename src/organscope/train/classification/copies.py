@@ -10,6 +10,7 @@ import torch
 from jaxtyping import UInt8
 
 from organscope.ops.alterations import stain_shifted
+from organscope.ops.preprocess import gray_range, scale_intensity
 from organscope.train.classification.augment import change_geometry
 from organscope.train.classification.config import AugmentationConfig, ClassificationConfig
 from organscope.train.classification.data import channels_first
@@ -17,8 +18,6 @@ from organscope.train.classification.data import channels_first
 Fields = UInt8[np.ndarray, "n y x 3"]
 Alter = Callable[[Fields], Fields]
 
-#: Percentiles of a gray copy that become black and white, as wherever images are scaled.
-BLACK, WHITE = 1.0, 99.8
 #: Side of a turned copy as a share of the field: it shows most of the field, so that it can lie at several places.
 TURNED_CROP = 0.84
 
@@ -60,10 +59,10 @@ def as_they_are(fields: Fields) -> Fields:
 
 def gray_copies(fields: Fields) -> Fields:
     """The mean of red, green and blue, each field stretched from its own black to its own white."""
-    gray = fields.mean(axis=3, dtype=np.float32)
-    low, high = np.percentile(gray, (BLACK, WHITE), axis=(1, 2), keepdims=True)
-    scaled = np.clip((gray - low) / np.maximum(high - low, 1e-3), 0.0, 1.0)
-    return np.repeat(np.rint(scaled * 255).astype(np.uint8)[..., None], 3, axis=3)
+    grays = [
+        scale_intensity(field.mean(axis=2, keepdims=True, dtype=np.float32), *gray_range(field)) for field in fields
+    ]
+    return np.repeat(np.rint(np.stack(grays) * 255).astype(np.uint8), 3, axis=3)
 
 
 def turned_copies(fields: Fields, geometry: AugmentationConfig, generator: torch.Generator) -> Fields:
