@@ -129,7 +129,7 @@ def test_chosen_runs_lie_side_by_side(page):
     page.click("#pictures button.picture >> nth=0")
     assert page.locator("dialog img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 200
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.wait_for_selector("dialog", state="detached")  # the browser tells of the closing in a task of its own
     page.locator("#curves svg >> nth=0").focus()
     page.keyboard.press("ArrowRight")
     assert page.locator("#curves .note >> nth=0").inner_text().startswith("step 1")
