@@ -2,12 +2,14 @@
 
     python bench/part_of_index.py indexes/nuinsseg -o indexes/human_to_mouse \\
         --organs liver kidney spleen muscle --score-species mouse
+    python bench/part_of_index.py indexes/nuinsseg -o indexes/mouse_four_unseen \\
+        --score-species mouse --score-organs liver kidney spleen muscle
     python bench/part_of_index.py indexes/nuinsseg -o indexes/no_liver --without-organs liver
     python bench/part_of_index.py indexes/isbi2012_em -o indexes/isbi_ten --n-training 10
 
-With `--score-species`, the pictures of that species become fold 1, which is only scored, and all others fold 2; without
-it the folds stay as they are. With `--n-training`, so many of the pictures outside fold 1 are kept, evenly spaced.
-Pictures and labels stay where they lie.
+With `--score-species`, the pictures of that species (of its `--score-organs`, or of all) become fold 1, which is only
+scored, and all others fold 2; without it the folds stay as they are. With `--n-training`, so many of the pictures
+outside fold 1 are kept, evenly spaced. Pictures and labels stay where they lie.
 """
 
 import argparse
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--organs", nargs="+", help="only these")
     parser.add_argument("--without-organs", nargs="+", default=[])
     parser.add_argument("--score-species", help="fold 1; all others are fold 2")
+    parser.add_argument("--score-organs", nargs="+", help="only these of that species")
     parser.add_argument("--n-training", type=int, help="keep so many of the pictures outside fold 1")
     options = parser.parse_args()
     whole = read_index(options.index)
@@ -34,7 +37,8 @@ def main() -> None:
     if table.empty:
         raise SystemExit(f"Expected pictures of these organs in {options.index}, found none.")
     if options.score_species:
-        table["fold"] = np.where(table["species"] == options.score_species, 1, 2)
+        scored = chosen_rows(table[table["species"] == options.score_species], options.score_organs, []).index
+        table["fold"] = np.where(table.index.isin(scored), 1, 2)
     if options.n_training:
         table = thinned(table, options.n_training)
     for column in ("image", "labels"):

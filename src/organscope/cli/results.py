@@ -6,6 +6,7 @@ from rich.console import Console
 
 from organscope.cli.printing import output_console, plain_table, shown
 from organscope.jobs import ImageResult, RunResult
+from organscope.jobs.cell_answer import joint_answer
 
 MOST_ROWS = 40
 MOST_NOTES = 5
@@ -56,10 +57,13 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
         }
     if image.cell_answer is not None:
         cells = image.cell_answer
+        joint = joint_answer(image.classification, cells)
         data |= {
             "cells_organ": cells.organ or None,
             "cells_confidence": None if cells.decision is None else float(cells.decision.confidence),
             "agreement": cells.agreement,
+            "joint_organ": None if joint is None else joint[0],
+            "joint_confidence": None if joint is None else joint[1],
             "organs_of_cells": {organ: int(n) for organ, n in zip(cells.organs, cells.counts, strict=True) if n},
         }
     return data

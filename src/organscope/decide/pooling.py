@@ -1,4 +1,4 @@
-"""One answer from the answers for many cells of one image."""
+"""One answer from several: from the many cells of one image, or from its cells and the image as a whole."""
 
 from typing import Literal
 
@@ -55,6 +55,16 @@ def pool_cells(probabilities: Float[np.ndarray, "n c"], pooling: Pooling) -> Flo
     if len(probabilities) == 0:
         raise ShapeError("Expected at least one cell to pool, found none. Ask only about images with cells.")
     return pool_total(score_total(probabilities, pooling.rule), len(probabilities), pooling)
+
+
+def pool_answers(first: Float[np.ndarray, " c"], second: Float[np.ndarray, " c"]) -> Float64[np.ndarray, " c"]:
+    """Two opinions on one image as one, both counting the same: their geometric mean, brought to a sum of 1.
+
+    (A logarithmic opinion pool; Genest and Zidek, Combining Probability Distributions, Statistical Science 1986.)
+    Nothing is fitted, so the result is scored fairly wherever both opinions are.
+    """
+    logs = [np.log(np.maximum(part.astype(np.float64), FLOOR)) for part in (first, second)]
+    return np.exp(log_softmax((logs[0] + logs[1]) / 2))
 
 
 def pool_total(total: Float64[np.ndarray, " c"], n_cells: int, pooling: Pooling) -> Float64[np.ndarray, " c"]:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from organscope.decide import Decision
+from organscope.decide.pooling import pool_answers
 from organscope.predict import CellOrgans, Classification
 
 Agreement = Literal["agree", "disagree", "unsure", "no cells"]
@@ -65,6 +66,18 @@ def with_cells_heard(whole: Classification, cells: CellAnswer) -> Classification
         f"together say {cells.organ} ({cells.decision.confidence:.2f})"
     )
     return replace(whole, decision=replace(decision, decision="abstain", reason=reason, doubt=reason))
+
+
+def joint_answer(whole: Classification, cells: CellAnswer | None) -> tuple[str, float] | None:
+    """The organ that the image and its cells name together, and its probability.
+
+    Both count the same (`pool_answers`). None without cells, or where the two bundles know different organs.
+    """
+    if cells is None or cells.pooled is None or set(cells.organs) != set(whole.organs):
+        return None
+    in_order = cells.pooled[[cells.organs.index(organ) for organ in whole.organs]]
+    joint = pool_answers(whole.probabilities, in_order)
+    return whole.organs[int(joint.argmax())], float(joint.max())
 
 
 def _agreement(organs: tuple[str, ...], decision: Decision | None, whole: Classification) -> Agreement:

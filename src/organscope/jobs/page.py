@@ -9,7 +9,7 @@ import numpy as np
 from organscope import __version__
 from organscope.bundle import Bundle
 from organscope.decide import promise, promise_in_words
-from organscope.jobs.cell_answer import CellAnswer
+from organscope.jobs.cell_answer import joint_answer
 from organscope.jobs.files import CELL_MAP, EVIDENCE, ORGAN_MAP, OVERLAY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
@@ -65,7 +65,7 @@ def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
         areas=image.areas_px * (image.um_per_px**2 if known else 1.0),
         area_unit="µm²" if known else "px",
         organ=_organ_entry(image.classification, models),
-        cells=None if image.cell_answer is None else _cells_entry(folder / CELL_MAP, image.cell_answer),
+        cells=None if image.cell_answer is None else _cells_entry(folder / CELL_MAP, image),
         evidence=folder / EVIDENCE if shows_evidence else None,
         organ_map=_organ_map_entry(folder / ORGAN_MAP, image, models) if is_slide else None,
         cell_count=image.cell_count,
@@ -97,7 +97,8 @@ def _organ_entry(classified: Classification, models: Models) -> OrganEntry:
     )
 
 
-def _cells_entry(picture: Path, cells: CellAnswer) -> CellsEntry:
+def _cells_entry(picture: Path, image: ImageResult) -> CellsEntry:
+    cells = image.cell_answer
     return CellsEntry(
         picture=picture,
         organ=cells.organ,
@@ -105,6 +106,7 @@ def _cells_entry(picture: Path, cells: CellAnswer) -> CellsEntry:
         accepted=cells.decision is not None and cells.decision.decision == "accept",
         agreement=cells.agreement,
         shares=_shares(cells.organs, cells.counts),
+        joint=joint_answer(image.classification, cells),
     )
 
 

@@ -11,6 +11,7 @@ from organscope.bundle import Bundle
 from organscope.decide import Policy, promise
 from organscope.errors import OutputError
 from organscope.images.atomic import atomic_path
+from organscope.jobs.cell_answer import joint_answer
 from organscope.jobs.files import FEW_MISSES, POLICY, PREDICTIONS, REPORT, SUMMARY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
@@ -21,10 +22,11 @@ from organscope.predict import OperatingPoint
 SUMMARY_COLUMNS = (
     "image", "status", "message", "results", "height_px", "width_px", "um_per_px", "scale", "scale_source",
     "n_cells", "median_area_px", "median_area_um2", "organ", "confidence", "decision", "reason",
-    "prediction_set", "cells_organ", "cells_confidence", "agreement", "seconds",
+    "prediction_set", "cells_organ", "cells_confidence", "agreement", "joint_organ", "joint_confidence",
+    "seconds",
 )  # fmt: skip
 
-CELL_COLUMNS = ("cells_organ", "cells_confidence", "agreement")
+CELL_COLUMNS = ("cells_organ", "cells_confidence", "agreement", "joint_organ", "joint_confidence")
 
 
 def write_run_files(
@@ -137,7 +139,14 @@ def _cells_answer(image: ImageResult) -> dict[str, object]:
     if cells.decision is None:
         return {"agreement": cells.agreement}
     confidence = float(cells.decision.confidence)
-    return {"cells_organ": cells.organ, "cells_confidence": confidence, "agreement": cells.agreement}
+    joint = joint_answer(image.classification, cells)
+    return {
+        "cells_organ": cells.organ,
+        "cells_confidence": confidence,
+        "agreement": cells.agreement,
+        "joint_organ": None if joint is None else joint[0],
+        "joint_confidence": None if joint is None else joint[1],
+    }
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

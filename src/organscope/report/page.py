@@ -66,6 +66,7 @@ class CellsEntry:
         accepted: False where it is not to be relied on.
         agreement: With the image as a whole: "agree", "disagree", "unsure" or "no cells".
         shares: The most frequent organs first; the last bar may stand for all others.
+        joint: The organ that the image and its cells name together, and its probability, where both know the same ones.
     """
 
     picture: Path
@@ -74,6 +75,7 @@ class CellsEntry:
     accepted: bool
     agreement: str
     shares: tuple[CellShare, ...]
+    joint: tuple[str, float] | None = None
 
     @property
     def n_cells(self) -> int:

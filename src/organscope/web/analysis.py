@@ -17,6 +17,7 @@ from organscope.jobs.decisions import read_predictions
 from organscope.jobs.files import CELLS_PARQUET, POLICY, PREDICTIONS, SUMMARY
 from organscope.jobs.stored_policy import read_policy
 from organscope.jobs.streaming import Streaming
+from organscope.jobs.tables import CELL_COLUMNS
 from organscope.web.packing import write_columns, write_outlines
 from organscope.web.pyramid import display_range, needs_pyramid, write_pyramid
 from organscope.web.quality import quality_flags
@@ -107,7 +108,7 @@ def summarise(out: Path, table: pd.DataFrame, models: Models) -> dict[str, Any]:
     """What the database keeps of a result: the stored answer to decide on again, counts, and who answered."""
     row = read_predictions(out / PREDICTIONS).iloc[0].to_dict()
     whole = pd.read_csv(out / SUMMARY, keep_default_na=True).iloc[0].to_dict()
-    kept = ("cells_organ", "cells_confidence", "agreement", "median_area_px", "median_area_um2", "scale", "seconds")
+    kept = (*CELL_COLUMNS, "median_area_px", "median_area_um2", "scale", "seconds")
     counts = table["organ"].value_counts().to_dict() if "organ" in table else {}
     return {
         "probabilities": {name[2:]: float(value) for name, value in row.items() if name.startswith("p_")},

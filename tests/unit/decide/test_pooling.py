@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from organscope.decide.pooling import Pooling, effective_number, fit_pooling, pool_cells, pooled_score
+from organscope.decide.pooling import Pooling, effective_number, fit_pooling, pool_answers, pool_cells, pooled_score
 from organscope.errors import ShapeError
 
 CELL = np.array([[0.6, 0.3, 0.1]])
@@ -72,3 +72,16 @@ def test_the_order_of_the_cells_does_not_matter(rng):
     # Sums in another order differ in the last digits, and so does where the search for the minimum ends.
     assert other.correlation == pytest.approx(one.correlation, rel=1e-3)
     assert other.rule == one.rule
+
+
+def test_of_two_opinions_the_surer_one_carries_the_day_and_agreement_makes_no_surer():
+    joint = pool_answers(np.array([0.6, 0.4]), np.array([0.01, 0.99]))
+    assert joint.sum() == pytest.approx(1)
+    assert joint.argmax() == 1
+    same = np.array([0.7, 0.2, 0.1])
+    np.testing.assert_allclose(pool_answers(same, same), same)
+
+
+def test_an_opinion_that_rules_an_organ_out_does_not_silence_the_other():
+    joint = pool_answers(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    np.testing.assert_allclose(joint, [0.5, 0.5])

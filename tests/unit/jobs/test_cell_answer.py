@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from organscope.decide import Decision
-from organscope.jobs.cell_answer import answer_of_cells, with_cells_heard
+from organscope.jobs.cell_answer import answer_of_cells, joint_answer, with_cells_heard
 from organscope.predict import CellOrgans, Classification
 
 ORGANS = ("kidney", "liver", "spleen")
@@ -60,6 +60,22 @@ def test_cells_are_counted_by_organ():
 def test_organs_are_compared_by_name():
     other_order = CellOrgans(("liver", "kidney"), *_one_cell())
     assert answer_of_cells(other_order, whole("liver")).agreement == "agree"
+
+
+def test_image_and_cells_count_the_same_in_their_joint_answer():
+    of_image = Classification(ORGANS, np.array([0.5, 0.4, 0.1]), np.zeros((1, 3)), np.zeros((1, 2)), decision("kidney"))
+    turned = CellOrgans(ORGANS[::-1], np.ones((1, 3)) / 3, np.zeros(1), np.array([0.3, 0.6, 0.1]), decision("liver"))
+    organ, confidence = joint_answer(of_image, answer_of_cells(turned, of_image))
+    products = np.sqrt([0.5 * 0.1, 0.4 * 0.6, 0.1 * 0.3])
+    assert organ == "liver"
+    assert confidence == pytest.approx(products[1] / products.sum())
+
+
+def test_there_is_no_joint_answer_without_cells_or_among_other_organs():
+    assert joint_answer(whole("liver"), None) is None
+    assert joint_answer(whole("liver"), answer_of_cells(cells(None), whole("liver"))) is None
+    fewer = CellOrgans(("liver", "kidney"), *_one_cell())
+    assert joint_answer(whole("liver"), answer_of_cells(fewer, whole("liver"))) is None
 
 
 def _one_cell():

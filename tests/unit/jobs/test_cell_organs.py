@@ -58,6 +58,8 @@ def test_the_summary_says_what_the_cells_say(tmp_path, all_models):
     rows = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("results")
     assert rows.loc["same", ["cells_organ", "agreement"]].tolist() == ["red organ", "agree"]
     assert rows.loc["same", "cells_confidence"] > 0.7
+    assert rows.loc["same", "joint_organ"] == "red organ"
+    assert pd.isna(rows.loc["empty", "joint_organ"])
     assert rows.loc["empty", "agreement"] == "no cells"
     assert pd.isna(rows.loc["empty", "cells_organ"])
     page = (tmp_path / "out" / "report.html").read_text()
@@ -77,7 +79,9 @@ def test_cells_that_contradict_the_image_make_it_abstain(tmp_path, all_models):
     assert "its cells together say blue organ" in row["reason"]
     summary = pd.read_csv(tmp_path / "out" / "summary.csv").iloc[0]
     assert (summary["cells_organ"], summary["agreement"]) == ("blue organ", "disagree")
-    assert "Contradiction:" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Contradiction:" in page
+    assert f"Image and cells, weighed alike, say {summary['joint_organ']}, probability" in page
 
 
 def test_progress_goes_on_through_the_organs(tmp_path, all_models):

@@ -25,8 +25,8 @@ class NetworkConfig(Settings):
         stages: How many of the last stages the head reads. With more than one it sees texture as early layers
             do, which is learnt from few pictures.
         texture: The head also reads log energies of the earlier stages and how all that varies over the field.
-        colour: Without it the network sees the mean of red, green and blue: for slides of other stains than those of
-            the training. Goes well with `preprocessing.intensity = "percentile"`.
+        sees: `colour` as it is, or `gray`: the mean of red, green and blue, the brightness and contrast of each field
+            divided out, for slides of other stains than those of the training.
     """
 
     backbone: str = "resnet18"
@@ -37,7 +37,7 @@ class NetworkConfig(Settings):
     arguments: dict[str, Any] = Field(default_factory=dict)
     stages: int = Field(1, ge=1, le=8)
     texture: bool = False
-    colour: bool = True
+    sees: Literal["colour", "gray"] = "colour"
 
 
 class FieldConfig(Settings):

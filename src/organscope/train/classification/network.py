@@ -6,11 +6,15 @@ import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from organscope.errors import ConfigError, UnknownNameError
 from organscope.train.classification.config import NetworkConfig
 from organscope.train.classification.head import OrganHead, Stage
 from organscope.train.classification.start import load_backbone
+
+#: Added to the variance of a field before it is divided out: a blank field stays nearly blank.
+CONTRAST_FLOOR = 1e-2
 
 
 class OrganNetwork(nn.Module):
@@ -19,7 +23,7 @@ class OrganNetwork(nn.Module):
     def __init__(self, backbone: nn.Module, stages: list[Stage], n_organs: int, config: NetworkConfig) -> None:
         super().__init__()
         self.backbone = backbone
-        self.colour = config.colour
+        self.sees = config.sees
         self.n_stages = len(stages)
         self.head = OrganHead(stages, n_organs, texture=config.texture, drop_rate=config.drop_rate)
 
@@ -29,8 +33,13 @@ class OrganNetwork(nn.Module):
 
     def stage_maps(self, images: Float[Tensor, "n 3 y x"]) -> list[Float[Tensor, "n _ _ _"]]:
         """Maps of the last stages, the last one as the backbone itself hands it to a classifier."""
-        seen = images if self.colour else images.mean(dim=1, keepdim=True)
+        seen = structure(images) if self.sees == "gray" else images
         return _stage_maps(self.backbone, seen, self.n_stages)
+
+
+def structure(images: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "n 1 y x"]:
+    """The mean of the channels, each field with mean 0 and variance 1: no stain can make it lighter or stronger."""
+    return functional.instance_norm(images.mean(dim=1, keepdim=True), eps=CONTRAST_FLOOR)
 
 
 def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
@@ -44,7 +53,7 @@ def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
     _require_known(config.backbone)
     if config.pretrained:
         _require_published(config.backbone)
-    backbone = _backbone(config)
+    backbone = _backbone(config, 1 if config.sees == "gray" else 3)
     if config.start is not None:
         load_backbone(backbone, config.start)
     return OrganNetwork(backbone, _probe_stages(backbone, config), n_organs, config)
@@ -59,18 +68,15 @@ def describe_network(config: NetworkConfig, n_organs: int) -> dict:
         "arguments": dict(config.arguments),
         "stages": config.stages,
         "texture": config.texture,
-        "colour": config.colour,
+        "sees": config.sees,
     }
 
 
-def _backbone(config: NetworkConfig) -> nn.Module:
+def _backbone(config: NetworkConfig, channels: int) -> nn.Module:
     options = {"drop_path_rate": config.drop_path_rate} if config.drop_path_rate > 0 else {}
-    if not config.colour:
-        options["in_chans"] = 1
+    known = {"pretrained": config.pretrained, "num_classes": 0, "in_chans": channels}
     try:
-        return timm.create_model(
-            config.backbone, pretrained=config.pretrained, num_classes=0, **(options | config.arguments)
-        )
+        return timm.create_model(config.backbone, **(known | options | config.arguments))
     except (TypeError, AssertionError) as error:
         raise ConfigError(
             f"The backbone {config.backbone!r} does not take network.arguments = {config.arguments} ({error}). "
@@ -117,7 +123,7 @@ def _probe_stages(backbone: nn.Module, config: NetworkConfig) -> list[Stage]:
         raise ConfigError(f"The backbone {name!r} gives no maps of its stages. Choose another, for instance resnet18.")
     if config.stages > n_known:
         raise ConfigError(f"Expected network.stages of at most {n_known} for {name!r}, found {config.stages}.")
-    training, channels = backbone.training, 3 if config.colour else 1
+    training, channels = backbone.training, 1 if config.sees == "gray" else 3
     try:
         with torch.inference_mode():
             maps = _stage_maps(backbone.eval(), torch.zeros(1, channels, 96, 128), config.stages)

@@ -47,15 +47,16 @@ def test_logits_are_the_mean_of_the_evidence_plus_a_constant(backbone, stages):
     torch.testing.assert_close(bias[0], bias[1], atol=1e-4, rtol=0)
 
 
-def test_without_colour_only_the_mean_of_the_colours_counts():
+def test_in_gray_neither_colour_nor_the_strength_of_the_stain_counts():
     torch.manual_seed(0)
-    network = build_network(NetworkConfig(backbone="resnet10t", arguments=NARROW, colour=False), n_organs=3).eval()
+    network = build_network(NetworkConfig(backbone="resnet10t", arguments=NARROW, sees="gray"), n_organs=3).eval()
     images = torch.randn(2, 3, 64, 96)
     with torch.inference_mode():
         logits, _ = network(images)
         torch.testing.assert_close(network(images.flip(1))[0], logits, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(network(images.mean(dim=1, keepdim=True).expand_as(images))[0], logits)
-        assert (network(images + 1)[0] - logits).abs().max() > 1e-3
+        # The floor under the variance of a field leaves a little of its contrast.
+        torch.testing.assert_close(network(3 * images + 1)[0], logits, atol=0.05, rtol=0)
+        assert (network(images.roll(5, 2) + images)[0] - logits).abs().max() > 1e-3
 
 
 def test_a_channel_that_was_silent_in_training_does_not_outshout_the_others():

@@ -1,0 +1,82 @@
+"""How right are an image and its cells together, where each alone was never shown the picture?
+
+    organscope evaluate cell-organs runs/cells2/bundle runs/cells3/bundle runs/cells4/bundle indexes/nuinsseg \\
+        --out-of-fold -o scores
+    python bench/joint_answer.py organs scores
+
+The answers for images come from the calibration table of the first bundle, out of fold; those of the cells from an
+evaluation. Both are joined as `analyze` joins them (`pool_answers`). Printed are the scores of each with 95 % bootstrap
+intervals over pictures, and what the joint answer has over the first, on the same pictures.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from organscope.bundle import load_bundle
+from organscope.decide.completion import by_picture
+from organscope.decide.pooling import pool_answers
+from organscope.metrics.bootstrap import bootstrap_interval
+from organscope.metrics.classification import classification_scores
+from organscope.metrics.paired import mcnemar
+
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "ece", "nll")
+
+
+def main() -> None:
+    """Score images, cells and both together on the pictures that all were asked about."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", help="for images, with an out-of-fold calibration table")
+    parser.add_argument("cells", type=Path, help="folder of an evaluation of bundles for cells")
+    arguments = parser.parse_args()
+    answers, labels = read_answers(arguments.bundle, arguments.cells)
+    print(f"{len(labels)} pictures")
+    for name, probabilities in answers.items():
+        print(name.ljust(10), "  ".join(score_in_words(probabilities, labels)))
+    print(difference_in_words(answers["together"], answers["image"], labels))
+
+
+def read_answers(bundle: str, cells: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Probabilities of the image, its cells and both together, and the true organ: one row a picture."""
+    image = load_bundle(bundle)
+    if set(image.calibration()["part"]) != {"out of fold"}:
+        raise SystemExit(f"Expected out-of-fold answers in {bundle}, found others. Name an ensemble of fold models.")
+    columns = [f"p_{organ}" for organ in image.manifest.classes]
+    whole = by_picture(image.calibration(), columns)
+    of_cells = pd.read_parquet(cells / "per_image.parquet").set_index("id")
+    both = whole.index.intersection(of_cells.index)
+    answers = {"image": whole.loc[both, columns].to_numpy(), "cells": of_cells.loc[both, columns].to_numpy()}
+    answers["together"] = np.stack([pool_answers(*pair) for pair in zip(*answers.values(), strict=True)])
+    return answers, whole.loc[both, "label"].to_numpy().astype(int)
+
+
+def score_in_words(probabilities: np.ndarray, labels: np.ndarray) -> list[str]:
+    """Each metric with its interval."""
+
+    def scores(chosen: np.ndarray) -> dict[str, float]:
+        found = classification_scores(probabilities[chosen], labels[chosen])
+        return {name: found[name] for name in METRICS}
+
+    everything = np.arange(len(labels))
+    intervals = bootstrap_interval(scores, everything)
+    return [
+        f"{name} {value:.3f} ({intervals[name][0]:.3f} to {intervals[name][1]:.3f})"
+        for name, value in scores(everything).items()
+    ]
+
+
+def difference_in_words(joint: np.ndarray, image: np.ndarray, labels: np.ndarray) -> str:
+    """How much more often the joint answer is right, and whether that can be chance."""
+    right = [part.argmax(axis=1) == labels for part in (joint, image)]
+    test = mcnemar(*right)
+    return (
+        f"together minus image {right[0].mean() - right[1].mean():+.3f}: {test.only_first} pictures that only both "
+        f"together name rightly, {test.only_second} that only the image does "
+        f"(McNemar's exact test: p = {test.p_value:.2g})"
+    )
+
+
+if __name__ == "__main__":
+    main()
