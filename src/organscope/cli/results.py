@@ -55,18 +55,20 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
             "flagged": decision.flagged,
             "probabilities": {organ: float(probability) for organ, probability in pairs},
         }
-    if image.cell_answer is not None:
-        cells = image.cell_answer
-        joint = joint_answer(image.classification, cells)
-        data |= {
-            "cells_organ": cells.organ or None,
-            "cells_confidence": None if cells.decision is None else float(cells.decision.confidence),
-            "agreement": cells.agreement,
-            "joint_organ": None if joint is None else joint[0],
-            "joint_confidence": None if joint is None else joint[1],
-            "organs_of_cells": {organ: int(n) for organ, n in zip(cells.organs, cells.counts, strict=True) if n},
-        }
-    return data
+    return data if image.cell_answer is None else data | _cells_data(image)
+
+
+def _cells_data(image: ImageResult) -> dict[str, Any]:
+    cells = image.cell_answer
+    joint = joint_answer(image.classification, cells)
+    return {
+        "cells_organ": cells.organ or None,
+        "cells_confidence": None if cells.decision is None else float(cells.decision.confidence),
+        "agreement": cells.agreement,
+        "joint_organ": None if joint is None else joint[0],
+        "joint_confidence": None if joint is None else joint[1],
+        "organs_of_cells": {organ: int(n) for organ, n in zip(cells.organs, cells.counts, strict=True) if n},
+    }
 
 
 def print_results(result: RunResult, seconds_to_start: float) -> None:
