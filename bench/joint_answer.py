@@ -41,10 +41,11 @@ def main() -> None:
 def read_answers(bundle: str, cells: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Probabilities of the image, its cells and both together, and the true organ: one row a picture."""
     image = load_bundle(bundle)
-    if set(image.calibration()["part"]) != {"out of fold"}:
+    calibration = image.calibration()
+    if set(calibration["part"]) != {"out of fold"}:
         raise SystemExit(f"Expected out-of-fold answers in {bundle}, found others. Name an ensemble of fold models.")
     columns = [f"p_{organ}" for organ in image.manifest.classes]
-    whole = by_picture(image.calibration(), columns)
+    whole = by_picture(calibration, columns)
     of_cells = pd.read_parquet(cells / "per_image.parquet").set_index("id")
     both = whole.index.intersection(of_cells.index)
     answers = {"image": whole.loc[both, columns].to_numpy(), "cells": of_cells.loc[both, columns].to_numpy()}

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from organscope.cli.printing import output_console, plain_table, shown
 from organscope.jobs import ImageResult, RunResult
-from organscope.jobs.cell_answer import joint_answer
+from organscope.jobs.cell_answer import cells_row
 
 MOST_ROWS = 40
 MOST_NOTES = 5
@@ -55,20 +55,12 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
             "flagged": decision.flagged,
             "probabilities": {organ: float(probability) for organ, probability in pairs},
         }
-    return data if image.cell_answer is None else data | _cells_data(image)
-
-
-def _cells_data(image: ImageResult) -> dict[str, Any]:
-    cells = image.cell_answer
-    joint = joint_answer(image.classification, cells)
-    return {
-        "cells_organ": cells.organ or None,
-        "cells_confidence": None if cells.decision is None else float(cells.decision.confidence),
-        "agreement": cells.agreement,
-        "joint_organ": None if joint is None else joint[0],
-        "joint_confidence": None if joint is None else joint[1],
-        "organs_of_cells": {organ: int(n) for organ, n in zip(cells.organs, cells.counts, strict=True) if n},
-    }
+    if image.cell_answer is not None:
+        cells = image.cell_answer
+        counts = zip(cells.organs, cells.counts, strict=True)
+        data |= cells_row(image.classification, cells)
+        data["organs_of_cells"] = {organ: int(n) for organ, n in counts if n}
+    return data
 
 
 def print_results(result: RunResult, seconds_to_start: float) -> None:

@@ -63,8 +63,7 @@ def pool_answers(first: Float[np.ndarray, " c"], second: Float[np.ndarray, " c"]
     (A logarithmic opinion pool; Genest and Zidek, Combining Probability Distributions, Statistical Science 1986.)
     Nothing is fitted, so the result is scored fairly wherever both opinions are.
     """
-    logs = [np.log(np.maximum(part.astype(np.float64), FLOOR)) for part in (first, second)]
-    return np.exp(log_softmax((logs[0] + logs[1]) / 2))
+    return pool_cells(np.stack([first, second]), Pooling(rule="log_mean", correlation=1.0))
 
 
 def pool_total(total: Float64[np.ndarray, " c"], n_cells: int, pooling: Pooling) -> Float64[np.ndarray, " c"]:

@@ -80,6 +80,18 @@ def joint_answer(whole: Classification, cells: CellAnswer | None) -> tuple[str, 
     return whole.organs[int(joint.argmax())], float(joint.max())
 
 
+def cells_row(whole: Classification, cells: CellAnswer) -> dict[str, str | float | None]:
+    """What the cells of an image say, alone and with it, as the summary and the JSON of an analysis hold it."""
+    organ, confidence = joint_answer(whole, cells) or (None, None)
+    return {
+        "cells_organ": cells.organ or None,
+        "cells_confidence": None if cells.decision is None else float(cells.decision.confidence),
+        "agreement": cells.agreement,
+        "joint_organ": organ,
+        "joint_confidence": confidence,
+    }
+
+
 def _agreement(organs: tuple[str, ...], decision: Decision | None, whole: Classification) -> Agreement:
     if decision is None:
         return "no cells"

@@ -11,7 +11,7 @@ from organscope.bundle import Bundle
 from organscope.decide import Policy, promise
 from organscope.errors import OutputError
 from organscope.images.atomic import atomic_path
-from organscope.jobs.cell_answer import joint_answer
+from organscope.jobs.cell_answer import cells_row
 from organscope.jobs.files import FEW_MISSES, POLICY, PREDICTIONS, REPORT, SUMMARY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
@@ -108,7 +108,7 @@ def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) ->
     rows = [
         {
             **_answer(image),
-            **_cells_answer(image),
+            **({} if image.cell_answer is None else cells_row(image.classification, image.cell_answer)),
             "status": "done",
             "message": image.note,
             "results": image.target.stem.as_posix(),
@@ -129,24 +129,6 @@ def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) ->
     table = pd.DataFrame(rows, columns=[name for name in SUMMARY_COLUMNS if named or name not in CELL_COLUMNS])
     whole = {"height_px": "Int64", "width_px": "Int64", "n_cells": "Int64"}
     return table.astype(whole)
-
-
-def _cells_answer(image: ImageResult) -> dict[str, object]:
-    """What the cells say together; nothing where the organ of each was not named."""
-    cells = image.cell_answer
-    if cells is None:
-        return {}
-    if cells.decision is None:
-        return {"agreement": cells.agreement}
-    confidence = float(cells.decision.confidence)
-    joint = joint_answer(image.classification, cells)
-    return {
-        "cells_organ": cells.organ,
-        "cells_confidence": confidence,
-        "agreement": cells.agreement,
-        "joint_organ": None if joint is None else joint[0],
-        "joint_confidence": None if joint is None else joint[1],
-    }
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

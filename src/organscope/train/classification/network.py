@@ -53,7 +53,7 @@ def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
     _require_known(config.backbone)
     if config.pretrained:
         _require_published(config.backbone)
-    backbone = _backbone(config, 1 if config.sees == "gray" else 3)
+    backbone = _backbone(config)
     if config.start is not None:
         load_backbone(backbone, config.start)
     return OrganNetwork(backbone, _probe_stages(backbone, config), n_organs, config)
@@ -72,11 +72,17 @@ def describe_network(config: NetworkConfig, n_organs: int) -> dict:
     }
 
 
-def _backbone(config: NetworkConfig, channels: int) -> nn.Module:
+def _channels(config: NetworkConfig) -> int:
+    return 1 if config.sees == "gray" else 3
+
+
+def _backbone(config: NetworkConfig) -> nn.Module:
     options = {"drop_path_rate": config.drop_path_rate} if config.drop_path_rate > 0 else {}
-    known = {"pretrained": config.pretrained, "num_classes": 0, "in_chans": channels}
+    options["in_chans"] = _channels(config)
     try:
-        return timm.create_model(config.backbone, **(known | options | config.arguments))
+        return timm.create_model(
+            config.backbone, pretrained=config.pretrained, num_classes=0, **(options | config.arguments)
+        )
     except (TypeError, AssertionError) as error:
         raise ConfigError(
             f"The backbone {config.backbone!r} does not take network.arguments = {config.arguments} ({error}). "
@@ -123,7 +129,7 @@ def _probe_stages(backbone: nn.Module, config: NetworkConfig) -> list[Stage]:
         raise ConfigError(f"The backbone {name!r} gives no maps of its stages. Choose another, for instance resnet18.")
     if config.stages > n_known:
         raise ConfigError(f"Expected network.stages of at most {n_known} for {name!r}, found {config.stages}.")
-    training, channels = backbone.training, 1 if config.sees == "gray" else 3
+    training, channels = backbone.training, _channels(config)
     try:
         with torch.inference_mode():
             maps = _stage_maps(backbone.eval(), torch.zeros(1, channels, 96, 128), config.stages)
