@@ -1,11 +1,15 @@
 """Train every backbone of the table below on one fold, one after the other, as `organscope train` does it.
 
-    python bench/classification_screen.py RUNS_DIR [--losses] [--only NAME ...] [--epochs 80] [--set KEY=VALUE ...]
+    python bench/classification_screen.py RUNS_DIR [--losses] [--only NAME ...] [--epochs 120] [--set KEY=VALUE ...]
+    python bench/classification_screen.py RUNS_DIR --only NAME ... --folds 1 2 3 4 --seeds 0 1 2
 
 A run that is finished is left alone, one that was interrupted goes on. All have the same head, epochs, learning rate
 and augmentation, and half the published width (the two networks made for small devices keep theirs): the published
 widths are beyond 400 pictures and a desk. `--losses` trains one network with each loss instead, without drawing rare
 organs more often. Then: organscope compare RUNS_DIR --on INDEX --fold 1 -o FOLDER
+
+With `--folds` each network is trained once a fold and seed, into RUNS_DIR/NAME/foldK-seedS. Then:
+python bench/classification_folds.py RUNS_DIR INDEX
 """
 
 import argparse
@@ -50,13 +54,27 @@ def main() -> None:
     parser.add_argument("--losses", action="store_true")
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--folds", type=int, nargs="+")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="for all backbones alike")
     options = parser.parse_args()
     extra = [f"fit.epochs={options.epochs}"] if options.epochs else []
     entries = LOSSES if options.losses else ENTRIES
     for name in options.only or entries:
-        print(f"== {name}", flush=True)
-        train(options.runs / name, [*entries[name], *extra, *options.set])
+        for place, changes in runs(options.folds, options.seeds):
+            print(f"== {name} {place}", flush=True)
+            train(options.runs / name / place, [*entries[name], *changes, *extra, *options.set])
+
+
+def runs(folds: list[int] | None, seeds: list[int]) -> list[tuple[str, list[str]]]:
+    """Folder and settings of each run of one network, all folds with one seed before the next."""
+    if folds is None:
+        return [("", [])]
+    return [
+        (f"fold{fold}-seed{seed}", [f"data.test_folds=[{fold}]", f"fit.seed={seed}"])
+        for seed in seeds
+        for fold in folds
+    ]
 
 
 def train(run: Path, settings: list[str]) -> None:
@@ -68,7 +86,7 @@ def train(run: Path, settings: list[str]) -> None:
     command = [*start, "train", "classification", str(CONFIG), "-o", str(run)]
     command += [word for setting in settings for word in ("--set", setting)]
     if subprocess.run([*command, "--resume"], check=False).returncode != 0:
-        print(f"{run.name} failed", file=sys.stderr)
+        print(f"{run} failed", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -123,6 +123,10 @@ def _facts(row: dict[str, Any], verdict: dict[str, Any], found: Corrected) -> li
         facts.append(("Flagged", "yes" if verdict["flagged"] else "no"))
     if summary["cells_organ"]:
         facts.append(("Its cells together say", f"{summary['cells_organ']} ({summary['agreement']})"))
+    # Images that were analysed by an earlier version have no such answer.
+    if summary.get("joint_organ") and summary["agreement"] != "agree":
+        words = f"{summary['joint_organ']} {share(summary['joint_confidence'])}"
+        facts.append(("Image and cells, weighed alike", words))
     facts.append(("Cells", f"{summary['n_cells'] - len(found.deleted):,}"))
     if summary["median_area_um2"] is not None:
         facts.append(("Median area", f"{area_text(summary['median_area_um2'])} µm²"))
