@@ -130,6 +130,7 @@ class DiscriminantConfig(Settings):
         penalty: Of large weights, see `organscope.train.classification.discriminant.fit_discriminant`.
         gray_weight: How much a gray copy of a picture counts beside it.
         turned: How many turned copies of each picture there are; each counts like the picture.
+        turned_gray: How many more of them there are that are gray as well; each counts like a gray copy.
         stain: Copies have their haematoxylin and their eosin stronger and weaker by up to this share.
         stain_weight: How much each of these eight copies counts beside its picture.
     """
@@ -138,6 +139,7 @@ class DiscriminantConfig(Settings):
     penalty: float = Field(1e-6, gt=0)
     gray_weight: Share = 1.0
     turned: int = Field(0, ge=0, le=50)
+    turned_gray: int = Field(0, ge=0, le=50)
     stain: Share = 0.0
     stain_weight: float = Field(0.25, gt=0, le=1)
 

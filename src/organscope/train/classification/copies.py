@@ -42,9 +42,10 @@ def training_copies(config: ClassificationConfig) -> list[Copies]:
     if known.gray_weight > 0:
         copies.append(Copies(known.gray_weight, gray_copies))
     geometry = config.augmentation.model_copy(update={"crop": TURNED_CROP, "shift": 1.0})
-    for seed in range(known.turned):
-        generator = torch.Generator().manual_seed(seed)
-        copies.append(Copies(1.0, partial(turned_copies, geometry=geometry, generator=generator)))
+    for seed in range(known.turned + known.turned_gray):
+        alter = partial(turned_copies, geometry=geometry, generator=torch.Generator().manual_seed(seed))
+        in_colour = seed < known.turned
+        copies.append(Copies(1.0, alter) if in_colour else Copies(known.gray_weight, partial(_gray_after, alter)))
     if known.stain > 0:
         strengths = (1 / (1 + known.stain), 1.0, 1 + known.stain)
         pairs = [pair for pair in product(strengths, repeat=2) if pair != (1.0, 1.0)]
@@ -63,6 +64,10 @@ def gray_copies(fields: Fields) -> Fields:
         scale_intensity(field.mean(axis=2, keepdims=True, dtype=np.float32), *gray_range(field)) for field in fields
     ]
     return np.repeat(np.rint(np.stack(grays) * 255).astype(np.uint8), 3, axis=3)
+
+
+def _gray_after(alter: Alter, fields: Fields) -> Fields:
+    return gray_copies(alter(fields))
 
 
 def turned_copies(fields: Fields, geometry: AugmentationConfig, generator: torch.Generator) -> Fields:

@@ -37,6 +37,16 @@ def test_every_copy_that_is_asked_for_is_another_and_counts_as_told(fields):
     np.testing.assert_array_equal(again[2].alter(fields), made[2])
 
 
+def test_turned_copies_may_be_gray_as_well(fields):
+    copies = training_copies(told(gray_weight=0.5, turned=1, turned_gray=2))
+    assert [part.weight for part in copies] == [1.0, 0.5, 1.0, 0.5, 0.5]
+    *_, turned, first, second = (part.alter(fields) for part in copies)
+    assert not (turned == turned[..., :1]).all()
+    for gray in (first, second):
+        assert (gray == gray[..., :1]).all()
+    assert (first != second).any()
+
+
 def test_stained_copies_lie_on_both_sides_of_the_picture(fields):
     stained = [part.alter(fields).mean() for part in training_copies(told(gray_weight=0.0, stain=0.4))[1:]]
     assert min(stained) < fields.mean() < max(stained)
