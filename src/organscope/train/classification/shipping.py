@@ -13,7 +13,7 @@ from organscope.train.classification.bundling import prepared_fields
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import Pictures
 from organscope.train.classification.half import store_halves
-from organscope.train.classification.pools import merge_pools
+from organscope.train.classification.pools import pools_as_convolutions
 from organscope.train.classification.quantise import quantise_graph
 from organscope.train.quantise import expected_outputs
 
@@ -34,7 +34,7 @@ def quantised_copy(bundle: Bundle, config: ClassificationConfig, training: list[
         training: Pictures that it learnt from; some of them give the ranges.
         folder: Of the copy.
     """
-    plain = merge_pools(bundle.read(bundle.manifest.graph.file), config.field.input_px)
+    plain = pools_as_convolutions(bundle.read(bundle.manifest.graph.file), config.field.input_px)
     graph = store_halves(quantise_graph(plain, _batches(config, training)))
     return with_graph(bundle, graph, folder, INT8_TOLERANCE)
 
