@@ -13,12 +13,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from sklearn.metrics import f1_score
 
 from organscope.bundle import load_bundle
 from organscope.dataset import read_index
 from organscope.evaluate import evaluate_out_of_fold
+from organscope.evaluate.evaluation import Evaluation
 from organscope.metrics.paired import holm, mcnemar, paired_mean_difference
 
 
@@ -31,16 +30,17 @@ def main() -> None:
     index = read_index(arguments.index)
     found = {folder.name: finished_seeds(folder, len(set(index.table["fold"]))) for folder in networks(arguments.runs)}
     seeds = sorted(set.intersection(*map(set, found.values())))
-    answers = {
-        name: [evaluate_out_of_fold([load_bundle(path) for path in by_seed[seed]], index, baseline=False).per_image
-               for seed in seeds]
+    scored = {
+        name: [
+            evaluate_out_of_fold([load_bundle(path) for path in by_seed[seed]], index, baseline=False) for seed in seeds
+        ]
         for name, by_seed in found.items()
-    }  # fmt: skip
-    best_first = sorted(answers, key=lambda name: -np.mean([right(table).mean() for table in answers[name]]))
-    for name in best_first:
-        print_scores(name, seeds, answers[name])
-    for name in best_first[1:]:
-        print_difference(best_first[0], name, answers[best_first[0]], answers[name])
+    }
+    best, *others = sorted(scored, key=lambda name: -mean_and_spread(scored[name], "accuracy")[0])
+    for name in (best, *others):
+        print_scores(name, seeds, scored[name])
+    for name in others:
+        print_difference(best, name, scored[best], scored[name])
 
 
 def networks(runs: Path) -> list[Path]:
@@ -60,29 +60,32 @@ def finished_seeds(folder: Path, n_folds: int) -> dict[int, list[Path]]:
     return {seed: paths for seed, paths in by_seed.items() if len(paths) == n_folds}
 
 
-def right(table: pd.DataFrame) -> np.ndarray:
-    return table["correct"].to_numpy(bool)
+def mean_and_spread(by_seed: list[Evaluation], metric: str) -> tuple[float, float]:
+    """Mean and standard deviation over the seeds."""
+    values = [evaluation.score(metric) for evaluation in by_seed]
+    return float(np.mean(values)), float(np.std(values))
 
 
-def print_scores(name: str, seeds: list[int], tables: list[pd.DataFrame]) -> None:
+def print_scores(name: str, seeds: list[int], by_seed: list[Evaluation]) -> None:
     """Accuracy and macro-F1 of each seed, and of all."""
-    accuracies = [right(table).mean() for table in tables]
-    scores = [f1_score(table["organ"], table["predicted"], average="macro") for table in tables]
     each = ", ".join(
-        f"seed {seed}: {accuracy:.3f}, {f1:.3f}" for seed, accuracy, f1 in zip(seeds, accuracies, scores, strict=True)
+        f"seed {seed}: {evaluation.score('accuracy'):.3f}, {evaluation.score('macro_f1'):.3f}"
+        for seed, evaluation in zip(seeds, by_seed, strict=True)
     )
+    accuracy, f1 = (mean_and_spread(by_seed, metric) for metric in ("accuracy", "macro_f1"))
     print(
-        f"{name}: accuracy {np.mean(accuracies):.3f} (spread {np.std(accuracies):.3f}), macro-F1 {np.mean(scores):.3f} "
-        f"(spread {np.std(scores):.3f}); {each}; {len(tables[0])} pictures"
+        f"{name}: accuracy {accuracy[0]:.3f} (spread {accuracy[1]:.3f}), macro-F1 {f1[0]:.3f} (spread {f1[1]:.3f}); "
+        f"{each}; {len(by_seed[0].per_image)} pictures"
     )
 
 
-def print_difference(best: str, other: str, first: list[pd.DataFrame], second: list[pd.DataFrame]) -> None:
+def print_difference(best: str, other: str, first: list[Evaluation], second: list[Evaluation]) -> None:
     """How much more often the first network is right, and whether that can be chance."""
-    pairs = [(right(a), right(b)) for a, b in zip(first, second, strict=True)]
+    right = [[one.per_image["correct"].to_numpy(bool) for one in by_seed] for by_seed in (first, second)]
+    pairs = list(zip(*right, strict=True))
     tests = [mcnemar(*pair) for pair in pairs]
     adjusted = holm(np.array([test.p_value for test in tests]))
-    means = [np.mean(side, axis=0) for side in zip(*pairs, strict=True)]
+    means = [np.mean(side, axis=0) for side in right]
     difference = paired_mean_difference(*means, np.arange(len(means[0])))
     counts = ", ".join(
         f"{test.only_first} against {test.only_second} (p = {p:.2g})" for test, p in zip(tests, adjusted, strict=True)

@@ -42,10 +42,12 @@ def training_copies(config: ClassificationConfig) -> list[Copies]:
     if known.gray_weight > 0:
         copies.append(Copies(known.gray_weight, gray_copies))
     geometry = config.augmentation.model_copy(update={"crop": TURNED_CROP, "shift": 1.0})
-    for seed in range(known.turned + known.turned_gray):
-        alter = partial(turned_copies, geometry=geometry, generator=torch.Generator().manual_seed(seed))
-        in_colour = seed < known.turned
-        copies.append(Copies(1.0, alter) if in_colour else Copies(known.gray_weight, partial(_gray_after, alter)))
+    turned = [
+        partial(turned_copies, geometry=geometry, generator=torch.Generator().manual_seed(seed))
+        for seed in range(known.turned + known.turned_gray)
+    ]
+    copies += [Copies(1.0, alter) for alter in turned[: known.turned]]
+    copies += [Copies(known.gray_weight, partial(_gray_after, alter)) for alter in turned[known.turned :]]
     if known.stain > 0:
         strengths = (1 / (1 + known.stain), 1.0, 1 + known.stain)
         pairs = [pair for pair in product(strengths, repeat=2) if pair != (1.0, 1.0)]

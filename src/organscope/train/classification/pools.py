@@ -1,8 +1,8 @@
 """A mean over 2 x 2 pixels is a convolution of each channel by itself.
 
 The shortcuts of ResNet-D pool (He et al., Bag of Tricks for Image Classification, CVPR 2019). In eight-bit integers
-onnxruntime spends an eighth of the time of the network on these pools, and little on the same as convolutions; a
-quarter is a whole number of steps there, so nothing is rounded.
+onnxruntime spends an eighth of the time of the network on these pools, and little on the same as convolutions; the
+weights are rounded nowhere, since all are the largest of their channel.
 """
 
 import numpy as np
