@@ -1,5 +1,6 @@
 """The parity certificate of an organ classifier: PyTorch against ONNX, integers, threads."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -85,6 +86,8 @@ def versions() -> dict[str, str]:
 def _stored_network(bundle: Bundle) -> OrganNetwork:
     architecture = bundle.manifest.weights.architecture
     settings = {key: value for key, value in architecture.items() if key in NetworkConfig.model_fields}
+    # Bundles that do not name a limit were trained without one.
+    settings.setdefault("limit", math.inf)
     network = build_network(NetworkConfig.model_validate(settings), int(architecture["n_organs"]))
     _load(network, bundle)
     return network

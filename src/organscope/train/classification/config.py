@@ -25,6 +25,7 @@ class NetworkConfig(Settings):
         stages: How many of the last stages the head reads. With more than one it sees texture as early layers
             do, which is learnt from few pictures.
         texture: The head also reads log energies of the earlier stages and how all that varies over the field.
+        limit: How many standard deviations a local value counts at most where `texture` is read.
         sees: `colour` as it is, or `gray`: the mean of red, green and blue, the brightness and contrast of each field
             divided out, for slides of other stains than those of the training.
     """
@@ -37,6 +38,7 @@ class NetworkConfig(Settings):
     arguments: dict[str, Any] = Field(default_factory=dict)
     stages: int = Field(1, ge=1, le=8)
     texture: bool = False
+    limit: float = Field(3.0, gt=0)
     sees: Literal["colour", "gray"] = "colour"
 
 

@@ -46,13 +46,16 @@ class OrganHead(nn.Module):
         n_organs: Number of classes.
         texture: Beside the local means, the earlier stages give the logarithm of their local energies, and every
             stage gives the squares of all these, which tell how a texture varies over the field.
+        limit: Of a local value before it is squared, in its standard deviations; none lets one place of a picture
+            drown all the others.
         drop_rate: Dropout before the linear functions.
     """
 
-    def __init__(self, stages: list[Stage], n_organs: int, *, texture: bool, drop_rate: float) -> None:
+    def __init__(self, stages: list[Stage], n_organs: int, *, texture: bool, limit: float, drop_rate: float) -> None:
         super().__init__()
         self.stages = stages
         self.texture = texture
+        self.limit = limit
         widths = [stage.channels * (2 if texture and stage.factor > 1 else 1) for stage in stages]
         repeats = 2 if texture else 1
         self.local_norms = nn.ModuleList([nn.BatchNorm2d(width, VARIANCE_FLOOR, affine=False) for width in widths])
@@ -100,7 +103,10 @@ class OrganHead(nn.Module):
             energy = block_means(values * values, stage.factor, rounds_up=stage.rounds_up)
             local = torch.cat([local, (energy + ENERGY_FLOOR).log()], dim=1)
         local = norm(local)
-        return torch.cat([local, local * local], dim=1) if self.texture else local
+        if not self.texture:
+            return local
+        bounded = local.clamp(-self.limit, self.limit)
+        return torch.cat([bounded, bounded * bounded], dim=1)
 
 
 def _at_each_place(local: Tensor, norm: nn.BatchNorm1d, linear: nn.Linear) -> Float[Tensor, "n y x organ"]:

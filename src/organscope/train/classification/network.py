@@ -25,7 +25,9 @@ class OrganNetwork(nn.Module):
         self.backbone = backbone
         self.sees = config.sees
         self.n_stages = len(stages)
-        self.head = OrganHead(stages, n_organs, texture=config.texture, drop_rate=config.drop_rate)
+        self.head = OrganHead(
+            stages, n_organs, texture=config.texture, limit=config.limit, drop_rate=config.drop_rate
+        )
 
     def forward(self, images: Float[Tensor, "n 3 y x"]) -> tuple[Float[Tensor, "n organ"], Float[Tensor, "n d"]]:
         """Logits, and the standardised means that they are read from."""
@@ -68,6 +70,7 @@ def describe_network(config: NetworkConfig, n_organs: int) -> dict:
         "arguments": dict(config.arguments),
         "stages": config.stages,
         "texture": config.texture,
+        "limit": config.limit,
         "sees": config.sees,
     }
 
