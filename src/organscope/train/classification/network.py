@@ -25,9 +25,7 @@ class OrganNetwork(nn.Module):
         self.backbone = backbone
         self.sees = config.sees
         self.n_stages = len(stages)
-        self.head = OrganHead(
-            stages, n_organs, texture=config.texture, limit=config.limit, drop_rate=config.drop_rate
-        )
+        self.head = OrganHead(stages, n_organs, texture=config.texture, limit=config.limit, drop_rate=config.drop_rate)
 
     def forward(self, images: Float[Tensor, "n 3 y x"]) -> tuple[Float[Tensor, "n organ"], Float[Tensor, "n d"]]:
         """Logits, and the standardised means that they are read from."""

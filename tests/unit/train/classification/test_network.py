@@ -84,8 +84,8 @@ def test_one_strange_place_does_not_outshout_the_rest_of_the_picture():
     strange[0, 0, 0, 0] = 1000.0
     with torch.inference_mode():
         difference = head.features([strange])[0] - head.features([maps])[0]
-    # One of 64 places counts (3 + 3) / 64 of a mean and 9 / 64 of a mean of squares at most, in their own spreads of about
-    # 1 / 8 and 1.4 / 8; without the limit: 15,000 and more.
+    # One of 64 places counts (3 + 3) / 64 of a mean and 9 / 64 of a mean of squares at most, in their own spreads of
+    # about 1 / 8 and 1.4 / 8; without the limit: 15,000 and more.
     assert difference.abs().max() < 1.5
 
 
