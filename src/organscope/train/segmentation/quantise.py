@@ -1,8 +1,7 @@
 """Eight-bit integers in place of floating point, where that is faster and costs next to nothing.
 
-Convolutions, sums and pooling become integers; the up-convolutions stay, because onnxruntime has no integer kernel for
-them, the maps, which are read as probabilities, and the first convolution: it costs little, and what is rounded away of
-the picture never comes back. How: `train.quantise`.
+All becomes integers (`blocks` lays the graph out for it) but the maps, which are read as probabilities, and the first
+convolution: it costs little, and what is rounded away of the picture never comes back. How: `train.quantise`.
 """
 
 import time
@@ -21,8 +20,9 @@ from organscope.ops.tiles import Span, padded_length, read_tile
 from organscope.predict import predict_maps
 from organscope.predict.prepare import Preparation
 from organscope.train.quantise import quantise
+from organscope.train.segmentation.blocks import in_blocks
 
-QUANTISED_OPERATORS = ("Conv", "Add", "MaxPool")
+QUANTISED_OPERATORS = ("Conv", "Relu", "Add", "MaxPool", "Reshape", "Transpose")
 MAX_PQ_LOSS = 0.005
 MIN_SPEEDUP = 1.15
 N_TILES = 32
@@ -58,13 +58,13 @@ class Trial:
 
 
 def quantise_graph(graph: bytes, tiles: Iterable[Tile]) -> bytes:
-    """The same graph with its convolutions in eight-bit integers.
+    """The same graph in eight-bit integers.
 
     Args:
         graph: As `export.export_graph` gives it.
         tiles: Prepared training tiles.
     """
-    return quantise(graph, tiles, operators=QUANTISED_OPERATORS, left_out=_first_convolution)
+    return quantise(in_blocks(graph), tiles, operators=QUANTISED_OPERATORS, left_out=_both_ends)
 
 
 def prepared_tiles(bundle: Bundle, samples: Sequence[Sample], n: int = N_TILES) -> list[Tile]:
@@ -96,8 +96,18 @@ def compare_bundles(plain: Bundle, integers: Bundle, samples: Sequence[Sample]) 
     return Trial(float(middle[0] / middle[1]), float(pq[0] - pq[1]))
 
 
-def _first_convolution(model: onnx.ModelProto) -> list[str]:
-    return [next(node.name for node in model.graph.node if node.op_type == "Conv")]
+def _both_ends(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes up to the first convolution and its rectifier, and from the last convolutions on."""
+    nodes = list(model.graph.node)
+    first = next(i for i, node in enumerate(nodes) if node.op_type == "Conv")
+    before_convolution: set[str] = set()
+    ends = []
+    for node in reversed(nodes):
+        if not before_convolution & set(node.output):
+            ends.append(node.name)
+        if node.op_type == "Conv" or before_convolution & set(node.output):
+            before_convolution |= set(node.input)
+    return [*(node.name for node in nodes[: first + 1]), *ends]
 
 
 def _middle(length_px: int, stride_px: int) -> Span:
