@@ -8,6 +8,7 @@ nothing is found in the image as it is, the scale is taken at which there are ma
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -114,8 +115,12 @@ class _Glance:
     def __init__(self, image: Image, bundle: Bundle) -> None:
         self._image = image
         self._bundle = bundle
-        self._preparation = Preparation(image, bundle.manifest.preprocessing)
         self._centres: list[tuple[int, int]] | None = None
+
+    @cached_property
+    def _preparation(self) -> Preparation:
+        """Most images are not looked at again, and need none."""
+        return Preparation(self._image, self._bundle.manifest.preprocessing)
 
     def at(self, factor: float, places: slice = FIRST) -> Look:
         spec = self._bundle.manifest.spec
