@@ -25,7 +25,7 @@ from organscope.train.segmentation.blocks import in_blocks
 QUANTISED_OPERATORS = ("Conv", "Relu", "Add", "MaxPool", "Reshape", "Transpose")
 MAX_PQ_LOSS = 0.005
 MIN_SPEEDUP = 1.15
-N_TILES = 32
+N_TILES = 256
 TILE_PX = 256
 N_TIMED = 5
 
