@@ -98,7 +98,7 @@ def compare_bundles(plain: Bundle, integers: Bundle, samples: Sequence[Sample]) 
 
 
 def _both_ends(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes up to the first convolution and its rectifier, and from the last convolutions on."""
+    """Names of the nodes up to the first convolution, and from the last convolutions on."""
     nodes = list(model.graph.node)
     first = next(i for i, node in enumerate(nodes) if node.op_type == "Conv")
     before_convolution: set[str] = set()
