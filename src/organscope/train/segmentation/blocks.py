@@ -56,8 +56,9 @@ class _Rewriting:
             weights = self._array(node.input[1])  # channels, filters, y, x
             n_channels, n_filters = weights.shape[:2]
             single = weights.transpose(2, 3, 1, 0).reshape(4 * n_filters, n_channels, 1, 1)
-            bias = np.tile(self._array(node.input[2]), 4)
-            inputs = [node.input[0], self._add(f"{value}_single", single), self._add(f"{value}_bias", bias)]
+            inputs = [node.input[0], self._add(f"{value}_single", single)]
+            # Some biases stay sums of their own.
+            inputs += [self._add(f"{value}_bias", np.tile(self._array(bias), 4)) for bias in node.input[2:]]
             convolution = helper.make_node("Conv", inputs, [f"{value}_blocks"], f"{value}_blocks", kernel_shape=[1, 1])
             place = self._nodes.index(node)
             self._nodes[place:place] = [convolution, *self._side_by_side(convolution.output[0], given, n_filters)]

@@ -14,7 +14,9 @@ from organscope.train.segmentation.quantise import quantise_graph
 VARIANTS = {
     "shipped": NetworkSettings(base_filters=4, depth=3, head="flow"),
     "plain": NetworkSettings(base_filters=4, depth=2, block="plain", skip="concat", stem_stride=1),
-    "attention": NetworkSettings(base_filters=4, depth=2, attention=True, decoders=2),
+    "attention": NetworkSettings(
+        base_filters=4, depth=3, block="plain", skip="concat", attention=True, decoders=2, head="flow"
+    ),
 }
 
 
