@@ -69,7 +69,7 @@ def _classification_rows(spec: ClassificationSpec) -> list[tuple[str, str]]:
     of_what = "around each cell" if spec.subject == "cell" else "of the image"
     return [
         ("Names", "the organ of each cell" if spec.subject == "cell" else "the organ of an image"),
-        ("Field", f"{spec.field_px} px {of_what}, resized to {spec.input_px} px"),
+        ("Field", f"{spec.field_px} px {of_what}, resized to {spec.input_px} px{_sides(spec)}"),
         (
             "Accepts",
             f"confidence at temperature {policy.temperature:.2f} of at least {policy.min_confidence:.2f}, "
@@ -78,6 +78,10 @@ def _classification_rows(spec: ClassificationSpec) -> list[tuple[str, str]]:
         ("Looks", "blank, blurred and strange ones are refused" if policy.quality else "not judged"),
         *_promise_rows(policy),
     ]
+
+
+def _sides(spec: ClassificationSpec) -> str:
+    return f"; from all eight sides where the answer is below {spec.second_look:g}" if spec.second_look else ""
 
 
 def _promise_rows(policy: Policy) -> list[tuple[str, str]]:

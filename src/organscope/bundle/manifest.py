@@ -95,6 +95,8 @@ class ClassificationSpec(_Part):
         input_px: The field is resized to a square of this side.
         policy: From logits and features to a decision, on an image or on a cell.
         pooling: From the probabilities of an image's cells to one answer; only for the subject `cell`.
+        second_look: A cell whose most probable organ has less than this probability, at a temperature of 1, is seen
+            from all eight sides (turned and mirrored), and the logits are averaged; 0 for none.
     """
 
     task: Literal["classification"] = "classification"
@@ -103,11 +105,14 @@ class ClassificationSpec(_Part):
     input_px: int = Field(ge=1)
     policy: Policy
     pooling: Pooling | None = None
+    second_look: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _pools_cells_only(self) -> "ClassificationSpec":
         if (self.subject == "cell") != (self.pooling is not None):
             raise ValueError("pooling is needed for the subject 'cell', and has no meaning for 'image'")
+        if self.subject == "image" and self.second_look:
+            raise ValueError("second_look has no meaning for the subject 'image'")
         return self
 
 

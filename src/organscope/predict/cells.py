@@ -106,13 +106,36 @@ def classify_centres(
     distance = np.empty(n_cells, np.float32)
     done = 0
     for cells, inputs in _batches(_crops_of_tiles(image, centres, bundle, preparation)):
-        outputs = bundle.run(inputs)
-        probabilities[cells] = softmax(outputs["logits"], policy.temperature)
-        distance[cells] = nearest_distance(outputs["features"], reference, policy.n_neighbours)
+        logits, features = _seen(bundle, inputs)
+        probabilities[cells] = softmax(logits, policy.temperature)
+        distance[cells] = nearest_distance(features, reference, policy.n_neighbours)
         done += len(cells)
         if progress is not None:
             progress(done / n_cells)
     return _with_answer(bundle, probabilities, distance)
+
+
+def _seen(
+    bundle: Bundle, inputs: Float32[np.ndarray, "m input input 3"]
+) -> tuple[Float32[np.ndarray, "m organ"], Float32[np.ndarray, "m d"]]:
+    """Logits and embeddings of a batch; doubtful cells are seen from all sides, since a cell has no upright."""
+    outputs = bundle.run(inputs)
+    logits = outputs["logits"]
+    doubtful = softmax(logits, 1.0).max(axis=1) < bundle.manifest.spec.second_look
+    if doubtful.any():
+        others = [bundle.run(turned)["logits"] for turned in _turned(inputs[doubtful])]
+        logits = logits.copy()
+        logits[doubtful] = np.mean([logits[doubtful], *others], axis=0)
+    return logits, outputs["features"]
+
+
+def _turned(inputs: Float32[np.ndarray, "m input input 3"]) -> Iterator[Float32[np.ndarray, "m input input 3"]]:
+    """The same squares in the seven other ways to lay them down."""
+    for quarters in range(4):
+        turned = np.rot90(inputs, quarters, axes=(1, 2))
+        if quarters > 0:
+            yield np.ascontiguousarray(turned)
+        yield np.ascontiguousarray(turned[:, ::-1])
 
 
 def _with_answer(

@@ -1,13 +1,17 @@
 """The organ of cells in plain colours, of which the answer is known."""
 
+import json
+
 import numpy as np
 import pytest
 
+from organscope.bundle import load_bundle
+from organscope.decide import softmax
 from organscope.errors import UsageError
 from organscope.predict import cells as cells_module
 from organscope.predict import classify_cells, classify_centres, classify_image
 from organscope.predict.prepare import Preparation
-from tiny_bundles import ORGANS, tiny_cell_organs
+from tiny_bundles import ORGANS, reseal, tiny_cell_organs, write_tiny_cell_organs
 
 COLOURS = {"red organ": (230, 20, 20), "green organ": (20, 230, 20), "blue organ": (20, 20, 230)}
 
@@ -89,6 +93,34 @@ def test_the_result_does_not_depend_on_tiles_and_batches(bundle, opened, rng, mo
     assert told == sorted(told)
     assert told[-1] == 1.0
     assert len(told) == 29  # full batches of 7 across the tiles, and the rest
+
+
+class OnePixel:
+    """Looks at one pixel beside the upper left corner, so that each way to lay a crop shows it another one."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def run(self, batch):
+        self.sizes.append(len(batch))
+        return {"logits": 8 * batch[:, 0, 1], "features": batch.mean(axis=(1, 2))}
+
+
+def test_a_doubtful_cell_is_seen_from_all_eight_sides(tmp_path, opened, rng):
+    folder = write_tiny_cell_organs(tmp_path / "cells")
+    spec = json.loads((folder / "manifest.json").read_text())["spec"]
+    bundle = load_bundle(reseal(folder, spec={**spec, "second_look": 0.9}))
+    side, temperature = spec["field_px"], spec["policy"]["temperature"]
+    sure = np.full((side, side, 3), COLOURS["red organ"], np.uint8)
+    doubtful = rng.integers(100, 130, (side, side, 3), dtype=np.uint8)
+    centres = np.array([[side / 2 - 0.5, side / 2 - 0.5], [side / 2 - 0.5, side * 1.5 - 0.5]])
+    engine = OnePixel()
+    found = classify_centres(opened(np.concatenate([sure, doubtful], axis=1)), centres, bundle.with_engine(engine))
+    assert engine.sizes == [2, *[1] * 7]
+    last = side - 1
+    seen = [(0, 1), (1, 0), (0, last - 1), (1, last), (last - 1, 0), (last, 1), (last - 1, last), (last, last - 1)]
+    logits = 8 / 255 * np.array([sure[0, 1], np.mean([doubtful[place] for place in seen], axis=0)])
+    np.testing.assert_allclose(found.probabilities, softmax(logits, temperature), rtol=1e-5)
 
 
 def test_bundles_for_other_subjects_are_refused(bundle, organs_bundle, cells_bundle, opened):

@@ -127,6 +127,7 @@ class BundleWriter:
             input_px=field.input_px,
             policy=measured.policy,
             pooling=measured.pooling,
+            second_look=self._config.cells.second_look if field.subject == "cell" else 0.0,
         )
         return self._parts.write(
             folder,

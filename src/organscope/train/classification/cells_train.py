@@ -65,10 +65,13 @@ def measure_draft(writer: BundleWriter, split: TrainingSplit, run: RunDirectory)
 
 def cell_facts(config: ClassificationConfig, data: TrainingData, split: TrainingSplit) -> list[str]:
     """Sentences for the card: what the network sees, and which cells it learnt from."""
+    looks = (
+        f" Cells below {config.cells.second_look:g} are seen from all eight sides." if config.cells.second_look else ""
+    )
     return [
         f"It sees the square of {config.field.field_px} px around the centroid of a cell, resized to "
         f"{config.field.input_px} px and mirrored at the edge of the image; the cells of an image are pooled into one "
-        "answer.",
+        f"answer.{looks}",
         f"{len(data.training)} labelled cells of {len(split.training)} pictures trained it; the cells of "
         f"{len(split.validation)} pictures (the inner validation) chose epoch, temperature, novelty limit and "
         f"pooling, so figures on these are optimistic; {len(split.test)} pictures were only scored.",
