@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from held_interrupts import holds_back_interrupts, needs_signal_masks
+from living import runs, wait_until
 from organscope.errors import InputError, UsageError
 from organscope.jobs import processes
 from organscope.jobs.executors import run_tasks, threads_per_worker
@@ -134,7 +135,7 @@ def test_a_team_prepares_while_the_caller_does_something_else(tmp_path):
 def test_a_team_that_is_no_longer_needed_stops_preparing(tmp_path):
     begun = time.monotonic()
     with processes.Team(pickle.dumps(Prepared(tmp_path, 600.0)), 1, 1):
-        _wait_until(lambda: len(list(tmp_path.iterdir())) == 1)
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 1, seconds=120)
     assert time.monotonic() - begun < 300
 
 
@@ -150,7 +151,7 @@ def test_processes_do_not_outlive_a_parent_that_is_killed(tmp_path):
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": paths}) as parent:
         pids = [int(_content(tmp_path / f"{task}.pid")) for task in (1, 2)]
         parent.kill()
-    _wait_until(lambda: not any(_runs(pid) for pid in pids))
+    wait_until(lambda: not any(runs(pid) for pid in pids), seconds=120)
 
 
 def say_and_wait(folder: Path, task: int) -> None:
@@ -159,24 +160,9 @@ def say_and_wait(folder: Path, task: int) -> None:
     time.sleep(60)
 
 
-def _runs(pid: int) -> bool:
-    """Whether it lives; a zombie that nobody has waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def _content(path: Path) -> str:
-    _wait_until(path.exists)
+    wait_until(path.exists, seconds=120)
     return path.read_text()
-
-
-def _wait_until(condition) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_workers_and_cluster_exclude_each_other():

@@ -3,13 +3,13 @@
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import stand_in_training
+from living import runs, wait_until
 from organscope.errors import UsageError
 from organscope.sweep.run import Means, run_sweep
 from organscope.sweep.study import SweepStudy, counted
@@ -130,10 +130,7 @@ def start_and_wait_for_the_first_epoch(space, folder: Path) -> subprocess.Popen:
     )
     running = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     epochs = folder / "trials" / "0001" / "metrics.jsonl"
-    end = time.monotonic() + 60
-    while not epochs.exists() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert epochs.exists()
+    wait_until(epochs.exists, seconds=60)
     return running
 
 
@@ -146,7 +143,8 @@ def test_a_sweep_that_is_killed_loses_no_finished_trial(space, folder, signal_nu
     training = study.trials()[1].user_attrs["training_pid"]
     running.send_signal(signal_number)
     _, errors = running.communicate(timeout=60)
-    assert dies_soon(training)
+    # The kernel takes a moment to end a process whose parent was killed.
+    wait_until(lambda: not runs(training), seconds=10)
     if signal_number == signal.SIGINT:
         assert "1 of 2 trials are kept" in errors
     else:
@@ -154,16 +152,3 @@ def test_a_sweep_that_is_killed_loses_no_finished_trial(space, folder, signal_nu
     waiting = [trial for trial in study.trials() if trial.state.name == "WAITING"]
     assert [trial.system_attrs["fixed_params"] for trial in waiting] == [{"bundle.summary": "hangs"}]
     assert [(trial.number, trial.state.name) for trial in counted(study.trials())] == [(0, "COMPLETE")]
-
-
-def dies_soon(pid: int) -> bool:
-    """Gone, or ended and not yet asked about; the kernel takes a moment to end a process whose parent was killed."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        time.sleep(0.02)
-    return False
