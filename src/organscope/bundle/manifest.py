@@ -108,7 +108,7 @@ class ClassificationSpec(_Part):
     second_look: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _pools_cells_only(self) -> "ClassificationSpec":
+    def _fits_its_subject(self) -> "ClassificationSpec":
         if (self.subject == "cell") != (self.pooling is not None):
             raise ValueError("pooling is needed for the subject 'cell', and has no meaning for 'image'")
         if self.subject == "image" and self.second_look:

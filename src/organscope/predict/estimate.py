@@ -115,12 +115,15 @@ class _Glance:
     def __init__(self, image: Image, bundle: Bundle) -> None:
         self._image = image
         self._bundle = bundle
-        self._centres: list[tuple[int, int]] | None = None
 
     @cached_property
     def _preparation(self) -> Preparation:
         """Most images are not looked at again, and need none."""
         return Preparation(self._image, self._bundle.manifest.preprocessing)
+
+    @cached_property
+    def _centres(self) -> list[tuple[int, int]]:
+        return _places_of_contrast(self._image)
 
     def at(self, factor: float, places: slice = FIRST) -> Look:
         spec = self._bundle.manifest.spec
@@ -144,8 +147,6 @@ class _Glance:
         if lengths[0] * lengths[1] <= len(range(N_CANDIDATES**2)[places]) * FIELD_PX**2:
             yield tuple(Span(0, padded_length(length, stride_px), 0, length) for length in lengths)
             return
-        if self._centres is None:
-            self._centres = _places_of_contrast(self._image)
         side = padded_length(FIELD_PX, stride_px)
         for centre in self._centres[places]:
             yield tuple(_span(round(c * factor), side, n, stride_px) for c, n in zip(centre, lengths, strict=True))

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
+from organscope.train.graphs import works_on_blocks
+
 
 def pools_as_convolutions(graph: bytes, side_px: int) -> bytes:
     """The same graph with convolutions in place of the pools that other convolutions read.
@@ -22,7 +24,8 @@ def pools_as_convolutions(graph: bytes, side_px: int) -> bytes:
     channels = _channels_of_even_maps(model, side_px)
     convolved = {value for node in model.graph.node if node.op_type == "Conv" for value in node.input}
     for node in model.graph.node:
-        if node.input and node.input[0] in channels and node.output[0] in convolved and _halves(node):
+        is_asked = node.op_type == "AveragePool" and node.input[0] in channels and node.output[0] in convolved
+        if is_asked and works_on_blocks(node):
             _convolve(model, node, channels[node.input[0]])
     onnx.checker.check_model(model)
     return model.SerializeToString()
@@ -37,12 +40,6 @@ def _channels_of_even_maps(model: onnx.ModelProto, side_px: int) -> dict[str, in
     found = shape_inference.infer_shapes(asked).graph.value_info
     sizes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in found}
     return {name: size[1] for name, size in sizes.items() if len(size) == 4 and all(n and n % 2 == 0 for n in size[2:])}
-
-
-def _halves(node: onnx.NodeProto) -> bool:
-    told = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    plain = not any(told.get("pads", [])) and set(told.get("dilations", [1])) == {1}
-    return node.op_type == "AveragePool" and told["kernel_shape"] == [2, 2] == told.get("strides") and plain
 
 
 def _convolve(model: onnx.ModelProto, pool: onnx.NodeProto, n_channels: int) -> None:

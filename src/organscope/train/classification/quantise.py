@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import onnx
 
+from organscope.train.graphs import before_convolutions
 from organscope.train.quantise import Batch, quantise
 
 QUANTISED_OPERATORS = ("Conv", "Relu", "Clip", "Add", "MaxPool", "AveragePool")
@@ -26,15 +27,11 @@ def quantise_graph(graph: bytes, batches: Iterable[Batch]) -> bytes:
 
 def head_nodes(model: onnx.ModelProto) -> list[str]:
     """Names of the nodes of the head: the first of its operators after the last convolution, and all that follow."""
-    nodes = list(model.graph.node)
-    before_convolution: set[str] = set()
-    for node in reversed(nodes):
-        if node.op_type == "Conv" or before_convolution & set(node.output):
-            before_convolution |= set(node.input)
+    body = before_convolutions(model)
     head_values: set[str] = set()
     names = []
-    for node in nodes:
-        starts = node.op_type in HEAD_OPERATORS and not before_convolution & set(node.output)
+    for node in model.graph.node:
+        starts = node.op_type in HEAD_OPERATORS and not body & set(node.output)
         if starts or head_values & set(node.input):
             head_values |= set(node.output)
             names.append(node.name)

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from organscope.train.graphs import works_on_blocks
+
 CHANNELS_LAST = (0, 2, 3, 1)
 CHANNELS_FIRST = (0, 3, 1, 2)
 
@@ -49,7 +51,7 @@ class _Rewriting:
 
     def lay_up_convolutions(self) -> None:
         """Replace every up-convolution of 2 x 2 pixels without overlap."""
-        for node in [node for node in self._nodes if _is_up_convolution(node)]:
+        for node in [node for node in self._nodes if node.op_type == "ConvTranspose" and works_on_blocks(node)]:
             result = self._after_cropping(node)
             value, given = node.output[0], result.output[0]
             result.output[0] = f"{given}_before"
@@ -75,8 +77,8 @@ class _Rewriting:
         last = takers[0] if [node.op_type for node in takers] == ["Relu"] else convolution
         given, place = last.output[0], self._nodes.index(last) + 1
         last.output[0] = f"{given}_before"
-        nothing = [0, 0, 0, 1, n_filters], [0, 0, 0, n_filters]
-        self._nodes[place:place] = self._chain(last.output[0], given, [CHANNELS_LAST, *nothing, CHANNELS_FIRST])
+        steps = [CHANNELS_LAST, [0, 0, 0, 1, n_filters], [0, 0, 0, n_filters], CHANNELS_FIRST]
+        self._nodes[place:place] = self._chain(last.output[0], given, steps)
 
     def _after_cropping(self, node: onnx.NodeProto) -> onnx.NodeProto:
         """The last of the cuts and margins of nothing that tf2onnx puts after an up-convolution of any size."""
@@ -88,8 +90,11 @@ class _Rewriting:
 
     def _side_by_side(self, value: str, result: str, n_filters: int) -> list[onnx.NodeProto]:
         """Channels (row, column, filter) of each pixel become its 2 x 2 pixels; a 0 keeps a side as it is."""
-        rows = [[0, 0, 0, 2, 2 * n_filters], (0, 1, 3, 2, 4), [0, -1, 1, 0, 2 * n_filters]]
-        return self._chain(value, result, [CHANNELS_LAST, *rows, [0, 0, -1, n_filters], CHANNELS_FIRST])
+        row_by_row = (0, 1, 3, 2, 4)
+        apart, rows_joined = [0, 0, 0, 2, 2 * n_filters], [0, -1, 1, 0, 2 * n_filters]
+        joined = [0, 0, -1, n_filters]
+        steps = [CHANNELS_LAST, apart, row_by_row, rows_joined, joined, CHANNELS_FIRST]
+        return self._chain(value, result, steps)
 
     def _chain(self, value: str, result: str, steps: list[tuple[int, ...] | list[int]]) -> list[onnx.NodeProto]:
         """Nodes that turn (a tuple, the order of axes) or reshape (a list, the shape) one after the other."""
@@ -110,9 +115,3 @@ class _Rewriting:
     def _add(self, name: str, values: np.ndarray) -> str:
         self._weights[name] = numpy_helper.from_array(values, name)
         return name
-
-
-def _is_up_convolution(node: onnx.NodeProto) -> bool:
-    told = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    plain = not any(told.get("pads", [])) and told.get("group", 1) == 1
-    return node.op_type == "ConvTranspose" and told["kernel_shape"] == [2, 2] == told.get("strides") and plain

@@ -5,7 +5,7 @@ convolution: it costs little, and what is rounded away of the picture never come
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from organscope.ops.instances import decode_cells
 from organscope.ops.tiles import Span, padded_length, read_tile
 from organscope.predict import predict_maps
 from organscope.predict.prepare import Preparation
+from organscope.train.graphs import before_convolutions
 from organscope.train.quantise import quantise
 from organscope.train.segmentation.blocks import in_blocks
 
@@ -67,22 +68,20 @@ def quantise_graph(graph: bytes, tiles: Iterable[Tile]) -> bytes:
     return quantise(in_blocks(graph), tiles, operators=QUANTISED_OPERATORS, left_out=_both_ends)
 
 
-def prepared_tiles(bundle: Bundle, samples: Sequence[Sample], n: int = N_TILES) -> list[Tile]:
+def prepared_tiles(bundle: Bundle, samples: Sequence[Sample], n: int = N_TILES) -> Iterator[Tile]:
     """Middles of pictures, evenly spaced over the list, as the network takes them."""
     chosen = [samples[i] for i in np.unique(np.linspace(0, len(samples) - 1, n).astype(int))]
-    tiles = []
     for sample in chosen:
         with sample.open() as image:
             shape = image.height_px, image.width_px
             spans = [_middle(length, bundle.manifest.spec.stride_px) for length in shape]
             preparation = Preparation(image, bundle.manifest.preprocessing)
-            tiles.append(preparation.network_input(read_tile(image.read, shape, *spans))[None])
-    return tiles
+            yield preparation.network_input(read_tile(image.read, shape, *spans))[None]
 
 
 def compare_bundles(plain: Bundle, integers: Bundle, samples: Sequence[Sample]) -> Trial:
     """Measure two bundles of one network, with the decoder of the first, on validation pictures."""
-    tiles = prepared_tiles(plain, samples, N_TIMED)
+    tiles = list(prepared_tiles(plain, samples, N_TIMED))
     # One after the other: the threads of a session wait for more work, awake, and would slow the other.
     seconds = np.array([[_seconds(bundle, tile) for tile in tiles * 2] for bundle in (plain, integers)])
     rows: dict[str, list[tuple[float, float]]] = {}
@@ -99,16 +98,9 @@ def compare_bundles(plain: Bundle, integers: Bundle, samples: Sequence[Sample]) 
 
 def _both_ends(model: onnx.ModelProto) -> list[str]:
     """Names of the nodes up to the first convolution, and from the last convolutions on."""
-    nodes = list(model.graph.node)
+    nodes, body = list(model.graph.node), before_convolutions(model)
     first = next(i for i, node in enumerate(nodes) if node.op_type == "Conv")
-    before_convolution: set[str] = set()
-    ends = []
-    for node in reversed(nodes):
-        if not before_convolution & set(node.output):
-            ends.append(node.name)
-        if node.op_type == "Conv" or before_convolution & set(node.output):
-            before_convolution |= set(node.input)
-    return [*(node.name for node in nodes[: first + 1]), *ends]
+    return [node.name for i, node in enumerate(nodes) if i <= first or not body & set(node.output)]
 
 
 def _middle(length_px: int, stride_px: int) -> Span:
