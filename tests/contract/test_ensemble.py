@@ -6,13 +6,18 @@ import numpy as np
 import onnx
 import pytest
 
-from organscope.bundle import Bundle, verify_bundle
+from organscope.bundle import Bundle, load_bundle, verify_bundle
 from organscope.dataset.index import read_index
 from organscope.errors import DatasetError, UsageError
 from organscope.evaluate import evaluate_bundle
+from organscope.ops.resize import resize_field
 from organscope.predict import classify_image
+from organscope.train.classification.bundling import prepared_fields
+from organscope.train.classification.config import ClassificationConfig
+from organscope.train.classification.copies import gray_copies
 from organscope.train.classification.ensemble import build_ensemble
 from organscope.train.classification.train import train_classification
+from organscope.train.settings import read_settings
 from texture_set import ORGANS, write_texture_set
 
 
@@ -42,8 +47,6 @@ def test_it_verifies_and_names_a_picture_that_no_member_saw(ensemble, folder):
 
 
 def test_logits_are_the_mean_of_members_in_integers(ensemble, folder):
-    from organscope.bundle import load_bundle
-
     batch = ensemble.tensors("test.safetensors")["input"]
     members = [load_bundle(folder / f"run{fold}" / "bundle").run(batch) for fold in (1, 2)]
     mean = np.mean([member["logits"] for member in members], axis=0)
@@ -53,6 +56,19 @@ def test_logits_are_the_mean_of_members_in_integers(ensemble, folder):
     bias = found["logits"] - found["evidence"].mean(axis=(1, 2))
     np.testing.assert_allclose(bias, np.tile(bias[:1], (len(bias), 1)), atol=1e-4)  # float32 sums of the head
     assert found["features"].shape == members[0]["features"].shape
+
+
+def test_ranges_of_integers_hold_gray_copies_too(ensemble, folder):
+    """Stretched contrast leaves the ranges of coloured fields: without copies among them the answers were others."""
+    fields = []
+    for sample in read_index(folder / "index").samples(fold=3):
+        with sample.open() as image:
+            fields.append(resize_field(image.read_whole(), 64, 64))
+    config = read_settings(ClassificationConfig, folder / "tiny.toml", ())
+    batch = prepared_fields(gray_copies(np.stack(fields)), config)
+    members = [load_bundle(folder / f"run{fold}" / "bundle").run(batch)["logits"] for fold in (1, 2)]
+    mean = np.mean(members, axis=0)
+    assert np.abs(ensemble.run(batch)["logits"] - mean).max() < 0.05 + 0.05 * np.abs(mean).max()
 
 
 def test_scores_on_its_own_pictures_say_that_they_are_no_test(ensemble, folder):

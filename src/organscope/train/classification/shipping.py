@@ -11,6 +11,7 @@ from organscope.bundle import Bundle, load_bundle, write_bundle
 from organscope.dataset.index import Sample
 from organscope.train.classification.bundling import prepared_fields
 from organscope.train.classification.config import ClassificationConfig
+from organscope.train.classification.copies import gray_copies
 from organscope.train.classification.data import Pictures
 from organscope.train.classification.half import store_halves
 from organscope.train.classification.pools import pools_as_convolutions
@@ -53,8 +54,10 @@ def with_graph(bundle: Bundle, graph: bytes, folder: Path, tolerance: float) -> 
 
 
 def _batches(config: ClassificationConfig, training: list[Sample]) -> Iterator[Float32[np.ndarray, "n y x 3"]]:
+    """Fields and their gray copies, whose contrast is stretched: without these their values would leave the ranges."""
     step = -(-len(training) // N_CALIBRATION_PICTURES)
     pictures = Pictures(training[::step], config.field, config.preprocessing, np.inf)
     for first in range(0, len(pictures), BATCH):
         numbers = range(first, min(first + BATCH, len(pictures)))
-        yield prepared_fields(np.concatenate([pictures.fields(number)[:1] for number in numbers]), config)
+        fields = np.concatenate([pictures.fields(number)[:1] for number in numbers])
+        yield prepared_fields(np.concatenate([fields, gray_copies(fields)]), config)
