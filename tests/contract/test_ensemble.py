@@ -10,11 +10,11 @@ from organscope.bundle import Bundle, load_bundle, verify_bundle
 from organscope.dataset.index import read_index
 from organscope.errors import DatasetError, UsageError
 from organscope.evaluate import evaluate_bundle
-from organscope.ops.resize import resize_field
 from organscope.predict import classify_image
 from organscope.train.classification.bundling import prepared_fields
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.copies import gray_copies
+from organscope.train.classification.data import Pictures
 from organscope.train.classification.ensemble import build_ensemble
 from organscope.train.classification.train import train_classification
 from organscope.train.settings import read_settings
@@ -60,12 +60,10 @@ def test_logits_are_the_mean_of_members_in_integers(ensemble, folder):
 
 def test_ranges_of_integers_hold_gray_copies_too(ensemble, folder):
     """Stretched contrast leaves the ranges of coloured fields: without copies among them the answers were others."""
-    fields = []
-    for sample in read_index(folder / "index").samples(fold=3):
-        with sample.open() as image:
-            fields.append(resize_field(image.read_whole(), 64, 64))
     config = read_settings(ClassificationConfig, folder / "tiny.toml", ())
-    batch = prepared_fields(gray_copies(np.stack(fields)), config)
+    pictures = Pictures(read_index(folder / "index").samples(fold=3), config.field, config.preprocessing, np.inf)
+    fields = np.concatenate([pictures.fields(number) for number in range(len(pictures))])
+    batch = prepared_fields(gray_copies(fields), config)
     members = [load_bundle(folder / f"run{fold}" / "bundle").run(batch)["logits"] for fold in (1, 2)]
     mean = np.mean(members, axis=0)
     assert np.abs(ensemble.run(batch)["logits"] - mean).max() < 0.05 + 0.05 * np.abs(mean).max()
