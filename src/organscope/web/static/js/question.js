@@ -38,6 +38,14 @@ export function makeQuestion(box, on_change) {
     slider.setAttribute("aria-valuetext", `${times(asked.cost)} times worse`);
   }
 
+  function offer(organs) {
+    const options = [["", "none in particular"], ...organs.map((name) => [name, name])];
+    if (organ.options.length === options.length) return;
+    organ.replaceChildren(...options.map(([value, text]) => h("option", { value, selected: value === asked.positive }, text)));
+  }
+
+  // What is asked shows before the first verdict says which organs there are.
+  offer(asked.positive ? [asked.positive] : []);
   draw();
   return {
     query: () => {
@@ -50,11 +58,7 @@ export function makeQuestion(box, on_change) {
       return query.toString();
     },
     positive: () => asked.positive,
-    setOrgans: (organs) => {
-      const options = [["", "none in particular"], ...organs.map((name) => [name, name])];
-      if (organ.options.length === options.length) return;
-      organ.replaceChildren(...options.map(([value, text]) => h("option", { value, selected: value === asked.positive }, text)));
-    },
+    setOrgans: offer,
     setPromise: (sentences) => {
       show(promise, sentences.length > 0);
       promise.replaceChildren(...sentences.map((sentence) => h("p", {}, sentence)));
