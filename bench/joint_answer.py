@@ -5,19 +5,18 @@
     python bench/joint_answer.py organs scores
 
 The answers for images come from the calibration table of the first bundle, out of fold; those of the cells from an
-evaluation. Both are joined as `analyze` joins them (`pool_answers`). Printed are the scores of each with 95 % bootstrap
-intervals over pictures, and what the joint answer has over the first, on the same pictures.
+evaluation. Both are joined as `analyze` joins them (`pool_answers`), before any temperature. Printed are the scores of
+each with 95 % bootstrap intervals over pictures, and what the joint answer has over the first, on the same pictures.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from organscope.bundle import load_bundle
-from organscope.decide.completion import by_picture
 from organscope.decide.pooling import pool_answers
+from organscope.evaluate.together import read_both
 from organscope.metrics.bootstrap import bootstrap_interval
 from organscope.metrics.classification import classification_scores
 from organscope.metrics.paired import mcnemar
@@ -31,26 +30,14 @@ def main() -> None:
     parser.add_argument("bundle", help="for images, with an out-of-fold calibration table")
     parser.add_argument("cells", type=Path, help="folder of an evaluation of bundles for cells")
     arguments = parser.parse_args()
-    answers, labels = read_answers(arguments.bundle, arguments.cells)
+    both = read_both(load_bundle(arguments.bundle), arguments.cells)
+    labels = both.labels
+    together = np.stack([pool_answers(*pair) for pair in zip(both.image, both.cells, strict=True)])
+    answers = {"image": both.image, "cells": both.cells, "together": together}
     print(f"{len(labels)} pictures")
     for name, probabilities in answers.items():
         print(name.ljust(10), "  ".join(score_in_words(probabilities, labels)))
     print(difference_in_words(answers["together"], answers["image"], labels))
-
-
-def read_answers(bundle: str, cells: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Probabilities of the image, its cells and both together, and the true organ: one row a picture."""
-    image = load_bundle(bundle)
-    calibration = image.calibration()
-    if set(calibration["part"]) != {"out of fold"}:
-        raise SystemExit(f"Expected out-of-fold answers in {bundle}, found others. Name an ensemble of fold models.")
-    columns = [f"p_{organ}" for organ in image.manifest.classes]
-    whole = by_picture(calibration, columns)
-    of_cells = pd.read_parquet(cells / "per_image.parquet").set_index("id")
-    both = whole.index.intersection(of_cells.index)
-    answers = {"image": whole.loc[both, columns].to_numpy(), "cells": of_cells.loc[both, columns].to_numpy()}
-    answers["together"] = np.stack([pool_answers(*pair) for pair in zip(*answers.values(), strict=True)])
-    return answers, whole.loc[both, "label"].to_numpy().astype(int)
 
 
 def score_in_words(probabilities: np.ndarray, labels: np.ndarray) -> list[str]:

@@ -23,6 +23,7 @@ import uvicorn
 from organscope.bundle import Bundle, load_bundle
 from organscope.images import open_image
 from organscope.jobs.files import POLICY
+from organscope.jobs.models import Models
 from organscope.jobs.stored_policy import write_policy
 from organscope.web.analysis import COLUMNS, OUTLINES
 from organscope.web.app import create_app
@@ -74,7 +75,7 @@ def fill(parts, folder: Path, n_cells: int) -> str:
         parts.database, "many", {"pyramid": str(out / "tiles"), "shown": [0, 255], "channel": None, "quality": []}
     )
     organs = load_bundle("organs")
-    write_policy(out / POLICY, organs)
+    write_policy(out / POLICY, Models(organs=organs))
     keep_summary(parts.database, "many", {"n_cells": n_cells, **unsure_answer(organs)})
     return "many"
 

@@ -67,7 +67,7 @@ def write_tiny_segmentation(folder: Path, *, graph: bytes | None = None, **chang
         "graph.onnx": graph,
         "weights.h5": b"no weights, for tests only",
         "test.safetensors": _test_vectors(graph, ["maps"], (1, 16, 24)),
-        "calibration.parquet": _parquet(pd.DataFrame({"probability": [0.2, 0.9], "matched": [False, True]})),
+        "calibration.parquet": as_parquet(pd.DataFrame({"probability": [0.2, 0.9], "matched": [False, True]})),
         "README.md": b"# tiny-nuclei\n\nFor tests only.\n",
     }
     return write_bundle(folder, manifest, files)
@@ -125,7 +125,7 @@ def classification_files(graph: bytes) -> dict[str, bytes]:
         "weights.safetensors": safetensors.numpy.save({"head": np.eye(3, dtype=np.float32)}),
         "test.safetensors": _test_vectors(graph, ["logits", "features"], (2, 32, 32)),
         "reference.safetensors": safetensors.numpy.save({"features": reference_features()}),
-        "calibration.parquet": _parquet(table),
+        "calibration.parquet": as_parquet(table),
         "README.md": b"# tiny-organs\n\nFor tests only.\n",
     }
 
@@ -243,7 +243,7 @@ def _test_vectors(graph: bytes, outputs: list[str], shape: tuple[int, int, int])
     return safetensors.numpy.save({"input": batch, **dict(zip(outputs, found, strict=True))})
 
 
-def _parquet(table: pd.DataFrame) -> bytes:
+def as_parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()

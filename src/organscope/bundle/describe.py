@@ -4,6 +4,7 @@ from organscope.bundle.manifest import ClassificationSpec, Manifest, Score, Segm
 from organscope.bundle.parity import Certificate, certificate_in_words
 from organscope.decide.contract import promise
 from organscope.decide.policy import Policy
+from organscope.decide.together import Together
 from organscope.decide.wording import share
 from organscope.ops.instances import decoder_in_words
 
@@ -77,7 +78,18 @@ def _classification_rows(spec: ClassificationSpec) -> list[tuple[str, str]]:
         ),
         ("Looks", "blank, blurred and strange ones are refused" if policy.quality else "not judged"),
         *_promise_rows(policy),
+        *_together_rows(spec.together),
     ]
+
+
+def _together_rows(together: Together | None) -> list[tuple[str, str]]:
+    """How an image and its cells decide together."""
+    if together is None:
+        return []
+    policy = together.policy
+    accepts = f"confidence at temperature {policy.temperature:.2f} of at least {policy.min_confidence:.2f}"
+    rows = [("Together", f"with {together.image_bundle}, image and cells counting alike; accepts {accepts}")]
+    return [*rows, *_promise_rows(policy)]
 
 
 def _sides(spec: ClassificationSpec) -> str:

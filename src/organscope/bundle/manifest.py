@@ -15,6 +15,7 @@ from organscope.bundle.migrations import CURRENT_VERSION, migrate
 from organscope.decide.calibration import ProbabilityCurve
 from organscope.decide.policy import Policy
 from organscope.decide.pooling import Pooling
+from organscope.decide.together import Together
 from organscope.errors import ManifestError
 from organscope.ops.instances import Decoder
 from organscope.ops.preprocess import Preprocessing
@@ -97,6 +98,8 @@ class ClassificationSpec(_Part):
         pooling: From the probabilities of an image's cells to one answer; only for the subject `cell`.
         second_look: A cell whose most probable organ has less than this probability, at a temperature of 1, is seen
             from all eight sides (turned and mirrored), and the logits are averaged; 0 for none.
+        together: How the cells of an image and the image decide together; only for the subject `cell`, none where they
+            were not calibrated beside each other.
     """
 
     task: Literal["classification"] = "classification"
@@ -106,13 +109,14 @@ class ClassificationSpec(_Part):
     policy: Policy
     pooling: Pooling | None = None
     second_look: float = Field(0.0, ge=0, le=1)
+    together: Together | None = None
 
     @model_validator(mode="after")
     def _fits_its_subject(self) -> "ClassificationSpec":
         if (self.subject == "cell") != (self.pooling is not None):
             raise ValueError("pooling is needed for the subject 'cell', and has no meaning for 'image'")
-        if self.subject == "image" and self.second_look:
-            raise ValueError("second_look has no meaning for the subject 'image'")
+        if self.subject == "image" and (self.second_look or self.together is not None):
+            raise ValueError("second_look and together have no meaning for the subject 'image'")
         return self
 
 
@@ -202,6 +206,11 @@ class Manifest(_Part):
         if self.spec.task == "classification":
             return [*names, self.spec.policy.reference]
         return names if self.spec.operating_points is None else [*names, self.spec.operating_points]
+
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
 
     @property
     def size_bytes(self) -> int:

@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from organscope.cli.guard import SOME_FAILED, say
 from organscope.cli.options import Debug, Json
+
+if TYPE_CHECKING:
+    from organscope.bundle import Manifest
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="List, show and verify bundles, the portable models."
@@ -230,12 +233,43 @@ def ensemble_command(
 
     Calibrated and scored on what each network said of the pictures that it never saw.
     """
-    from organscope.cli.printing import print_json
     from organscope.cli.train import extra_installed
 
     with extra_installed():
         from organscope.train.classification.ensemble import build_ensemble
-    manifest = build_ensemble(runs, folder, precision=precision.value, report=say).manifest
+    _tell_bundle(folder, build_ensemble(runs, folder, precision=precision.value, report=say).manifest, as_json)
+
+
+@app.command(
+    "together",
+    epilog="\b\nExample:\n  organscope evaluate cells1/bundle cells2/bundle indexes/mine --out-of-fold -o scores\n"
+    "  organscope bundle together organs cells1/bundle scores -o bundles/cell-organs",
+)
+def together_command(
+    images: Annotated[str, typer.Argument(metavar="IMAGE_BUNDLE", help="An ensemble.", show_default=False)],
+    cells: Annotated[str, typer.Argument(metavar="CELL_BUNDLE", help="Of the same organs.", show_default=False)],
+    scores: Annotated[
+        Path, typer.Argument(help="Folder of the evaluation of bundles for cells, out of fold.", show_default=False)
+    ],
+    folder: BundleFolder,
+    version: Annotated[
+        str | None, typer.Option(help="Of the new bundle; else that of CELL_BUNDLE.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Calibrate a bundle for cells beside one for images, so that `analyze` lets both answer together."""
+    from organscope.bundle import load_bundle
+    from organscope.evaluate.together import calibrate_together
+
+    bundle = calibrate_together(load_bundle(images), load_bundle(cells), scores, folder, version=version)
+    _tell_bundle(folder, bundle.manifest, as_json)
+
+
+def _tell_bundle(folder: Path, manifest: "Manifest", as_json: bool) -> None:
+    """Where a bundle was written, and what was measured."""
+    from organscope.cli.printing import print_json
+
     if as_json:
         scores = [score.model_dump() for score in manifest.scores]
         print_json({"bundle": str(folder), "name": manifest.name, "version": manifest.version, "scores": scores})

@@ -13,6 +13,7 @@ from organscope.decide.policy import Policy
 from organscope.decide.policy_fit import PolicyFigures, fit_policy, measure_policy
 from organscope.decide.quality import QualityLimits, look_fault
 from organscope.decide.quality_fit import fit_quality
+from organscope.decide.together import Together, fit_together
 from organscope.decide.unknown import fit_distance_limit, nearest_distance, unit_norm
 from organscope.decide.wording import promise_in_words
 
@@ -30,6 +31,7 @@ __all__ = [
     "QualityLimits",
     "RecallContract",
     "Rules",
+    "Together",
     "complete_policy",
     "costs_of",
     "decide",
@@ -42,6 +44,7 @@ __all__ = [
     "fit_probability_curve",
     "fit_quality",
     "fit_temperature",
+    "fit_together",
     "in_sets",
     "least_cost_answers",
     "look_fault",

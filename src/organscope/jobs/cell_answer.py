@@ -6,13 +6,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from organscope.decide import Decision
-from organscope.decide.pooling import pool_answers
+from organscope.decide import Decision, Rules, Together, decide
 from organscope.predict import CellOrgans, Classification
 
 Agreement = Literal["agree", "disagree", "unsure", "no cells"]
 """Of the image as a whole and its cells together: `unsure` where they name different organs, but at least one of both
 answers is not to be relied on anyway; `disagree` where both are."""
+
+NO_CELLS = "no cell was found in it, and its organ is named from the image and its cells together"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class CellAnswer:
         pooled: Probability of each organ from all cells together; None without cells.
         decision: The organ that the cells name together, and whether to rely on it; None without cells.
         agreement: With the answer for the image as a whole, before the cells were heard.
+        image_organ: That answer.
+        image_confidence: Its probability.
     """
 
     organs: tuple[str, ...]
@@ -32,6 +35,8 @@ class CellAnswer:
     pooled: Float64[np.ndarray, " organ"] | None
     decision: Decision | None
     agreement: Agreement
+    image_organ: str
+    image_confidence: float
 
     @property
     def organ(self) -> str:
@@ -53,42 +58,56 @@ def answer_of_counts(
     whole: Classification,
 ) -> CellAnswer:
     """The same where the cells are too many to hold; see `CellAnswer`."""
-    return CellAnswer(organs, counts, pooled, decision, _agreement(organs, decision, whole))
+    image_organ = whole.organs[whole.decision.organ_index]
+    agreement = _agreement(organs, decision, whole)
+    return CellAnswer(organs, counts, pooled, decision, agreement, image_organ, float(whole.decision.confidence))
 
 
-def with_cells_heard(whole: Classification, cells: CellAnswer) -> Classification:
-    """The same answer, or abstained from where the cells contradict it with confidence."""
-    if cells.agreement != "disagree":
-        return whole
+def with_cells_heard(
+    whole: Classification, cells: CellAnswer, together: Together | None = None, rules: Rules | None = None
+) -> Classification:
+    """The answer for an image after its cells were heard.
+
+    It is that of both where they were calibrated beside each other, else that of the image as a whole. It is abstained
+    from where both contradict each other with confidence, and where there is no cell to answer with.
+
+    Args:
+        whole: The answer of the image as a whole.
+        cells: That of its cells, and whether they agree.
+        together: How both decide; the bundles know the same organs.
+        rules: What is asked of the answer of both.
+    """
+    contradiction = _contradiction(cells) if cells.agreement == "disagree" else ""
     decision = whole.decision
-    reason = (
-        f"the whole image says {whole.organs[decision.organ_index]} (probability {decision.confidence:.2f}), its cells "
+    if together is None:
+        if not contradiction:
+            return whole
+        doubted = replace(decision, decision="abstain", reason=contradiction, doubt=contradiction)
+        return replace(whole, decision=doubted)
+    probabilities, missing = whole.probabilities, NO_CELLS
+    if cells.pooled is not None:
+        in_order = cells.pooled[[cells.organs.index(organ) for organ in whole.organs]]
+        probabilities, missing = together.probabilities(probabilities[None], in_order[None])[0], ""
+    doubt = "; ".join(part for part in (decision.doubt, contradiction, missing) if part)
+    decided = decide(probabilities, decision.distance, together.policy, doubt=doubt, rules=rules)
+    return replace(whole, probabilities=probabilities, decision=decided)
+
+
+def _contradiction(cells: CellAnswer) -> str:
+    return (
+        f"the whole image says {cells.image_organ} (probability {cells.image_confidence:.2f}), its cells "
         f"together say {cells.organ} ({cells.decision.confidence:.2f})"
     )
-    return replace(whole, decision=replace(decision, decision="abstain", reason=reason, doubt=reason))
 
 
-def joint_answer(whole: Classification, cells: CellAnswer | None) -> tuple[str, float] | None:
-    """The organ that the image and its cells name together, and its probability.
-
-    Both count the same (`pool_answers`). None without cells, or where the two bundles know different organs.
-    """
-    if cells is None or cells.pooled is None or set(cells.organs) != set(whole.organs):
-        return None
-    in_order = cells.pooled[[cells.organs.index(organ) for organ in whole.organs]]
-    joint = pool_answers(whole.probabilities, in_order)
-    return whole.organs[int(joint.argmax())], float(joint.max())
-
-
-def cells_row(whole: Classification, cells: CellAnswer) -> dict[str, str | float | None]:
-    """What the cells of an image say, alone and with it, as the summary and the JSON of an analysis hold it."""
-    organ, confidence = joint_answer(whole, cells) or (None, None)
+def cells_row(cells: CellAnswer) -> dict[str, str | float | None]:
+    """What an image and its cells say, each alone, as the summary and the JSON of an analysis hold it."""
     return {
+        "image_organ": cells.image_organ,
+        "image_confidence": cells.image_confidence,
         "cells_organ": cells.organ or None,
         "cells_confidence": None if cells.decision is None else float(cells.decision.confidence),
         "agreement": cells.agreement,
-        "joint_organ": organ,
-        "joint_confidence": confidence,
     }
 
 

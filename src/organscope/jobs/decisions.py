@@ -14,6 +14,7 @@ from organscope.bundle import load_bundle
 from organscope.decide import Answers, Promise, decide_all, rules_for
 from organscope.errors import DatasetError
 from organscope.jobs.files import DECISIONS, POLICY, PREDICTIONS
+from organscope.jobs.models import Models
 from organscope.jobs.plan import prepare_output
 from organscope.jobs.stored_policy import StoredPolicy, read_policy, stored_policy
 from organscope.jobs.tables import promised_columns, write_table
@@ -59,7 +60,7 @@ def decide_again(
         OutputError: The decisions cannot be written.
     """
     predictions = read_predictions(out / PREDICTIONS)
-    stored = read_policy(out / POLICY) if bundle is None else stored_policy(load_bundle(bundle))
+    stored = read_policy(out / POLICY) if bundle is None else stored_policy(Models(organs=load_bundle(bundle)))
     probabilities = _probabilities(predictions, stored, out / PREDICTIONS)
     rules = rules_for(stored.policy, stored.organs, positive=positive, min_recall=min_recall, costs=costs)
     answers = decide_all(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from organscope.bundle import Bundle, load_bundle
 from organscope.bundle.shipped import shipped_names
-from organscope.decide import Rules, rules_for
+from organscope.decide import Policy, Rules, Together, rules_for
 from organscope.errors import UsageError
 from organscope.predict import OperatingPoint, choose_operating_point
 
@@ -40,6 +40,25 @@ class Models:
         """For `organscope.predict.segment_image`."""
         return None if self.few_misses is None else self.few_misses.faint_threshold
 
+    @property
+    def together(self) -> Together | None:
+        """How an image and its cells decide together; None where they were not calibrated beside each other."""
+        if self.organs is None or self.cell_organs is None:
+            return None
+        found = self.cell_organs.manifest.spec.together
+        fits = found is not None and found.image_bundle == self.organs.manifest.title
+        return found if fits else None
+
+    @property
+    def policy(self) -> Policy:
+        """What decides on the organ of an image; there must be a bundle for it."""
+        return self.organs.policy if self.together is None else self.together.policy
+
+    @property
+    def image_rules(self) -> Rules | None:
+        """Rules for the answer of an image before its cells are heard: none where these help to decide."""
+        return self.rules if self.together is None else None
+
     def loaded(self) -> list[Bundle]:
         """The bundles that take part."""
         return [bundle for bundle in (self.cells, self.organs, self.cell_organs) if bundle is not None]
@@ -56,7 +75,7 @@ def with_rules(
     if models.organs is None:
         return models
     organs = models.organs.manifest.classes
-    rules = rules_for(models.organs.policy, organs, positive=positive, min_recall=min_recall, costs=costs)
+    rules = rules_for(models.policy, organs, positive=positive, min_recall=min_recall, costs=costs)
     return replace(models, rules=rules)
 
 

@@ -92,14 +92,14 @@ def work_on_image(
     with open_image(target.source, **options) as opened:
         image = opened if models.cells is None else hold_image(opened)
         if models.organs is not None:
-            classification = classify_image(image, models.organs, rules=models.rules)
+            classification = classify_image(image, models.organs, rules=models.image_rules)
         if models.cells is not None:
             found = find_cells(image, models, advance, sizing=reading.sizing)
-            write_cell_results(out / target.stem, image, found, classification)
             areas_px, scale = found.table["area_px"].to_numpy(), found.scale
             if found.organs is not None:
                 cell_answer = answer_of_cells(found.organs, classification)
-                classification = with_cells_heard(classification, cell_answer)
+                classification = with_cells_heard(classification, cell_answer, models.together, models.rules)
+            write_cell_results(out / target.stem, image, found, classification)
     if classification is not None:
         # Drawn by now, and too much to keep for every image of a run.
         classification = replace(classification, evidence=None)

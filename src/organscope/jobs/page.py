@@ -9,7 +9,6 @@ import numpy as np
 from organscope import __version__
 from organscope.bundle import Bundle
 from organscope.decide import promise, promise_in_words
-from organscope.jobs.cell_answer import joint_answer
 from organscope.jobs.files import CELL_MAP, EVIDENCE, ORGAN_MAP, OVERLAY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
@@ -65,7 +64,7 @@ def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
         areas=image.areas_px * (image.um_per_px**2 if known else 1.0),
         area_unit="µm²" if known else "px",
         organ=_organ_entry(image.classification, models),
-        cells=None if image.cell_answer is None else _cells_entry(folder / CELL_MAP, image),
+        cells=None if image.cell_answer is None else _cells_entry(folder / CELL_MAP, image, models),
         evidence=folder / EVIDENCE if shows_evidence else None,
         organ_map=_organ_map_entry(folder / ORGAN_MAP, image, models) if is_slide else None,
         cell_count=image.cell_count,
@@ -78,7 +77,7 @@ def _organ_map_entry(picture: Path, image: ImageResult, models: Models) -> Organ
 
 
 def _organ_entry(classified: Classification, models: Models) -> OrganEntry:
-    policy, asked, decision = models.organs.policy, models.rules.promise, classified.decision
+    policy, asked, decision = models.policy, models.rules.promise, classified.decision
     order = np.argsort(-classified.probabilities, kind="stable")[:TOP_ORGANS]
     organ = classified.organs[decision.organ_index]
     return OrganEntry(
@@ -97,7 +96,7 @@ def _organ_entry(classified: Classification, models: Models) -> OrganEntry:
     )
 
 
-def _cells_entry(picture: Path, image: ImageResult) -> CellsEntry:
+def _cells_entry(picture: Path, image: ImageResult, models: Models) -> CellsEntry:
     cells = image.cell_answer
     return CellsEntry(
         picture=picture,
@@ -106,7 +105,9 @@ def _cells_entry(picture: Path, image: ImageResult) -> CellsEntry:
         accepted=cells.decision is not None and cells.decision.decision == "accept",
         agreement=cells.agreement,
         shares=_shares(cells.organs, cells.counts),
-        joint=joint_answer(image.classification, cells),
+        image_organ=cells.image_organ,
+        image_confidence=cells.image_confidence,
+        help_to_decide=models.together is not None,
     )
 
 

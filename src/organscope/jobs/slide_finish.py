@@ -68,7 +68,7 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
     picture = image.thumbnail(SIDE_PX)
     view = LabelView(task.slide.size_px, picture.shape[:2])
     fields = None if models.organs is None else _fields(windows, len(models.organs.manifest.classes))
-    classification = None if fields is None else answer_of_fields(fields, models.organs, models.rules)
+    classification = None if fields is None else answer_of_fields(fields, models.organs, models.image_rules)
     result = ImageResult(task.slide.target, *task.slide.size_px, image.um_per_px, 0.0, note=_note(task))
     with result_folder(task.slide.out / task.slide.target.stem) as folder:
         if models.cells is not None:
@@ -88,7 +88,7 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
     if classification is not None:
         classification = replace(classification, logits=classification.logits[:0])
         if result.cell_answer is not None:
-            classification = with_cells_heard(classification, result.cell_answer)
+            classification = with_cells_heard(classification, result.cell_answer, models.together, models.rules)
     seconds = task.seconds + time.perf_counter() - started
     return replace(result, classification=classification, seconds=seconds)
 

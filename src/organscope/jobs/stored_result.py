@@ -41,6 +41,8 @@ def result_as_text(result: ImageResult) -> str:
             "pooled": _array(cells.pooled),
             "decision": _decision(cells.decision),
             "agreement": cells.agreement,
+            "image_organ": cells.image_organ,
+            "image_confidence": float(cells.image_confidence),
         }
     return json.dumps(data)
 
@@ -64,6 +66,8 @@ def result_from_text(text: str) -> ImageResult:
             _from_array(cells["pooled"]),
             _from_decision(cells["decision"]),
             cells["agreement"],
+            cells["image_organ"],
+            cells["image_confidence"],
         )
         result = replace(result, cell_answer=answer)
     return result

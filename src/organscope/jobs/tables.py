@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from organscope.bundle import Bundle
 from organscope.decide import Policy, promise
 from organscope.errors import OutputError
 from organscope.images.atomic import atomic_path
@@ -22,11 +21,11 @@ from organscope.predict import OperatingPoint
 SUMMARY_COLUMNS = (
     "image", "status", "message", "results", "height_px", "width_px", "um_per_px", "scale", "scale_source",
     "n_cells", "median_area_px", "median_area_um2", "organ", "confidence", "decision", "reason",
-    "prediction_set", "cells_organ", "cells_confidence", "agreement", "joint_organ", "joint_confidence",
+    "prediction_set", "image_organ", "image_confidence", "cells_organ", "cells_confidence", "agreement",
     "seconds",
 )  # fmt: skip
 
-CELL_COLUMNS = ("cells_organ", "cells_confidence", "agreement", "joint_organ", "joint_confidence")
+CELL_COLUMNS = ("image_organ", "image_confidence", "cells_organ", "cells_confidence", "agreement")
 
 
 def write_run_files(
@@ -35,8 +34,8 @@ def write_run_files(
     """Write the files that the loaded bundles call for: those written, and a failure for each that was not."""
     writers: dict[str, Callable[[Path], None]] = {}
     if models.organs is not None:
-        writers[PREDICTIONS] = lambda path: write_table(path, predictions_table(images, models.organs))
-        writers[POLICY] = lambda path: write_policy(path, models.organs)
+        writers[PREDICTIONS] = lambda path: write_table(path, predictions_table(images, models))
+        writers[POLICY] = lambda path: write_policy(path, models)
     if models.few_misses is not None:
         writers[FEW_MISSES] = lambda path: write_few_misses(path, models.few_misses)
     if models.organs is not None and models.cells is not None:
@@ -65,14 +64,15 @@ def write_few_misses(path: Path, point: OperatingPoint) -> None:
         Path(temporary).write_text(json.dumps(point.as_data(), indent=2) + "\n", encoding="utf-8")
 
 
-def predictions_table(images: Sequence[ImageResult], bundle: Bundle) -> pd.DataFrame:
-    """One row an image: the answer, what `organscope decide` needs, then `p_<organ>` for every organ of the bundle.
+def predictions_table(images: Sequence[ImageResult], models: Models) -> pd.DataFrame:
+    """One row an image: the answer, what `organscope decide` needs, then `p_<organ>` for every organ.
 
-    `promised_recall` and `false_alarm_rate` are what the bundle's contract says of the organ that was answered.
+    `promised_recall` and `false_alarm_rate` are what the contract says of the organ that was answered.
     `flagged` is only there where an organ was named that must not be missed.
     """
     rows = []
-    promised = promised_columns(bundle.policy, bundle.manifest.classes)
+    organs = models.organs.manifest.classes
+    promised = promised_columns(models.policy, organs)
     for image in images:
         classified = image.classification
         probabilities = zip(classified.organs, classified.probabilities, strict=True)
@@ -82,7 +82,7 @@ def predictions_table(images: Sequence[ImageResult], bundle: Bundle) -> pd.DataF
         rows.append(_answer(image) | of_answer | stored | {f"p_{organ}": float(p) for organ, p in probabilities})
     flagged = ["flagged"] if any(row["flagged"] is not None for row in rows) else []
     columns = ["image", "organ", "confidence", "decision", "reason", "prediction_set", *promised, *flagged]
-    columns += ["distance", "doubt", *(f"p_{organ}" for organ in bundle.manifest.classes)]
+    columns += ["distance", "doubt", *(f"p_{organ}" for organ in organs)]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -108,7 +108,7 @@ def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) ->
     rows = [
         {
             **_answer(image),
-            **({} if image.cell_answer is None else cells_row(image.classification, image.cell_answer)),
+            **({} if image.cell_answer is None else cells_row(image.cell_answer)),
             "status": "done",
             "message": image.note,
             "results": image.target.stem.as_posix(),

@@ -66,7 +66,9 @@ class CellsEntry:
         accepted: False where it is not to be relied on.
         agreement: With the image as a whole: "agree", "disagree", "unsure" or "no cells".
         shares: The most frequent organs first; the last bar may stand for all others.
-        joint: The organ that the image and its cells name together, and its probability, where both know the same ones.
+        image_organ: What the image as a whole says without them.
+        image_confidence: Its probability.
+        help_to_decide: The answer for the image counts them.
     """
 
     picture: Path
@@ -75,7 +77,9 @@ class CellsEntry:
     accepted: bool
     agreement: str
     shares: tuple[CellShare, ...]
-    joint: tuple[str, float] | None = None
+    image_organ: str
+    image_confidence: float
+    help_to_decide: bool = False
 
     @property
     def n_cells(self) -> int:

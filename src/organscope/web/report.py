@@ -124,9 +124,8 @@ def _facts(row: dict[str, Any], verdict: dict[str, Any], found: Corrected) -> li
     if summary["cells_organ"]:
         facts.append(("Its cells together say", f"{summary['cells_organ']} ({summary['agreement']})"))
     # Images that were analysed by an earlier version have no such answer.
-    if summary.get("joint_organ") and summary["agreement"] != "agree":
-        words = f"{summary['joint_organ']} {share(summary['joint_confidence'])}"
-        facts.append(("Image and cells, weighed alike", words))
+    if summary.get("image_organ") and summary["agreement"] != "agree":
+        facts.append(("The image as a whole says", f"{summary['image_organ']} {share(summary['image_confidence'])}"))
     facts.append(("Cells", f"{summary['n_cells'] - len(found.deleted):,}"))
     if summary["median_area_um2"] is not None:
         facts.append(("Median area", f"{area_text(summary['median_area_um2'])} µm²"))

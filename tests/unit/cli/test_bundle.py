@@ -35,6 +35,13 @@ def test_certify_writes_what_was_compared(call, organs, tmp_path):
     assert "Expected annotated pictures" in refused.stderr
 
 
+def test_together_needs_an_ensemble(call, organs, tmp_path):
+    result = call("bundle", "together", organs, organs, tmp_path, "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "to be calibrated out of fold" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_show_as_json_is_the_manifest(call, organs):
     manifest = json.loads(call("bundle", "show", organs, "--json").stdout)
     assert manifest["certificate"] is None

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from organscope.decide import Decision
-from organscope.jobs.cell_answer import answer_of_cells, joint_answer, with_cells_heard
+from organscope.decide import Decision, Policy, Rules, Together, fit_together, promise
+from organscope.jobs.cell_answer import NO_CELLS, answer_of_cells, with_cells_heard
 from organscope.predict import CellOrgans, Classification
 
 ORGANS = ("kidney", "liver", "spleen")
@@ -62,20 +62,51 @@ def test_organs_are_compared_by_name():
     assert answer_of_cells(other_order, whole("liver")).agreement == "agree"
 
 
-def test_image_and_cells_count_the_same_in_their_joint_answer():
-    of_image = Classification(ORGANS, np.array([0.5, 0.4, 0.1]), np.zeros((1, 3)), np.zeros((1, 2)), decision("kidney"))
+@pytest.fixture(scope="module")
+def together() -> Together:
+    """Calibrated on three pictures that both name rightly."""
+    sure = np.eye(3) * 0.7 + 0.1
+    policy = Policy(min_confidence=0.9, max_distance=0.5)
+    return fit_together(sure, sure, np.arange(3), list(ORGANS), image_bundle="organs 1", image_policy=policy)
+
+
+def opinion(probabilities: list[float], decided: str = "accept") -> Classification:
+    organ = ORGANS[int(np.argmax(probabilities))]
+    return Classification(ORGANS, np.array(probabilities), np.zeros((1, 3)), np.zeros((1, 2)), decision(organ, decided))
+
+
+def test_calibrated_beside_each_other_image_and_cells_answer_together(together):
+    of_image = opinion([0.5, 0.4, 0.1], "abstain")
     turned = CellOrgans(ORGANS[::-1], np.ones((1, 3)) / 3, np.zeros(1), np.array([0.3, 0.6, 0.1]), decision("liver"))
-    organ, confidence = joint_answer(of_image, answer_of_cells(turned, of_image))
-    products = np.sqrt([0.5 * 0.1, 0.4 * 0.6, 0.1 * 0.3])
-    assert organ == "liver"
-    assert confidence == pytest.approx(products[1] / products.sum())
+    answer = answer_of_cells(turned, of_image)
+    heard = with_cells_heard(of_image, answer, together)
+    powers = (np.array([0.5, 0.4, 0.1]) * [0.1, 0.6, 0.3]) ** (0.5 / together.policy.temperature)
+    np.testing.assert_allclose(heard.probabilities, powers / powers.sum())
+    assert (ORGANS[heard.decision.organ_index], heard.decision.decision) == ("liver", "accept")
+    assert (answer.image_organ, answer.image_confidence) == ("kidney", 0.9)
+    assert heard.decision.prediction_set, "sets are those of both"
 
 
-def test_there_is_no_joint_answer_without_cells_or_among_other_organs():
-    assert joint_answer(whole("liver"), None) is None
-    assert joint_answer(whole("liver"), answer_of_cells(cells(None), whole("liver"))) is None
-    fewer = CellOrgans(("liver", "kidney"), *_one_cell())
-    assert joint_answer(whole("liver"), answer_of_cells(fewer, whole("liver"))) is None
+def test_a_contradiction_stands_against_the_answer_of_both_too(together):
+    of_image = opinion([0.6, 0.3, 0.1])
+    heard = with_cells_heard(of_image, answer_of_cells(cells("liver"), of_image), together)
+    assert heard.decision.decision == "abstain"
+    assert "its cells together say liver" in heard.decision.doubt
+
+
+def test_without_a_cell_both_cannot_answer(together):
+    of_image = opinion([0.9, 0.05, 0.05])
+    heard = with_cells_heard(of_image, answer_of_cells(cells(None), of_image), together)
+    assert (heard.decision.decision, heard.decision.doubt) == ("abstain", NO_CELLS)
+    assert heard.probabilities is of_image.probabilities
+
+
+def test_both_are_asked_about_the_organ_that_must_not_be_missed(together):
+    promised = promise(together.policy.contract, "spleen", 0.9)
+    rules = Rules(promise=promised, positive=2)
+    of_image = opinion([0.9, 0.06, 0.04])
+    heard = with_cells_heard(of_image, answer_of_cells(cells("kidney"), of_image), together, rules)
+    assert heard.decision.flagged is (bool(heard.probabilities[2] >= promised.threshold))
 
 
 def _one_cell():

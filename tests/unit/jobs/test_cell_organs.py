@@ -1,6 +1,7 @@
 """A run that also names the organ of each cell."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 from PIL import Image as Picture
 
 import tiny_bundles
-from organscope.jobs import Models, plan_run, run_plan
+from organscope.bundle import load_bundle
+from organscope.decide import fit_together
+from organscope.jobs import Models, decide_again, plan_run, run_plan
 from organscope.jobs.one_image import Reading, work_on_image
 from organscope.jobs.plan import Target
+from organscope.jobs.stored_policy import read_policy
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +62,8 @@ def test_the_summary_says_what_the_cells_say(tmp_path, all_models):
     rows = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("results")
     assert rows.loc["same", ["cells_organ", "agreement"]].tolist() == ["red organ", "agree"]
     assert rows.loc["same", "cells_confidence"] > 0.7
-    assert rows.loc["same", "joint_organ"] == "red organ"
-    assert pd.isna(rows.loc["empty", "joint_organ"])
+    assert rows.loc["same", "image_organ"] == "red organ"
+    assert rows.loc["empty", "image_organ"] == "red organ"
     assert rows.loc["empty", "agreement"] == "no cells"
     assert pd.isna(rows.loc["empty", "cells_organ"])
     page = (tmp_path / "out" / "report.html").read_text()
@@ -81,7 +85,45 @@ def test_cells_that_contradict_the_image_make_it_abstain(tmp_path, all_models):
     assert (summary["cells_organ"], summary["agreement"]) == ("blue organ", "disagree")
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Contradiction:" in page
-    assert f"Image and cells, weighed alike, say {summary['joint_organ']}, probability" in page
+    assert "the image as a whole says red organ, probability" in page
+
+
+@pytest.fixture(scope="module")
+def calibrated_models(models, tmp_path_factory) -> Models:
+    """Cells and images that were calibrated beside each other."""
+    sure = np.eye(3) * 0.7 + 0.1
+    organs = models.organs.manifest
+    together = fit_together(
+        sure, sure, np.arange(3), organs.classes, image_bundle=organs.title, image_policy=models.organs.policy
+    )
+    folder = tmp_path_factory.mktemp("bundles") / "cell_organs"
+    spec = tiny_bundles.tiny_cell_organs(folder).manifest.spec.model_copy(update={"together": together})
+    return Models(models.cells, models.organs, load_bundle(tiny_bundles.write_tiny_cell_organs(folder, spec=spec)))
+
+
+def test_image_and_cells_that_were_calibrated_beside_each_other_answer_together(tmp_path, models, calibrated_models):
+    picture(tmp_path / "a.png", (255, 150, 150), (200, 0, 0))
+    run_plan(plan_run([tmp_path / "a.png"], tmp_path / "alone"), models)
+    run_plan(plan_run([tmp_path / "a.png"], tmp_path / "both"), calibrated_models)
+    alone, both = (pd.read_csv(tmp_path / name / "predictions.csv").iloc[0] for name in ("alone", "both"))
+    summary = pd.read_csv(tmp_path / "both" / "summary.csv").iloc[0]
+    assert summary["image_confidence"] == alone["confidence"] != both["confidence"]
+    assert summary["organ"] == both["organ"] == "red organ"
+    assert "The answer counts the image and its cells alike." in (tmp_path / "both" / "report.html").read_text()
+    stored = [read_policy(tmp_path / name / "policy.json") for name in ("alone", "both")]
+    assert stored[1].bundle == "tiny-organs 1.0.0 with tiny-cell-organs 1.0.0"
+    assert stored[0].bundle_sha256 != stored[1].bundle_sha256
+    again = decide_again(tmp_path / "both").table.iloc[0]
+    assert again["confidence"] == both["confidence"]
+    assert again["decision"] == both["decision"]
+
+
+def test_another_version_of_the_bundle_for_images_answers_alone(calibrated_models, tmp_path):
+    other = load_bundle(tiny_bundles.write_tiny_classification(tmp_path / "organs", version="2.0.0"))
+    changed = replace(calibrated_models, organs=other)
+    assert calibrated_models.together is not None
+    assert changed.together is None
+    assert changed.policy == other.policy
 
 
 def test_progress_goes_on_through_the_organs(tmp_path, all_models):

@@ -24,7 +24,7 @@ def result(tmp_path) -> ImageResult:
         seconds=1.25,
         areas_px=np.array([3, 4], np.int32),
         classification=Classification(("x", "y"), probabilities, nothing, nothing[:, :0], decision),
-        cell_answer=CellAnswer(("x", "y"), np.array([1, 1]), np.array([1 / 3, 2 / 3]), None, "no cells"),
+        cell_answer=CellAnswer(("x", "y"), np.array([1, 1]), np.array([1 / 3, 2 / 3]), None, "no cells", "y", 0.7),
         scale=Scale(0.5, "pixel size", "half"),
         cell_count=2,
         fields_by_organ=np.array([0, 2]),

@@ -125,6 +125,7 @@ def test_pictures_shrink_as_their_number_grows(overlay):
 def cells_entry(picture: Path, **changes) -> CellsEntry:
     shares = (CellShare("kidney", 30, (0, 114, 178)), CellShare("2 others", 10, (128, 128, 128)))
     fields = {"organ": "kidney", "confidence": 0.93, "accepted": True, "agreement": "agree", "shares": shares}
+    fields |= {"image_organ": "liver", "image_confidence": 0.8}
     return CellsEntry(picture=picture, **{**fields, **changes})
 
 
@@ -140,9 +141,16 @@ def test_organs_of_cells_are_bars_in_the_colours_of_the_picture(overlay):
     [
         ({}, "All cells together say the same, probability 0.93."),
         ({"accepted": False}, "0.93, which alone would not be relied on."),
-        ({"agreement": "disagree"}, "Contradiction:</span> all cells together say kidney, probability 0.93."),
-        ({"agreement": "unsure"}, "say kidney, probability 0.93; the answer for the image as a whole is not"),
-        ({"agreement": "unsure", "accepted": False}, "say kidney, probability 0.93, which is not to be relied on."),
+        (
+            {"agreement": "disagree"},
+            "Contradiction:</span> the image as a whole says liver, probability 0.80; all",
+        ),
+        (
+            {"agreement": "unsure"},
+            "say kidney, probability 0.93; the image as a whole says liver, probability 0.80",
+        ),
+        ({"agreement": "unsure", "accepted": False}, "say kidney, probability 0.93, which is not to be relied on; the"),
+        ({"help_to_decide": True}, "The answer counts the image and its cells alike."),
         ({"agreement": "no cells", "organ": "", "shares": ()}, "so the cells say nothing about the organ."),
     ],
 )

@@ -93,7 +93,7 @@ function aboutList(details) {
   if (summary.median_area_um2) facts.push(["Median area", `${number(summary.median_area_um2)} µm²`]);
   else if (summary.median_area_px) facts.push(["Median area", `${number(summary.median_area_px)} px²`]);
   if (summary.cells_organ) facts.push(["Its cells say", `${summary.cells_organ} (${percent(summary.cells_confidence)}), ${AGREEMENTS[summary.agreement] ?? summary.agreement}`]);
-  if (summary.joint_organ && summary.agreement !== "agree") facts.push(["Image and cells, weighed alike", `${summary.joint_organ} (${percent(summary.joint_confidence)})`]);
+  if (summary.image_organ && summary.agreement !== "agree") facts.push(["As a whole it says", `${summary.image_organ} (${percent(summary.image_confidence)})`]);
   for (const flag of quality) facts.push(["Quality", flag.reason]);
   facts.push(["Models", summary.bundles.map((bundle) => `${bundle.name} ${bundle.version}`).join(", ")]);
   return h("dl", { class: "facts" }, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
