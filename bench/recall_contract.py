@@ -120,7 +120,9 @@ def compare_with_mapie(seed: int, n_trials: int = 20) -> str:
 
 def _contract_of(source: str) -> RecallContract:
     if not source.endswith(".parquet"):
-        return load_bundle(source).policy.contract
+        bundle = load_bundle(source)
+        together = bundle.manifest.spec.together
+        return bundle.policy.contract if together is None else together.policy.contract
     table = pd.read_parquet(source)
     columns = [column for column in table.columns if column.startswith("p_")]
     pictures = by_picture(table, columns)

@@ -16,8 +16,8 @@ from organscope.decide.pooling import pool_answers
 TARGET_ERROR = 0.02
 """Largest share of wrong answers among the accepted, on the pictures that the limit is fitted on."""
 
-MIN_COVERAGE = 0.5
-"""Share of the pictures that must be accepted all the same."""
+MIN_COVERAGE = 0.98
+"""Share of the pictures that must be accepted all the same; distance and look refuse some more."""
 
 
 class Together(BaseModel):

@@ -15,6 +15,9 @@ answers is not to be relied on anyway; `disagree` where both are."""
 
 NO_CELLS = "no cell was found in it, and its organ is named from the image and its cells together"
 
+SETTLED = 0.6
+"""An answer of image and cells together that is at least this probable settles a contradiction between them."""
+
 
 @dataclass(frozen=True)
 class CellAnswer:
@@ -69,7 +72,8 @@ def with_cells_heard(
     """The answer for an image after its cells were heard.
 
     It is that of both where they were calibrated beside each other, else that of the image as a whole. It is abstained
-    from where both contradict each other with confidence, and where there is no cell to answer with.
+    from where both contradict each other with confidence, unless the answer of both settles it, and where both should
+    answer and there is no cell.
 
     Args:
         whole: The answer of the image as a whole.
@@ -88,7 +92,8 @@ def with_cells_heard(
     if cells.pooled is not None:
         in_order = cells.pooled[[cells.organs.index(organ) for organ in whole.organs]]
         probabilities, missing = together.probabilities(probabilities[None], in_order[None])[0], ""
-    doubt = "; ".join(part for part in (decision.doubt, contradiction, missing) if part)
+    unsettled = contradiction if probabilities.max() < SETTLED else ""
+    doubt = "; ".join(part for part in (decision.doubt, unsettled, missing) if part)
     decided = decide(probabilities, decision.distance, together.policy, doubt=doubt, rules=rules)
     return replace(whole, probabilities=probabilities, decision=decided)
 

@@ -87,11 +87,25 @@ def test_calibrated_beside_each_other_image_and_cells_answer_together(together):
     assert heard.decision.prediction_set, "sets are those of both"
 
 
-def test_a_contradiction_stands_against_the_answer_of_both_too(together):
-    of_image = opinion([0.6, 0.3, 0.1])
-    heard = with_cells_heard(of_image, answer_of_cells(cells("liver"), of_image), together)
+def contradicting(pooled: list[float]) -> CellOrgans:
+    return CellOrgans(ORGANS, np.ones((1, 3)) / 3, np.zeros(1), np.array(pooled), decision("liver"))
+
+
+def test_a_contradiction_that_both_together_do_not_settle_is_a_reason_to_abstain(together):
+    of_image = opinion([0.49, 0.48, 0.03])
+    answer = answer_of_cells(contradicting([0.48, 0.49, 0.03]), of_image)
+    heard = with_cells_heard(of_image, answer, together)
+    assert answer.agreement == "disagree"
     assert heard.decision.decision == "abstain"
     assert "its cells together say liver" in heard.decision.doubt
+
+
+def test_a_contradiction_is_settled_where_one_is_far_surer(together):
+    of_image = opinion([0.98, 0.01, 0.01])
+    answer = answer_of_cells(contradicting([0.4, 0.5, 0.1]), of_image)
+    heard = with_cells_heard(of_image, answer, together)
+    assert answer.agreement == "disagree"
+    assert (heard.decision.organ_index, heard.decision.decision, heard.decision.doubt) == (0, "accept", "")
 
 
 def test_without_a_cell_both_cannot_answer(together):
