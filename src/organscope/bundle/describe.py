@@ -1,5 +1,7 @@
 """A bundle in words, for `organscope bundle show`."""
 
+from collections.abc import Sequence
+
 from organscope.bundle.manifest import ClassificationSpec, Manifest, Score, SegmentationSpec
 from organscope.bundle.parity import Certificate, certificate_in_words
 from organscope.decide.contract import promise
@@ -31,6 +33,16 @@ def describe(manifest: Manifest, certificate: Certificate | None = None) -> str:
     lines += ["", "Scores"] + ([f"  {_score(score)}" for score in manifest.scores] or ["  none measured"])
     lines += ["", *(certificate_in_words(certificate) if certificate else ["Parity: not compared"])]
     return "\n".join(lines)
+
+
+def score_table(scores: Sequence[Score]) -> str:
+    """Scores as a table in Markdown, for a model card."""
+    rows = ["| data | pictures | figure | value | 95 % interval |", "| --- | --- | --- | --- | --- |"]
+    for score in scores:
+        interval = "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}"
+        data = f"{score.dataset}, {score.subset}"
+        rows.append(f"| {data} | {score.n_images} | {score.metric} | {score.value:.3f} | {interval} |")
+    return "\n".join(rows)
 
 
 def _network(manifest: Manifest) -> str:

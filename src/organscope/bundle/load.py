@@ -67,7 +67,7 @@ class Bundle:
         )
 
     def __repr__(self) -> str:
-        return f"Bundle({self.manifest.name} {self.manifest.version}, {self.source})"
+        return f"Bundle({self.manifest.title}, {self.source})"
 
     def __reduce__(self) -> tuple:
         # A session cannot be sent to another process; reading and checking again can.

@@ -36,7 +36,7 @@ def _segmentation(scored: Scored) -> Evaluation:
     tables, notes = [], []
     for dataset, part in pictures.groupby("dataset"):
         table, note = segmentation.summarise(part, cells[cells["id"].isin(part["id"])])
-        tables.append(_labelled(table, BUNDLE, dataset, scored.subset, len(part)))
+        tables.append(labelled(table, BUNDLE, dataset, scored.subset, len(part)))
         notes.append(f"{dataset}: {note}")
     scores = pd.concat(tables, ignore_index=True)
     return scored.evaluation(
@@ -49,7 +49,7 @@ def _classification(scored: Scored, index: Index) -> Evaluation:
     tables, notes = [], []
     for dataset, part in pictures.groupby("dataset"):
         table, note = classification.summarise(part, classes)
-        tables.append(_labelled(table, BUNDLE, dataset, scored.subset, len(part)))
+        tables.append(labelled(table, BUNDLE, dataset, scored.subset, len(part)))
         notes.append(f"{dataset}: {note}")
     if shared := _groups_in_several_folds(index, pictures["group"]):
         notes.append(
@@ -77,11 +77,12 @@ def _with_baselines(evaluation: Evaluation, scored: Scored, index: Index) -> Eva
         pictures = pictures.assign(**{name: probs.idxmax(axis=1).to_numpy()})
         for dataset, part in pictures.groupby("dataset"):
             rows = classification.summarise_baseline(part, probs.loc[part["id"]].to_numpy(), classes)
-            tables.append(_labelled(rows, name, dataset, evaluation.subset, len(part)))
+            tables.append(labelled(rows, name, dataset, evaluation.subset, len(part)))
     scores = pd.concat(tables, ignore_index=True)
     return replace(evaluation, scores=scores, per_image=pictures, notes=tuple(notes))
 
 
-def _labelled(table: pd.DataFrame, model: str, dataset: str, subset: str, n_images: int) -> pd.DataFrame:
+def labelled(table: pd.DataFrame, model: str, dataset: str, subset: str, n_images: int) -> pd.DataFrame:
+    """Rows of scores with what they are of, in `SCORE_COLUMNS`."""
     labels = {"model": model, "dataset": dataset, "subset": subset, "n_images": n_images}
     return table.assign(**labels)[SCORE_COLUMNS]

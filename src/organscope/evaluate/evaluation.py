@@ -53,11 +53,16 @@ class Evaluation:
 
 
 def manifest_scores(evaluation: Evaluation) -> list[Score]:
-    """The scores as a bundle's manifest lists them, the most telling first; undefined figures are left out.
+    """The scores as a bundle's manifest lists them; see `scores_of`."""
+    return scores_of(evaluation.scores)
 
-    The rows of a baseline carry its name before the metric: `colour_forest_accuracy`.
+
+def scores_of(scores: pd.DataFrame) -> list[Score]:
+    """Rows of `SCORE_COLUMNS` as a bundle's manifest lists them, the most telling first; undefined ones are left out.
+
+    The rows of another model than the bundle carry its name before the metric: `colour_forest_accuracy`.
     """
-    table = evaluation.scores[np.isfinite(evaluation.scores["value"])].copy()
+    table = scores[np.isfinite(scores["value"])].copy()
     table["metric"] = [
         metric if model == BUNDLE else f"{model}_{metric}"
         for model, metric in zip(table["model"], table["metric"], strict=True)

@@ -143,7 +143,7 @@ def score_bundle(
     left_out = len(samples) - len(usable)
     return Scored(
         kind=kind,
-        bundle=f"{bundle.manifest.name} {bundle.manifest.version}",
+        bundle=bundle.manifest.title,
         classes=tuple(bundle.manifest.classes),
         subset=_subset_name(fold),
         folds=None if fold is None else ((fold,) if isinstance(fold, int) else tuple(sorted(fold))),

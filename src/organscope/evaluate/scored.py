@@ -11,6 +11,9 @@ from organscope.evaluate.evaluation import Evaluation
 
 Kind = Literal["segmentation", "classification", "cells"]
 
+OUT_OF_FOLD = "out of fold"
+"""What answers are called that were given by models that never saw the pictures."""
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -82,7 +85,7 @@ def pool_scored(parts: Sequence[Scored]) -> Scored:
         kind=parts[0].kind,
         bundle=", ".join(dict.fromkeys(part.bundle for part in parts)),
         classes=parts[0].classes,
-        subset="out of fold " + ", ".join(str(number) for number in folds),
+        subset=f"{OUT_OF_FOLD} " + ", ".join(str(number) for number in folds),
         folds=tuple(folds),
         fingerprint=parts[0].fingerprint,
         pictures=pictures,

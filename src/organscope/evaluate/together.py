@@ -9,13 +9,16 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 
 from organscope.bundle import Bundle, Score, load_bundle, write_bundle
+from organscope.bundle.describe import score_table
 from organscope.decide import Together, decide_all, fit_together
 from organscope.decide.completion import by_picture
 from organscope.errors import DatasetError, UsageError
+from organscope.evaluate.assemble import labelled
 from organscope.evaluate.classification import organ_labels, probabilities, summarise
+from organscope.evaluate.evaluation import scores_of
+from organscope.evaluate.scored import OUT_OF_FOLD
 
-OUT_OF_FOLD = "out of fold"
-PREFIX = "together_"
+MODEL = "together"
 HEADING = "## Together with images"
 
 
@@ -74,7 +77,7 @@ def calibrate_together(
     measured = _scores(both, images)
     old = cells.manifest
     spec = old.spec.model_copy(update={"together": both.fitted(np.arange(len(both.labels)), images)})
-    kept = [score for score in old.scores if not score.metric.startswith(PREFIX)]
+    kept = [score for score in old.scores if not score.metric.startswith(f"{MODEL}_")]
     changes = {"version": version or old.version, "created": datetime.now(UTC).replace(microsecond=0)}
     manifest = old.model_copy(update={**changes, "spec": spec, "scores": [*kept, *measured]})
     files = {name: cells.read(name) for name in old.files}
@@ -147,19 +150,8 @@ def _scores(both: BothAnswers, images: Bundle) -> list[Score]:
     pictures = pictures.astype({"correct": bool, "set_size": int, "in_set": bool})
     table, _ = summarise(pictures, both.organs)
     folds = ", ".join(str(fold) for fold in sorted(set(pictures["fold"])))
-    return [
-        Score(
-            dataset=pictures["dataset"].iloc[0] or "unnamed",
-            subset=f"{OUT_OF_FOLD} {folds}",
-            n_images=len(pictures),
-            metric=PREFIX + row.metric,
-            value=row.value,
-            low=row.low if np.isfinite(row.low) else None,
-            high=row.high if np.isfinite(row.high) else None,
-        )
-        for row in table.itertuples()
-        if np.isfinite(row.value)
-    ]
+    dataset, subset = pictures["dataset"].iloc[0], f"{OUT_OF_FOLD} {folds}"
+    return scores_of(labelled(table, MODEL, dataset, subset, len(pictures)))
 
 
 def _card(card: str, old: str, version: str, images: Bundle, scores: list[Score]) -> str:
@@ -172,14 +164,7 @@ def _card(card: str, old: str, version: str, images: Bundle, scores: list[Score]
         "single networks of a cross-validation, with nuclei drawn by hand. Each fold below is decided on by the fit "
         "of the others; distance and look of the pictures are left aside.",
         "",
-        "| data | pictures | figure | value | 95 % interval |",
-        "| --- | --- | --- | --- | --- |",
+        score_table([score.model_copy(update={"metric": score.metric.removeprefix(f"{MODEL}_")}) for score in scores]),
     ]
-    for score in scores:
-        interval = "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}"
-        name = score.metric.removeprefix(PREFIX)
-        lines.append(
-            f"| {score.dataset}, {score.subset} | {score.n_images} | {name} | {score.value:.3f} | {interval} |"
-        )
     before = card.split(HEADING)[0].rstrip().replace(old, version, 1)
     return "\n".join([before, "", *lines, ""])

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 from organscope.bundle import Score
+from organscope.bundle.describe import score_table
 from organscope.train.settings import BundleSettings
+
+NOT_MEASURED = "Not measured: the configuration names no test pictures."
 
 
 def render_card(settings: BundleSettings, scores: Sequence[Score], facts: Sequence[str]) -> str:
@@ -20,19 +23,8 @@ def render_card(settings: BundleSettings, scores: Sequence[Score], facts: Sequen
         "For research use, not a medical device.",
         "## Network and training\n\n" + "\n".join(f"- {fact}" for fact in facts),
         "## Data\n\n" + settings.data_statement.strip(),
-        "## Measured\n\n" + _score_table(scores),
+        "## Measured\n\n" + (score_table(scores) if scores else NOT_MEASURED),
         "## Limits\n\n" + settings.limits.strip(),
         f"## Licence\n\n{settings.licence}",
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _score_table(scores: Sequence[Score]) -> str:
-    if not scores:
-        return "Not measured: the configuration names no test pictures."
-    rows = ["| data | pictures | figure | value | 95 % interval |", "| --- | --- | --- | --- | --- |"]
-    for score in scores:
-        interval = "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}"
-        data = f"{score.dataset}, {score.subset}"
-        rows.append(f"| {data} | {score.n_images} | {score.metric} | {score.value:.3f} | {interval} |")
-    return "\n".join(rows)

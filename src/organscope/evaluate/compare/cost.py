@@ -51,7 +51,7 @@ def _row(model: Model, speeds: list[float]) -> dict:
     known = {"epochs": len(epochs), "minutes": epochs["seconds"].sum() / 60} if "seconds" in epochs else {}
     return {
         "model": model.name,
-        "bundle": f"{bundle.manifest.name} {bundle.manifest.version} ({bundle.sha256[:8]})",
+        "bundle": f"{bundle.manifest.title} ({bundle.sha256[:8]})",
         "size_mb": sum(entry.size_bytes for entry in bundle.manifest.files.values()) / 1e6,
         "million_parameters": n_parameters(bundle) / 1e6,
         "gflop": n_operations(bundle) / 1e9,

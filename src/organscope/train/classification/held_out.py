@@ -11,6 +11,7 @@ from organscope.bundle import Bundle, load_bundle, write_bundle
 from organscope.decide import Policy, complete_policy, fit_distance_limit, fit_temperature, nearest_distance
 from organscope.decide.completion import by_picture
 from organscope.decide.policy_fit import fit_min_confidence
+from organscope.evaluate.scored import OUT_OF_FOLD
 from organscope.train.classification.bundling import ValidationOutputs, calibration_table, run_validation
 from organscope.train.classification.members import Member
 from organscope.train.classification.shipping import Precision, quantised_copy
@@ -19,7 +20,6 @@ TARGET_ERROR = 0.05
 MIN_COVERAGE = 0.5
 IN_DOMAIN_PASS = 0.99
 """The limits on the look lose 2.5 % more, and the limit on confidence some: at most one picture in twenty in all."""
-PART = "out of fold"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def out_of_fold_table(held_out: list[HeldOut], temperature: float) -> pd.DataFra
     """One row a field of every picture, by the network that never saw it."""
     organs = held_out[0].bundle.manifest.classes
     parts = [calibration_table(part.outputs, organs, temperature) for part in held_out]
-    return pd.concat(parts, ignore_index=True).assign(part=PART)
+    return pd.concat(parts, ignore_index=True).assign(part=OUT_OF_FOLD)
 
 
 def _picture_distances(held_out: list[HeldOut]) -> Float64[np.ndarray, " picture"]:
