@@ -12,7 +12,12 @@ _RUN = "onnx onnxruntime safetensors"
 NUMERIC_PACKAGES = frozenset(f"{_READ} {_TRAIN} {_RUN}".split())
 """Those that read pictures or compute."""
 
-COMPUTER = {"processor": "processor", "cpus": "number of processors", "platform": "system"}
+COMPUTER = {
+    "processor": "processor",
+    "bfloat16": "support of bfloat16",
+    "cpus": "number of processors",
+    "platform": "system",
+}
 """What of a computer decides the last digits, and its name in a sentence."""
 
 
@@ -60,8 +65,8 @@ def _origin(then: Origin | None, now: Origin | None) -> list[str]:
         return ["The run does not say on which computer and commit it was made: it is older than that record."]
     found = []
     for key, name in COMPUTER.items():
-        if then.computer.get(key) != now.computer.get(key):
-            found.append(f"Another {name}: {then.computer.get(key)} then, {now.computer.get(key)} now.")
+        if key in then.computer and then.computer[key] != now.computer.get(key):
+            found.append(f"Another {name}: {then.computer[key]} then, {now.computer.get(key)} now.")
     if then.threads != now.threads:
         found.append(f"Threads: {_threads(then)} then, {_threads(now)} now.")
     if then.processes != now.processes:

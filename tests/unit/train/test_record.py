@@ -116,12 +116,13 @@ def test_what_else_differs_is_said():
     def origin(**computer: str) -> Origin:
         return Origin(computer=computer, data_fingerprint="a" * 64)
 
-    one = record(ROWS, packages={"numpy": "2.4.6", "rich": "13"}, origin=origin(processor="A", git_commit="1" * 40))
+    then = origin(processor="A", bfloat16="yes", git_commit="1" * 40)
+    one = record(ROWS, packages={"numpy": "2.4.6", "rich": "13"}, origin=then)
     assert differences(one, one) == []
     other = record(
         ROWS,
         packages={"numpy": "2.5.0", "rich": "14", "organscope": "1"},
-        origin=origin(processor="B", git_commit="2" * 40).model_copy(
+        origin=origin(processor="B", bfloat16="no", cpus="2", git_commit="2" * 40).model_copy(
             update={"threads": {"OMP_NUM_THREADS": "1"}, "data_fingerprint": "b" * 64, "processes": 2}
         ),
         split=pd.DataFrame({"part": ["training"]}),
@@ -132,6 +133,7 @@ def test_what_else_differs_is_said():
         "Packages differ: numpy 2.4.6 then, 2.5.0 now.",
         "organscope missing then, 1 now.",
         "Another processor: A then, B now.",
+        "Another support of bfloat16: yes then, no now.",
         "Threads: as many as there are then, OMP_NUM_THREADS=1 now.",
         "Trained by 1 processes then, by 2 now.",
         "Another commit of organscope: 1111111111 then, 2222222222 now.",

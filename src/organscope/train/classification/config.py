@@ -163,7 +163,8 @@ class FitConfig(Settings):
         warm_up_epochs: The learning rate rises from 0 over them.
         clip_norm: Longest gradient.
         ema_decay: Of the moving average of the weights, which is what is validated and shipped.
-        precision: `bf16` computes the forward pass in bfloat16; the weights stay float32.
+        precision: `bf16` computes the forward pass in bfloat16; the weights stay float32. `auto` does so where the
+            computer has instructions for it; without them it takes several times as long as `fp32`.
         cache_mb: Memory for training pictures that are kept decoded, and as much for validation pictures; the others
             are read again each time. Of each process, where several train together.
         seed: Of weights, order and augmentation.
@@ -179,7 +180,7 @@ class FitConfig(Settings):
     warm_up_epochs: int = Field(5, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     ema_decay: float = Field(0.99, ge=0, lt=1)
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
     cache_mb: int = Field(1024, ge=0)
     seed: int = 0
 

@@ -7,6 +7,7 @@ import signal
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import lightning
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from organscope.metrics.classification import classification_scores
 from organscope.ops.preprocess import Preprocessing
+from organscope.tracking.facts import processor_has_bfloat16
 from organscope.train.classification.augment import augment, mix_pairs
 from organscope.train.classification.cells_data import CellCrops
 from organscope.train.classification.config import ClassificationConfig, FitConfig
@@ -30,6 +32,15 @@ from organscope.train.waiting import Supply
 
 #: Precision names of Lightning.
 PRECISIONS = {"bf16": "bf16-mixed", "fp32": "32-true"}
+
+
+def lightning_precision(wanted: Literal["auto", "bf16", "fp32"]) -> str:
+    """Lightning's name of the precision; `auto` is bfloat16 where the accelerator, or else the processor, has it."""
+    if wanted != "auto":
+        return PRECISIONS[wanted]
+    accelerated = torch.cuda.is_available()
+    fast = torch.cuda.is_bf16_supported(including_emulation=False) if accelerated else processor_has_bfloat16()
+    return PRECISIONS["bf16" if fast else "fp32"]
 
 
 @dataclass(frozen=True)
@@ -220,7 +231,7 @@ def _run_trainer(module: OrganFit, keeper: Keeper, config: FitConfig) -> None:
     trainer = lightning.Trainer(
         accelerator="auto",
         **lightning_means(module.place),
-        precision=PRECISIONS[config.precision],
+        precision=lightning_precision(config.precision),
         max_epochs=config.epochs,
         gradient_clip_val=config.clip_norm,
         callbacks=[keeper],

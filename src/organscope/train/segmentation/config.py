@@ -140,7 +140,8 @@ class FitSettings(Settings):
         warm_up_epochs: The rate rises linearly for this long.
         weight_decay: Of AdamW.
         average: Momentum of the averaged weights that are validated and shipped.
-        precision: `bfloat16` computes in half the bits where the network allows (weights stay float32).
+        precision: `bfloat16` computes in half the bits where the network allows (weights stay float32). `auto` does
+            so where the computer has instructions for it; without them it takes several times as long as `float32`.
         seed: Of weights, sampling and augmentation.
         cache_mb: Memory for decoded pictures; above it pictures are read again when drawn.
     """
@@ -157,7 +158,7 @@ class FitSettings(Settings):
     warm_up_epochs: float = Field(1.0, ge=0)
     weight_decay: float = Field(1e-4, ge=0)
     average: float = Field(0.99, ge=0, lt=1)
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
     cache_mb: int = Field(3000, ge=0)
 

@@ -13,6 +13,7 @@ from keras import ops
 from safetensors.numpy import load_file, save_file
 
 from organscope.images.atomic import atomic_path
+from organscope.tracking.facts import processor_has_bfloat16
 from organscope.train.place import Place
 from organscope.train.run import Report, RunDirectory
 from organscope.train.segmentation.config import SegmentationConfig
@@ -52,7 +53,7 @@ class Trainer:
         fit = config.fit
         _compute_reproducibly()
         keras.utils.set_random_seed(fit.seed)
-        keras.config.set_dtype_policy("mixed_bfloat16" if fit.precision == "bfloat16" else "float32")
+        keras.config.set_dtype_policy(dtype_policy(fit.precision))
         self.network = build_network(config.network)
         keras.config.set_dtype_policy("float32")
         self.average = build_network(config.network)
@@ -195,6 +196,17 @@ def _scores(
         return validate(shown, validation, config)
     leads = together.place.leads
     return together.tell(validate(shown, validation, config) if leads else dict.fromkeys((*METRICS, "score"), 0.0))
+
+
+def dtype_policy(precision: Literal["auto", "float32", "bfloat16"]) -> str:
+    """Keras's name of the precision; `auto` is bfloat16 on an accelerator, and where the processor has it."""
+    fast = "cpu" not in device_name().lower() or processor_has_bfloat16()
+    return "mixed_bfloat16" if precision == "bfloat16" or (precision == "auto" and fast) else "float32"
+
+
+def device_name() -> str:
+    """Where tensors lie unless told otherwise, as the backend names it."""
+    return str(ops.zeros(1).device)
 
 
 def _compute_reproducibly() -> None:

@@ -6,7 +6,17 @@ import torch
 from torch import nn
 
 from organscope.ops.preprocess import Preprocessing, standardise
+from organscope.train.classification import fit
 from organscope.train.classification.fit import picture_means, rate_share, standardise_batch, update_average
+
+
+@pytest.mark.parametrize(("has", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+@pytest.mark.skipif(torch.cuda.is_available(), reason="an accelerator is asked in place of the processor")
+def test_half_the_bits_only_where_the_processor_has_them(monkeypatch, has, precision):
+    monkeypatch.setattr(fit, "processor_has_bfloat16", lambda: has)
+    assert fit.lightning_precision("auto") == precision
+    assert fit.lightning_precision("bf16") == "bf16-mixed"
+    assert fit.lightning_precision("fp32") == "32-true"
 
 
 def test_the_learning_rate_rises_then_falls_to_nothing():
