@@ -60,9 +60,10 @@ def test_weights_go_on_under_another_head(stem_stride, rng, tmp_path):
     start = Start((tmp_path / "known.weights.h5").read_bytes(), old, Base(name="known", source="known", sha256=""))
     start.load_into(network, "flow")
     image = rng.random((1, 16, 16, 3)).astype(np.float32)
-    np.testing.assert_array_equal(np.asarray(network(image))[..., :2], np.asarray(known(image)))
+    # In which order sums are added up, and so their last digit, may depend on the number of maps.
+    np.testing.assert_allclose(np.asarray(network(image))[..., :2], np.asarray(known(image)), atol=1e-6)
     start.blend_into(network, "flow", 1.0)
-    np.testing.assert_array_equal(np.asarray(network(image))[..., :2], np.asarray(known(image)))
+    np.testing.assert_allclose(np.asarray(network(image))[..., :2], np.asarray(known(image)), atol=1e-6)
 
 
 def test_loss_of_a_hand_worked_case():
