@@ -12,7 +12,7 @@ from organscope.train.origin import ORIGIN_FILE, read_origin
 from texture_set import write_texture_set
 
 # The learning rate follows the clock, as in the shipped configuration.
-QUICK = ("fit.epochs=3", "fit.max_minutes=0.5", 'fit.precision="bf16"')
+QUICK = ("fit.epochs=3", "fit.max_minutes=0.5", 'fit.precision="auto"')
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from organscope.dataset import import_folder
 from organscope.train.segmentation.finetune import finetune_segmentation
 from organscope.train.segmentation.train import train_segmentation
 
-QUICK = ("fit.epochs=2", "fit.steps_per_epoch=8", 'fit.precision="bfloat16"')
+QUICK = ("fit.epochs=2", "fit.steps_per_epoch=8", 'fit.precision="auto"')
 
 
 @pytest.fixture(scope="module")
