@@ -49,7 +49,7 @@ def memory_mb() -> float:
 def processor_has_bfloat16() -> bool:
     """Whether the processor computes with bfloat16 by itself; said to be false where the system does not tell.
 
-    One that does not takes four to nine times as long with it as with float32.
+    One that does not takes seven to nine times as long with it as with float32 (docs/segmentation.md).
     """
     flags = _cpuinfo("flags") or _cpuinfo("Features") or ""
     return not BFLOAT16_FLAGS.isdisjoint(flags.split())
@@ -62,12 +62,12 @@ def _processor() -> str:
 
 
 def _cpuinfo(name: str) -> str | None:
-    """What Linux says of the first processor; none elsewhere."""
+    """What Linux says of the first processor, empty where it says nothing; none on other systems."""
     try:
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), None)
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
 def _git(folder: Path, *words: str) -> str:

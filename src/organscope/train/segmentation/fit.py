@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from organscope.train.segmentation.distributed import Together
 
 
+#: Names of Keras for the precision.
+POLICIES = {"bfloat16": "mixed_bfloat16", "float32": "float32"}
+
+
 @dataclass
 class Progress:
     """Where a training stands; what early stopping needs to know."""
@@ -200,8 +204,10 @@ def _scores(
 
 def dtype_policy(precision: Literal["auto", "float32", "bfloat16"]) -> str:
     """Keras's name of the precision; `auto` is bfloat16 on an accelerator, and where the processor has it."""
-    fast = "cpu" not in device_name().lower() or processor_has_bfloat16()
-    return "mixed_bfloat16" if precision == "bfloat16" or (precision == "auto" and fast) else "float32"
+    if precision == "auto":
+        fast = "cpu" not in device_name().lower() or processor_has_bfloat16()
+        precision = "bfloat16" if fast else "float32"
+    return POLICIES[precision]
 
 
 def device_name() -> str:
