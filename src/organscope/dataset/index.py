@@ -131,7 +131,7 @@ class Index:
         """The samples of some folds (all without `fold`) and of one split ("train", "test"; all without)."""
         table = self.table
         if fold is not None:
-            table = table[table["fold"].isin([fold] if isinstance(fold, int) else list(fold))]
+            table = table[table["fold"].isin([fold] if isinstance(fold, int | np.integer) else list(fold))]
         if split is not None:
             table = table[table["split"] == split]
         return [self._sample(row) for row in table.itertuples(index=False)]

@@ -49,6 +49,7 @@ def test_samples_by_fold_and_by_split(tmp_path):
     index = write_index(tmp_path, make_table(tmp_path))
     assert [sample.id for sample in index.samples(2)] == ["s1"]
     assert [sample.id for sample in index.samples({1, 3})] == ["s0", "s2"]
+    assert [[s.id for s in index.samples(fold)] for fold in index.table["fold"].unique()] == [["s0"], ["s1"], ["s2"]]
     assert [sample.id for sample in index.samples(split="test")] == ["s0"]
     assert len(index.samples()) == len(index) == 3
 
