@@ -8,19 +8,23 @@ DEMO_OUT ?= demo-out
 
 .PHONY: demo test lint clean
 
-# Built anew each time, so that the demo shows this checkout; pip finds what it needs already there. Python compiles
-# what is imported, which is a tenth of what pip would.
+# Python compiles what is imported, which is a tenth of what pip would.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
+
+# Built anew each time, so that the demo shows this checkout; pip finds what it needs already there.
 demo: $(DEMO_VENV)/bin/python
 	rm -rf build
-	$(DEMO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile .
+	$(DEMO_VENV)/bin/python $(PIP_INSTALL) .
 	$(DEMO_VENV)/bin/organscope analyze \
 	  "$$($(DEMO_VENV)/bin/python -c 'import skimage.data; print(skimage.data.__path__[0])')/ihc.png" -o $(DEMO_OUT)
 	@echo "Open in a browser: file://$(abspath $(DEMO_OUT))/report.html"
 
-# Twice, because PyTorch and TensorFlow never share a process.
+# Twice, because PyTorch and TensorFlow never share a process. A file's tests share what they train, so each file stays
+# with one of two processes; those that train come first, and the many short ones fill up what is left.
+IN_TWO = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/installed $(VENV)/debian
-	$(VENV)/bin/python -m pytest --numprocesses 2
-	$(VENV)/bin/python -m pytest --keras
+	$(VENV)/bin/python -m pytest $(IN_TWO)
+	$(VENV)/bin/python -m pytest --keras $(IN_TWO)
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check src tests bench
@@ -28,7 +32,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/lint-imports --no-cache
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[train,postgresql,bioimageio,web,remote,cluster,dev]'
+	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[train,postgresql,bioimageio,web,remote,cluster,dev]'
 	touch $@
 
 # What only Debian packages bring: a PostgreSQL for the sweeps of many computers, a browser for the pages. Without them
