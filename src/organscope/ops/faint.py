@@ -11,11 +11,17 @@ from organscope.ops.instances import Decoder, decode_cells
 THRESHOLDS = (0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
 """At which faint cells are looked for, one after the other: each finds what the ones before had merged with nothing."""
 
+MOST_SHARED = 0.25
+"""Part of a faint cell that may lie in cells found before: one that leans on a clear cell takes some of its pixels."""
+
+MOST_COVERED = 0.1
+"""Part of a cell found before that a faint one may take: the pale surroundings of a small clear cell take all of it."""
+
 
 def decode_with_faint(
     maps: Float32[np.ndarray, "y x k"], decoder: Decoder, faint_threshold: float
 ) -> Int32[np.ndarray, "y x"]:
-    """Cells at the decoder's threshold, and at each lower one those that share no pixel with a cell found before.
+    """Cells at the decoder's threshold, and at each lower one those that are hardly part of a cell found before.
 
     Of the faint ones even cells of half the decoder's smallest area are kept, and of any probability. The lower
     `faint_threshold` is, the more cells there are; none that a higher one gives is lost. Holes are not filled:
@@ -39,15 +45,20 @@ def decode_with_faint(
             "min_probability": 0.0,
             "fill_holes": False,
         }
-        found = _with_lonely(found, decode_cells(maps, decoder.model_copy(update=lower)))
+        found = _with_distinct(found, decode_cells(maps, decoder.model_copy(update=lower)))
     return found
 
 
-def _with_lonely(found: Int32[np.ndarray, "y x"], others: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
-    """The cells, and those others that share no pixel with any of them, numbered on."""
-    alone = np.ones(int(others.max(initial=0)) + 1, dtype=bool)
-    alone[others[found > 0]] = False
-    alone[0] = False
-    number = np.zeros(alone.size, dtype=np.int32)
-    number[alone] = int(found.max(initial=0)) + 1 + np.arange(np.count_nonzero(alone), dtype=np.int32)
+def _with_distinct(found: Int32[np.ndarray, "y x"], others: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
+    """The cells, and those others that are hardly theirs, numbered on; pixels of both stay with the cells."""
+    area, n_found = np.bincount(others.ravel()), int(found.max(initial=0)) + 1
+    both = (found > 0) & (others > 0)
+    distinct = np.bincount(others[both], minlength=area.size) <= MOST_SHARED * area
+    distinct[0] = False
+    both &= distinct[others]
+    pairs, n_shared = np.unique(others[both].astype(np.int64) * n_found + found[both], return_counts=True)
+    covers = n_shared > MOST_COVERED * np.bincount(found.ravel())[pairs % n_found]
+    distinct[pairs[covers] // n_found] = False
+    number = np.zeros(area.size, dtype=np.int32)
+    number[distinct] = n_found + np.arange(np.count_nonzero(distinct), dtype=np.int32)
     return np.where(found > 0, found, number[others])
