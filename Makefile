@@ -19,12 +19,10 @@ demo: $(DEMO_VENV)/bin/python
 	  "$$($(DEMO_VENV)/bin/python -c 'import skimage.data; print(skimage.data.__path__[0])')/ihc.png" -o $(DEMO_OUT)
 	@echo "Open in a browser: file://$(abspath $(DEMO_OUT))/report.html"
 
-# Twice, because PyTorch and TensorFlow never share a process. A file's tests share what they train, so each file stays
-# with one of two processes; those that train come first, and the many short ones fill up what is left.
-IN_TWO = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Twice, because PyTorch and TensorFlow never share a process.
 test: $(VENV)/installed $(VENV)/debian
-	$(VENV)/bin/python -m pytest $(IN_TWO)
-	$(VENV)/bin/python -m pytest --keras $(IN_TWO)
+	$(VENV)/bin/python -m pytest --numprocesses 2
+	$(VENV)/bin/python -m pytest --keras
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check src tests bench
