@@ -131,7 +131,7 @@ class Index:
         """The samples of some folds (all without `fold`) and of one split ("train", "test"; all without)."""
         table = self.table
         if fold is not None:
-            table = table[table["fold"].isin([fold] if isinstance(fold, int | np.integer) else list(fold))]
+            table = table[table["fold"].isin(fold_numbers(fold))]
         if split is not None:
             table = table[table["split"] == split]
         return [self._sample(row) for row in table.itertuples(index=False)]
@@ -159,6 +159,11 @@ class Index:
             split=row.split,
             um_per_px=None if np.isnan(row.um_per_px) else float(row.um_per_px),
         )
+
+
+def fold_numbers(fold: int | Collection[int]) -> tuple[int, ...]:
+    """One fold or several, of Python or of a table's column, as plain numbers in ascending order."""
+    return (int(fold),) if isinstance(fold, int | np.integer) else tuple(sorted(int(number) for number in fold))
 
 
 def read_index(folder: str | Path) -> Index:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 import pandas as pd
 
 from organscope.bundle import Bundle
-from organscope.dataset.index import Index, Sample
+from organscope.dataset.index import Index, Sample, fold_numbers
 from organscope.errors import DatasetError, UsageError
 from organscope.evaluate import classification, segmentation
 from organscope.evaluate.assemble import summarise_scored
@@ -146,7 +146,7 @@ def score_bundle(
         bundle=bundle.manifest.title,
         classes=tuple(bundle.manifest.classes),
         subset=_subset_name(fold),
-        folds=None if fold is None else ((fold,) if isinstance(fold, int) else tuple(sorted(fold))),
+        folds=None if fold is None else fold_numbers(fold),
         fingerprint=index.fingerprint(),
         pictures=pictures,
         cells=cells,
@@ -198,5 +198,5 @@ def _select(index: Index, fold: int | Collection[int] | None) -> list[Sample]:
 def _subset_name(fold: int | Collection[int] | None) -> str:
     if fold is None:
         return "all"
-    folds = [fold] if isinstance(fold, int) else sorted(fold)
+    folds = fold_numbers(fold)
     return ("fold " if len(folds) == 1 else "folds ") + ", ".join(str(number) for number in folds)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from organscope.ops.instances import Decoder, decode_cells
+from organscope.ops.label_kernels import sum_cells
 
 THRESHOLDS = (0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
 """At which faint cells are looked for, one after the other: each finds what the ones before had merged with nothing."""
@@ -51,11 +52,11 @@ def decode_with_faint(
 
 def _with_distinct(found: Int32[np.ndarray, "y x"], others: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
     """The cells, and those others that are hardly theirs, numbered on; pixels of both stay with the cells."""
-    area, n_found = np.bincount(others.ravel()), int(found.max(initial=0)) + 1
-    both = (found > 0) & (others > 0)
-    distinct = np.bincount(others[both], minlength=area.size) <= MOST_SHARED * area
+    n_found = int(found.max(initial=0)) + 1
+    area, n_taken, _ = sum_cells(others, found > 0)
+    distinct = n_taken <= MOST_SHARED * area
     distinct[0] = False
-    both &= distinct[others]
+    both = (found > 0) & distinct[others]
     pairs, n_shared = np.unique(others[both].astype(np.int64) * n_found + found[both], return_counts=True)
     covers = n_shared > MOST_COVERED * np.bincount(found.ravel())[pairs % n_found]
     distinct[pairs[covers] // n_found] = False
