@@ -22,3 +22,11 @@ def test_room_says_what_it_is(room):
 def test_unit_tests_lie_in_the_rooms_they_test():
     unit = {path.name for path in (ROOT / "tests" / "unit").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert unit <= set(ROOMS)
+
+
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
+
+
+def test_no_file_has_a_name_that_says_nothing():
+    files = [path for folder in ("src", "tests", "bench") for path in (ROOT / folder).rglob("*.py")]
+    assert not [path for path in files if path.stem in VAGUE_NAMES or path.parent.name in VAGUE_NAMES]
