@@ -206,7 +206,9 @@ def test_odd_names_go_all_the_way(tmp_path, noise):
 def test_symlink_loop_ends(pictures, tmp_path):
     (pictures / "again").symlink_to(pictures, target_is_directory=True)
     (pictures / "itself.tif").symlink_to(pictures / "itself.tif")
-    assert call("import", pictures, "-o", tmp_path / "index").exit_code == 0
+    result = call("import", pictures, "-o", tmp_path / "index")
+    assert result.exit_code == 1
+    assert one_line(result.stderr).startswith("Failed: itself.tif: Expected an image at ")
     assert pd.read_csv(tmp_path / "index" / "index.csv")["id"].tolist() == ["good_1", "good_2"]
 
 

@@ -136,7 +136,7 @@ def _facts(index) -> dict:
     table = index.table
     return {
         "n_images": len(table),
-        "n_labelled": int((table["labels"] != "").sum()),
+        "n_labelled": int(table["labeled"].sum()),
         "n_cells": int(table["n_cells"].sum()),
         "organs": {organ: int(n) for organ, n in table["organ"].value_counts(sort=False).items() if organ},
         "folds": {str(fold): int(n) for fold, n in table["fold"].value_counts().sort_index().items()},

@@ -27,8 +27,9 @@ LABELS_FOLDER = "labels"
 WORK_FOLDER = ".import"
 """What an import that is not finished has made so far."""
 
-#: Column -> pandas type. Unknown text is "", an unknown `um_per_px` not-a-number; `n_cells` is missing where
-#: there are no labels.
+#: Column -> pandas type. Unknown text is "", an unknown `um_per_px` not-a-number. `labeled` is true only where an
+#: annotation was read; elsewhere `labels` says nothing about cells, and `n_cells` is missing. A labeled image without
+#: a cell has `n_cells` 0.
 COLUMNS = {
     "id": "str",
     "image": "str",
@@ -44,6 +45,7 @@ COLUMNS = {
     "n_channels": "int64",
     "dtype": "str",
     "um_per_px": "float64",
+    "labeled": "bool",
     "n_cells": "Int64",
     "sha256": "str",
     "labels_sha256": "str",
@@ -57,7 +59,7 @@ class Sample:
     Attributes:
         id: Unique in its index.
         image_path: The image file or folder (OME-Zarr).
-        labels_path: Label image of equal size, or None where the image has no annotation.
+        labels_path: Label image of equal size, or None where the image is not labeled.
         organ: The class name exactly as delivered; "" where unknown.
         group: What must stay on one side of a split: a slide or a patient.
         dataset: Name of the set that the image came with.
@@ -151,7 +153,7 @@ class Index:
         return Sample(
             id=row.id,
             image_path=self.resolve(row.image),
-            labels_path=self.resolve(row.labels) if row.labels else None,
+            labels_path=self.resolve(row.labels) if row.labeled else None,
             organ=row.organ,
             group=row.group,
             dataset=row.dataset,
@@ -212,9 +214,14 @@ def write_index(folder: str | Path, table: pd.DataFrame) -> Index:
 def check_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """Bring a table to the columns, types and order of an index.
 
+    An image without labels is not labeled, whatever the table says; in a table without the column `labeled`, which
+    older indexes are, every image with labels is.
+
     Raises:
         DatasetError: Columns are missing, values have the wrong type, ids repeat, or there are no rows.
     """
+    if "labeled" not in table.columns and "labels" in table.columns:
+        table = table.assign(labeled=True)
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise DatasetError(f"Expected the columns {', '.join(missing)} in {source}. Import the data again.")
@@ -227,6 +234,8 @@ def check_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
     repeated = table["id"][table["id"].duplicated()].unique()
     if len(repeated):
         raise DatasetError(f"Expected unique ids in {source}, found {', '.join(repeated[:3])} more than once.")
+    labeled = table["labeled"] & (table["labels"] != "")
+    table = table.assign(labeled=labeled, n_cells=table["n_cells"].where(labeled))
     return table.sort_values("id", ignore_index=True)
 
 

@@ -85,7 +85,7 @@ def make_row(entry: Entry, settings: ImageSettings) -> Outcome:
         return Outcome(row, [Problem(source, f"{error} The image is kept without labels.", failed=True)])
     if labels is None:
         return Outcome(row)
-    row.update(labels=str(labels.path), n_cells=labels.n_cells, labels_sha256=hash_path(labels.path))
+    row.update(labels=str(labels.path), labeled=True, n_cells=labels.n_cells, labels_sha256=hash_path(labels.path))
     return Outcome(row, labels.problems)
 
 
@@ -105,6 +105,7 @@ def _describe(entry: Entry, image: Image, dataset: str) -> dict[str, Any]:
         "n_channels": image.n_channels,
         "dtype": str(image.dtype),
         "um_per_px": image.um_per_px,
+        "labeled": False,
         "n_cells": None,
         "labels_sha256": "",
     }

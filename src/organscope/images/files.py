@@ -1,6 +1,8 @@
 """Find the images that a person names: files, and folders of files."""
 
 import os
+import re
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -11,13 +13,18 @@ ZARR_SUFFIX = ".zarr"
 PICTURE_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf2", ".tf8", ".png", ".jpg", ".jpeg", ".bmp"})
 SLIDE_SUFFIXES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide"})
 SUFFIXES = PICTURE_SUFFIXES | SLIDE_SUFFIXES
+#: Where macOS keeps its own files when it packs a zip file.
+_PACKING_FOLDERS = frozenset({"__MACOSX"})
+_OTHER_FILE = re.compile(r"\.[a-z]\w{0,7}", re.IGNORECASE)
 
 
 def image_files(inputs: Iterable[str | Path]) -> list[tuple[Path, str]]:
     """Every image of the inputs with the relative path, without suffix, that its outputs get.
 
     Folders are searched recursively, in order of name; hidden files and folders are left out, a folder that
-    is reached twice through symbolic links is searched once, an OME-Zarr folder is one image.
+    is reached twice through symbolic links is searched once, an OME-Zarr folder is one image. What is there and
+    cannot be read (a link that leads nowhere, a folder below that cannot be listed) is in the list, too: opening it
+    says why.
 
     Args:
         inputs: Files (whatever their suffix), folders (searched for `SUFFIXES`) and addresses of single images.
@@ -45,8 +52,11 @@ def image_files(inputs: Iterable[str | Path]) -> list[tuple[Path, str]]:
 def walk_images(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield every image below a folder with its relative path without suffix, in order of name; maybe none.
 
+    A link that leads nowhere and may mean an image or a folder of images, and a folder below that cannot be listed, are
+    yielded like images: opening them says why they cannot be read.
+
     Raises:
-        ImageReadError: A folder cannot be listed.
+        UsageError: The folder itself cannot be listed.
     """
     return _walk(folder, folder, set())
 
@@ -76,17 +86,41 @@ def _walk(folder: Path, root: Path, seen: set[Path]) -> Iterator[tuple[Path, str
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
+        if folder != root:
+            yield folder, folder.relative_to(root).as_posix()
+            return
         raise UsageError(
             f"Expected to list the folder {folder}, found: {error.strerror}. Change its permissions or leave it out."
         ) from error
     for path in entries:
-        if path.name.startswith("."):
+        if path.name.startswith(".") or path.name in _PACKING_FOLDERS:
             continue
-        if is_zarr(path) or (path.suffix.lower() in SUFFIXES and path.is_file()):
+        mode = _mode(path)
+        if _may_be_image(path, mode):
             below = PurePosixPath(path.relative_to(root).as_posix())
             yield path, str(below.with_name(_stem(path.name)))
-        elif path.is_dir():
+        elif mode is not None and stat.S_ISDIR(mode):
             yield from _walk(path, root, seen)
+
+
+def _mode(path: Path) -> int | None:
+    """What kind of file it is; None where that cannot be found out: a link to nowhere, a file in a locked folder."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
+
+
+def _may_be_image(path: Path, mode: int | None) -> bool:
+    suffix = path.suffix.lower()
+    if mode is not None:
+        return (suffix in SUFFIXES and stat.S_ISREG(mode)) or (suffix == ZARR_SUFFIX and stat.S_ISDIR(mode))
+    return suffix in SUFFIXES or suffix == ZARR_SUFFIX or not _OTHER_FILE.fullmatch(suffix)
+
+
+def leads_nowhere(path: Path) -> bool:
+    """Whether a path is a symbolic link to something that is not there, or to itself."""
+    return path.is_symlink() and _mode(path) is None
 
 
 def is_zarr(path: Path) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from organscope.errors import ImageReadError, UsageError
+from organscope.images.files import leads_nowhere
 from organscope.images.image import Image
 from organscope.images.ome_zarr import ZarrSource, is_ome_zarr
 from organscope.images.raster import RasterSource, is_raster
@@ -100,12 +101,20 @@ def _require_readable(path: Path, recognised: Callable[[Path, bytes], bool]) -> 
 
 
 def _first_bytes(path: Path) -> bytes:
-    if path.is_dir() or (is_url(path) and is_ome_zarr(path, b"")):
+    if is_url(path) and is_ome_zarr(path, b""):
         return b""
     if is_url(path):
         with UrlFile(path) as remote:
             return remote.head(HEAD_BYTES)
+    if leads_nowhere(path):
+        raise ImageReadError(
+            f"Expected an image at {path}, found a link to {path.readlink()}, which does not exist. Fetch the file "
+            "(git annex get, datalad get), connect the drive, or remove the link."
+        )
     try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+            return b""
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:

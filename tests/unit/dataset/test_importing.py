@@ -157,6 +157,21 @@ def test_bad_files_are_named_and_the_others_finish(tmp_path, pictures):
     assert read_index(tmp_path / "index").samples()[2].open().width_px == 48
 
 
+def test_links_that_lead_nowhere_are_named_and_the_others_finish(tmp_path, pictures):
+    (pictures / "images" / "not_fetched.tif").symlink_to(".git/annex/objects/xx/0.tif")
+    (pictures / "images" / "plate 2").symlink_to("/mnt/unmounted/plate 2")
+    (pictures / "labels").mkdir()
+    (pictures / "labels" / "a.png").symlink_to("/mnt/unmounted/a.png")
+    report = import_folder(pictures, tmp_path / "index", n_folds=2)
+    assert report.index.table["id"].tolist() == ["a", "b"]
+    assert report.index.table["labeled"].tolist() == [False, False]
+    assert report.index.table["n_cells"].isna().all()
+    failed = {problem.source: problem.message for problem in report.problems if problem.failed}
+    assert list(failed) == ["images/a.png", "images/not_fetched.tif", "images/plate 2"]
+    assert "a link to /mnt/unmounted/plate 2, which does not exist" in failed["images/plate 2"]
+    assert "kept without labels" in failed["images/a.png"]
+
+
 def test_nothing_usable_is_one_error_that_names_the_files(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "x.png").touch()

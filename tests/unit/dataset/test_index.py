@@ -35,6 +35,22 @@ def test_rows_survive_and_csv_tells_the_same(tmp_path):
     pd.testing.assert_frame_equal(csv, read.table)
 
 
+def test_an_image_is_labeled_only_where_an_annotation_was_read(tmp_path):
+    table = make_table(tmp_path, n_cells=[5, 0, 2], labeled=[True, True, False])
+    index = write_index(tmp_path / "index", table)
+    assert index.table["labeled"].tolist() == [False, True, False]
+    assert index.table["n_cells"].isna().tolist() == [True, False, True]
+    assert [sample.labels_path is not None for sample in read_index(tmp_path / "index").samples()] == [
+        False, True, False]  # fmt: skip
+
+
+def test_an_index_of_an_older_version_is_labeled_where_it_has_labels(tmp_path):
+    write_index(tmp_path, make_table(tmp_path))
+    table = pd.read_parquet(tmp_path / "index.parquet").drop(columns="labeled")
+    table.to_parquet(tmp_path / "index.parquet", index=False)
+    assert read_index(tmp_path).table["labeled"].tolist() == [False, True, True]
+
+
 def test_paths_are_relative_so_that_the_whole_can_move(tmp_path):
     write_index(tmp_path / "a" / "index", make_table(tmp_path / "a"))
     (tmp_path / "a").rename(tmp_path / "b")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from organscope.errors import UsageError
-from organscope.images import image_files
+from organscope.errors import ImageReadError, UsageError
+from organscope.images import image_files, open_image
 
 
 @pytest.fixture
@@ -42,7 +42,50 @@ def test_the_same_file_twice_is_one_image(folder):
 
 def test_symlink_loops_end(folder):
     (folder / "b" / "loop").symlink_to(folder)
-    (folder / "dangling.png").symlink_to(folder / "gone.png")
+    assert len(image_files([folder])) == 5
+
+
+def test_links_that_lead_nowhere_are_listed_and_opening_says_why(folder):
+    links = {
+        "not_fetched.tif": ".git/annex/objects/xx/MD5E-s1--0.tif",
+        "other_drive": "/mnt/unmounted/slides",
+        "stack.zarr": "/mnt/unmounted/stack.zarr",
+        "v2.5x": "/mnt/unmounted/v2.5x",
+        "itself.png": "itself.png",
+        "more notes.txt": "/mnt/unmounted/notes.txt",
+        ".hidden.png": "/mnt/unmounted/hidden.png",
+    }
+    (folder / ".hidden.png").unlink()
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    found = {stem: path for path, stem in image_files([folder]) if path.is_symlink()}
+    assert list(found) == ["itself", "not_fetched", "other_drive", "stack", "v2"]
+    for path in found.values():
+        with pytest.raises(ImageReadError, match=r"found a link to .*, which does not exist\. Fetch"):
+            open_image(path)
+
+
+def test_a_folder_that_cannot_be_listed_is_listed_and_opening_says_why(folder, monkeypatch):
+    listed = type(folder).iterdir
+
+    def refuse(path):
+        if path == folder / "b":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(type(folder), "iterdir", refuse)
+    found = image_files([folder])
+    assert [stem for _, stem in found] == ["a", "b", "c/x", "ü \n"]
+    with pytest.raises(ImageReadError, match="b, found: Permission denied"):
+        open_image(folder / "b")
+    with pytest.raises(UsageError, match="Permission denied"):
+        image_files([folder / "b"])
+
+
+def test_what_systems_put_beside_images_is_passed_over(folder):
+    for name in ("._a.ome.tif", ".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX/b/._z.png", "__MACOSX/z.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
     assert len(image_files([folder])) == 5
 
 
