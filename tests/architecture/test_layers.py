@@ -1,5 +1,7 @@
 """Who may import whom: the contracts in `.importlinter`, and what stays out of memory."""
 
+import ast
+import importlib
 import json
 import subprocess
 import sys
@@ -12,11 +14,31 @@ FRAMEWORKS = {"torch", "torchvision", "timm", "lightning", "tensorflow", "keras"
 HEAVY = FRAMEWORKS | {"numpy", "pandas", "scipy", "skimage", "sklearn", "matplotlib", "onnxruntime", "zarr", "numba"}
 
 
+LEAVES = {
+    "organscope.cores": 150,
+    "organscope.jobs.processes": 250,
+    "organscope.jobs.outcome": 250,
+    "organscope.jobs.executors": 250,
+    "organscope.jobs.ledger": 250,
+    "organscope.web.settings": 250,
+}
+"""Modules that a worker process or a small command starts with, and the most modules that each may load."""
+
+FACES = sorted(
+    ".".join(path.parent.relative_to(ROOT / "src").parts) for path in (ROOT / "src").glob("organscope/**/__init__.pyi")
+)
+
+
+def modules_after(statement: str) -> list[str]:
+    """Modules in memory after a statement in a fresh Python."""
+    code = f"{statement}\nimport json, sys; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 def loaded_by(statement: str) -> set[str]:
     """Top-level modules in memory after a statement in a fresh Python."""
-    code = f"{statement}; import json, sys; print(json.dumps([name.partition('.')[0] for name in sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(json.loads(done.stdout))
+    return {name.partition(".")[0] for name in modules_after(statement)}
 
 
 def test_layers_and_independence_are_kept():
@@ -27,9 +49,36 @@ def test_layers_and_independence_are_kept():
 
 @pytest.mark.parametrize("room", ["predict", "jobs", "evaluate", "report.page"])
 def test_use_side_loads_no_framework_and_no_plots(room):
-    assert not loaded_by(f"import organscope.{room}") & (FRAMEWORKS | {"matplotlib"})
+    assert not loaded_by(f"from organscope.{room} import *") & (FRAMEWORKS | {"matplotlib"})
 
 
-@pytest.mark.parametrize("module", ["organscope", "organscope.errors", "organscope.cli.main"])
+@pytest.mark.parametrize("module", ["organscope", "organscope.errors", "organscope.cli.main", *LEAVES])
 def test_help_is_fast_because_nothing_heavy_is_imported(module):
     assert not loaded_by(f"import {module}") & HEAVY
+
+
+@pytest.mark.parametrize(("leaf", "most"), LEAVES.items())
+def test_importing_a_leaf_does_not_import_its_room(leaf, most):
+    assert len(modules_after(f"import {leaf}")) <= most
+
+
+def test_importing_all_faces_loads_none_of_their_rooms():
+    assert not loaded_by("import " + ", ".join(FACES)) & HEAVY
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_every_name_of_a_face_is_found_where_its_stub_says(face):
+    names = importlib.import_module(face).__all__
+    stub = ast.parse((ROOT / "src" / Path(*face.split("."), "__init__.pyi")).read_text(encoding="utf-8"))
+    listed = next(ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign))
+    assert sorted(listed) == sorted(names)
+    modules_after(
+        f"from {face} import {', '.join(names)}\nfrom inspect import ismodule\n"
+        f"assert not any(map(ismodule, ({', '.join(names)},)))"
+    )
+
+
+@pytest.mark.parametrize("name", ["bundle.describe", "jobs.warm_up"])
+def test_a_function_named_as_its_module_stays_a_function(name):
+    room, _, name = name.partition(".")
+    modules_after(f"import organscope.{room}.{name}\nfrom organscope.{room} import {name}\nassert callable({name})")

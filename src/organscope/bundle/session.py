@@ -1,12 +1,10 @@
 """Run a graph with onnxruntime, on the CPU, in flat memory."""
 
-import os
-
 import numpy as np
 import onnxruntime
-import psutil
 from jaxtyping import Float32
 
+from organscope.cores import usable_cores
 from organscope.errors import BundleError, ManifestError, ShapeError
 
 _WARNINGS_OFF = 3  # onnxruntime's log level "error": its warnings speak to authors of graphs, not to users
@@ -99,9 +97,3 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     # Only ONNX is parsed, never onnxruntime's own format, which was not checked for safety.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
-
-
-def usable_cores() -> int:
-    """Physical cores, or fewer where this process is held to fewer."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(psutil.cpu_count(logical=False) or allowed, allowed)

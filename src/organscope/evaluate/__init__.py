@@ -1,16 +1,5 @@
 """A bundle on a part of an index: scores with intervals, through the use side."""
 
-from organscope.evaluate.baseline import colour_forest_baseline
-from organscope.evaluate.evaluation import Evaluation, manifest_scores
-from organscope.evaluate.run import evaluate_bundle, evaluate_out_of_fold
-from organscope.evaluate.write import scores_document, write_evaluation
+import lazy_loader
 
-__all__ = [
-    "Evaluation",
-    "colour_forest_baseline",
-    "evaluate_bundle",
-    "evaluate_out_of_fold",
-    "manifest_scores",
-    "scores_document",
-    "write_evaluation",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

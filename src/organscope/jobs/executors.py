@@ -4,7 +4,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from organscope.bundle.session import usable_cores
+from organscope.cores import usable_cores
 from organscope.errors import UsageError
 from organscope.jobs.outcome import Outcome, attempt
 from organscope.jobs.processes import run_in_processes

@@ -1,6 +1,5 @@
 """Many short trainings that search for good settings: a space as data, Optuna, and one subprocess a trial."""
 
-from organscope.sweep.reading import read_space
-from organscope.sweep.space import Space
+import lazy_loader
 
-__all__ = ["Space", "read_space"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

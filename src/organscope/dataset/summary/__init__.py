@@ -1,5 +1,5 @@
 """What is in a data set, as tables: made from a survey, drawn by `report.dataset`."""
 
-from organscope.dataset.summary.summary import Summary, summarise
+import lazy_loader
 
-__all__ = ["Summary", "summarise"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,5 @@
 """What one pass over every image and label image of an index finds; checks and summary start from it."""
 
-from organscope.dataset.survey.facts import Facts
-from organscope.dataset.survey.survey import Survey, survey_index, survey_sample
+import lazy_loader
 
-__all__ = ["Facts", "Survey", "survey_index", "survey_sample"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

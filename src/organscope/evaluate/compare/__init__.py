@@ -1,18 +1,5 @@
 """Several models on the same pictures: scores, paired tests, cost, and where they differ."""
 
-from organscope.evaluate.compare.comparison import Comparison, Measures
-from organscope.evaluate.compare.disagreement import Seen, seen_pictures
-from organscope.evaluate.compare.models import Model, find_models
-from organscope.evaluate.compare.run import compare_models
-from organscope.evaluate.compare.write import write_comparison
+import lazy_loader
 
-__all__ = [
-    "Comparison",
-    "Measures",
-    "Model",
-    "Seen",
-    "compare_models",
-    "find_models",
-    "seen_pictures",
-    "write_comparison",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

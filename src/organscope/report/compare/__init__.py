@@ -1,5 +1,5 @@
 """The page of a comparison: tables, figures and the pictures on which models disagree."""
 
-from organscope.report.compare.page import PAGE_NAME, write_comparison_page
+import lazy_loader
 
-__all__ = ["PAGE_NAME", "write_comparison_page"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

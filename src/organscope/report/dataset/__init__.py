@@ -1,5 +1,5 @@
 """A data set as one page with figures, and as tables."""
 
-from organscope.report.dataset.summarise import SummaryReport, summarise_index
+import lazy_loader
 
-__all__ = ["SummaryReport", "summarise_index"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,5 @@
 """The page of an evaluation: scores, figures and tables."""
 
-from organscope.report.evaluation.page import PAGE_NAME, write_evaluation_page
+import lazy_loader
 
-__all__ = ["PAGE_NAME", "write_evaluation_page"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,6 @@
+from .summary import Summary, summarise
+
+__all__ = [
+    "Summary",
+    "summarise",
+]

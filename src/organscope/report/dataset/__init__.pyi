@@ -1,0 +1,6 @@
+from .summarise import SummaryReport, summarise_index
+
+__all__ = [
+    "SummaryReport",
+    "summarise_index",
+]
