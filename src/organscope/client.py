@@ -17,12 +17,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from organscope.errors import InputError, OrganscopeError, UsageError
+from organscope.errors import InputError, OrganscopeError, OutputError, UsageError
 
 POLL_S = 0.5
 MAX_BUSY_S = 600.0
@@ -52,7 +53,8 @@ class Result:
         decision: `accept` or `abstain`; `reason` says why it abstained.
         reason: Empty where it was accepted.
         prediction_set: Organs that cannot be ruled out; None where the bundle has no sets.
-        n_cells: Cells that were found.
+        n_cells: Cells that are there, with the corrections of experts.
+        file_stem: How the names of its downloads begin; no other image of the study has the same.
     """
 
     client: "Client"
@@ -66,21 +68,27 @@ class Result:
     reason: str
     prediction_set: list[str] | None
     n_cells: int | None
+    file_stem: str
 
-    def download(self, kind: str, folder: str | Path) -> Path:
+    def download(self, kind: str, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Save a file of this image: cells.csv, cells.parquet, cells.geojson, labels.ome.tif, report.html, report.pdf.
 
         Args:
             kind: Name of the file.
-            folder: Where it is saved; made where it is missing. The name begins with that of the image.
+            folder: Where it is saved; made where it is missing. The name begins with `file_stem`.
+            overwrite: Replace a file of that name with other content.
 
         Raises:
             RefusedError: There is no such file, or the image is not done.
+            OutputError: A file of that name with other content is there, or it cannot be written.
         """
         part = kind if kind.startswith("report.") else f"files/{kind}"
-        target = Path(folder) / f"{Path(self.name).stem}-{kind}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(self.client.fetch(f"/api/images/{self.id}/{part}"))
+        content = self.client.fetch(f"/api/images/{self.id}/{part}")
+        target = Path(folder) / f"{self.file_stem}-{kind}"
+        try:
+            _save(target, content, overwrite=overwrite)
+        except OSError as error:
+            raise OutputError(f"Cannot write to {target}: {error.strerror or error}. Choose another folder.") from error
         return target
 
 
@@ -146,7 +154,7 @@ class Client:
             RefusedError: The server refused the study.
         """
         chosen = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-        files = list(_files(chosen))
+        files = _named_apart(list(_files(chosen)))
         title = (name or Path(chosen[0]).name or "Untitled study")[:120]
         study = self.post("/api/studies", {"name": title, "um_per_px": um_per_px})["id"]
         refused: list[dict[str, str]] = []
@@ -212,6 +220,44 @@ class Client:
             ) from None
 
 
+def _save(target: Path, content: bytes, *, overwrite: bool) -> None:
+    """Write a file whole or not at all, and never over another one unasked."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not overwrite:
+        if target.read_bytes() == content:
+            return
+        raise OutputError(
+            f"Expected no file of that name, found {target} with other content. Choose another folder, or pass "
+            "overwrite=True."
+        )
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _named_apart(files: Sequence[tuple[Path, str]]) -> list[tuple[Path, str]]:
+    """Files of equal names with the folders above them in front, as far up as it takes to tell them apart."""
+    named = list(files)
+    while True:
+        counts = Counter(shown.casefold() for _, shown in set(named))
+        longer = [
+            (path, f"{_above(path, shown)}/{shown}" if counts[shown.casefold()] > 1 and _above(path, shown) else shown)
+            for path, shown in named
+        ]
+        if longer == named:
+            return named
+        named = longer
+
+
+def _above(path: Path, shown: str) -> str:
+    """The folder above what is shown of a path; empty at the top."""
+    parts = path.absolute().parts[: -len(PurePosixPath(shown).parts)]
+    return parts[-1] if len(parts) > 1 else ""
+
+
 def _files(inputs: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
     """Every file with the name that the server shows."""
     for source in map(Path, inputs):
@@ -243,6 +289,7 @@ def _result(client: Client, row: dict[str, Any]) -> Result:
         reason=verdict.get("reason", ""),
         prediction_set=verdict.get("prediction_set"),
         n_cells=image["n_cells"],
+        file_stem=image["file_stem"],
     )
 
 

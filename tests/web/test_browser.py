@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as Picture
 
+from web_pictures import until
 from web_server import Server
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -284,6 +285,29 @@ def stops(page) -> set[str]:
         assert words, name
         found.add(name)
     return found
+
+
+def test_several_drops_do_not_mix_up(page, server, pictures):
+    """Name, pixel size and channel belong to the drop that they were given for, and are shown with it."""
+    page.goto(server.address)
+    page.click(".options summary")
+    page.fill("#study-name", "first drop")
+    page.fill("#pixel-size", "0.25")
+    page.set_input_files("#files", pictures[:1])
+    page.set_input_files("#files", pictures[1:2])
+    assert [page.input_value(f"#{name}") for name in ("study-name", "pixel-size", "channel")] == ["", "", ""]
+    page.wait_for_selector("#studies .card >> text=first drop")
+    until(lambda: len(server.client.get("/api/studies")) == 3)
+    newest = server.client.get("/api/studies")[:2]
+    given = {study["name"]: study["um_per_px"] for study in newest}
+    assert given.pop("first drop") == 0.25
+    assert list(given.values()) == [None]
+    page.wait_for_selector("#studies .card:has-text('first drop') .tag >> text=pixel size 0.25 µm")
+    for study in newest:
+        page.goto(f"{server.address}/studies/{study['id']}")
+        page.wait_for_selector("#study-facts >> text=image")
+        assert ("given: pixel size 0.25" in page.inner_text("#study-facts")) == (study["name"] == "first drop")
+        server.client._send("DELETE", f"/api/studies/{study['id']}")
 
 
 def test_an_address_without_a_page_is_a_page(page, server):

@@ -33,7 +33,7 @@ from organscope.predict import (
 from organscope.report.cell_map import cell_colours, draw_cell_map, write_cell_map
 from organscope.report.evidence import MAX_SIDE_PX as EVIDENCE_SIDE_PX
 from organscope.report.evidence import draw_evidence, write_evidence
-from organscope.report.overlay import draw_outlines, shrunk_to_bytes, write_overlay
+from organscope.report.overlay import draw_outlines, overlay_note, shrunk_to_bytes, write_overlay
 
 SEGMENTATION_SHARE = 0.8
 """Part of the work on an image that finding its cells is, where the organ of each is named too."""
@@ -154,12 +154,13 @@ def write_cell_results(folder: Path, image: Image, found: FoundCells, whole: Cla
         OutputError: They cannot be written; nothing of them is there.
     """
     outlines = cell_outlines(found.labels)
-    picture, labels = shrunk_to_bytes(image.read_whole(), found.labels, image.value_range)
+    pixels = image.read_whole()
+    picture, labels = shrunk_to_bytes(pixels, found.labels, image.value_range)
     with result_folder(folder) as partial:
         write_labels(partial / LABELS, found.labels, image.um_per_px)
         write_cells(partial, found.table)
         write_geojson(partial / CELLS_GEOJSON, outlines, found.table)
-        write_overlay(partial / OVERLAY, draw_outlines(picture, labels))
+        write_overlay(partial / OVERLAY, draw_outlines(picture, labels), overlay_note(pixels, image.value_range))
         if found.organs is not None:
             colours = cell_colours(found.organs.organ_index, len(found.organs.organs))
             write_cell_map(partial / CELL_MAP, draw_cell_map(picture, labels, colours))

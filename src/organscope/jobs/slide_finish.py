@@ -39,7 +39,7 @@ from organscope.predict.cells import decide_pooled
 from organscope.predict.slide import column_order, slide_windows
 from organscope.predict.slide_fields import FieldAnswers, answer_of_fields, field_grid, join_answers
 from organscope.report.cell_map import cell_colours, draw_cell_map, write_cell_map
-from organscope.report.overlay import shrunk_to_bytes, write_overlay
+from organscope.report.overlay import overlay_note, shrunk_to_bytes, write_overlay
 from organscope.report.slide_view import SIDE_PX, LabelView, count_fields, draw_cells, draw_organ_map
 
 SAMPLED_CELLS = 20_001
@@ -78,7 +78,8 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
         shown, _ = shrunk_to_bytes(picture, view.labels, image.value_range, max_side_px=SIDE_PX)
         if models.cells is not None:
             shrunk = max(task.slide.size_px) / max(picture.shape[:2])
-            write_overlay(folder / OVERLAY, draw_cells(shown, view.labels, shrunk))
+            note = overlay_note(picture, image.value_range)
+            write_overlay(folder / OVERLAY, draw_cells(shown, view.labels, shrunk), note)
         if models.cell_organs is not None:
             result = replace(result, cell_answer=_cell_answer(everything, models, classification))
             _write_cell_map(folder, shown, view, everything, models)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from organscope.images.atomic import atomic_path
 from organscope.report.embed import picture_uri, side_px_for
 from organscope.report.histogram import area_text, histogram_svg
+from organscope.report.overlay import read_note
 from organscope.report.rendering import page_environment
 
 SMALL_SIDE_PX = 640
@@ -184,6 +185,7 @@ def render_page(page: Page) -> str:
     return template.render(
         page=page,
         large=lambda path: picture_uri(path, side_px),
+        note=read_note,
         small=lambda path: picture_uri(path, min(side_px, SMALL_SIDE_PX)),
     )
 

@@ -43,7 +43,8 @@ def prepare_view(job: Job, out: Path, limits: Limits) -> dict[str, Any]:
 
     Returns:
         What the page needs to show it: `pyramid` (the file of its tiles, "" where they are read from the image),
-        `shown` (intensities of black and white), `channel`, and `quality` (flags with reasons).
+        `shown` (intensities of black and white), `stretched` (whether these are not those of the file), `channel`, and
+        `quality` (flags with reasons).
 
     Raises:
         AnalysisError: The image is damaged.
@@ -57,13 +58,14 @@ def prepare_view(job: Job, out: Path, limits: Limits) -> dict[str, Any]:
 
 def _view_of(image: Image, job: Job, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
-    shown = display_range(image)
+    shown, is_stretched = display_range(image)
     pyramid = out / PYRAMID
     if needs_pyramid(image):
         write_pyramid(pyramid, image, shown)
     return {
         "pyramid": str(pyramid) if needs_pyramid(image) else "",
         "shown": list(shown),
+        "stretched": is_stretched,
         "channel": job.channel,
         "quality": quality_flags(image, shown),
     }

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS images (
     study TEXT NOT NULL REFERENCES studies(id) ON DELETE CASCADE,
     name TEXT NOT NULL, path TEXT NOT NULL, uploaded INTEGER NOT NULL,
     n_bytes INTEGER NOT NULL, height_px INTEGER NOT NULL, width_px INTEGER NOT NULL, um_per_px REAL,
-    created REAL NOT NULL, view TEXT, summary TEXT
+    created REAL NOT NULL, view TEXT, summary TEXT, file_stem TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS images_of_study ON images(study, number);
 CREATE TABLE IF NOT EXISTS jobs (
@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS corrections (
 );
 CREATE INDEX IF NOT EXISTS corrections_of_image ON corrections(image, number);
 """
+#: Columns that tables of an earlier version lack.
+ADDED = (("images", "file_stem", "TEXT NOT NULL DEFAULT ''"),)
 BUSY_TIMEOUT_S = 20.0
 
 
@@ -50,11 +52,20 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.read().executescript(SCHEMA)
+            self._migrate()
         except (OSError, sqlite3.Error) as error:
             raise OutputError(
                 f"Expected a folder for studies that can be written, found {path.parent}: {error}. "
                 "Choose another with --store."
             ) from error
+
+    def _migrate(self) -> None:
+        """Add what stores of earlier versions do not have."""
+        for table, column, kind in ADDED:
+            known = {row["name"] for row in self.read().execute(f"PRAGMA table_info({table})")}
+            if column not in known:
+                self.read().execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        self.read().execute("UPDATE images SET file_stem = id WHERE file_stem = ''")
 
     def read(self) -> sqlite3.Connection:
         """The connection of this thread, for statements of their own."""

@@ -74,7 +74,9 @@ class Image(BaseModel):
     seconds: float | None
     seconds_left: float | None = None
     is_shown: bool = Field(description="The picture can be looked at; its results may still be on their way.")
-    n_cells: int | None = None
+    n_cells: int | None = Field(None, description="Cells that are there, with the corrections of experts.")
+    n_found: int | None = Field(None, description="Cells that the analysis found.")
+    file_stem: str = Field(description="How the names of its downloads begin; no other image of the study has it.")
 
 
 class Refused(BaseModel):
@@ -114,7 +116,8 @@ class Verdict(BaseModel):
     decision: str
     reason: str
     why: list[str] = Field(description="Why the answer is withheld, in sentences; empty where it is given.")
-    prediction_set: list[str] | None
+    prediction_set: list[str] | None = Field(description="Holds nothing where `is_strange`; see `set_note`.")
+    set_note: str = Field(description="What the prediction set means here, as a sentence; empty where there is none.")
     coverage: float | None = Field(
         description="Share of pictures like those of the calibration whose organ is in the prediction set."
     )
@@ -145,6 +148,26 @@ class Corrected(BaseModel):
     marked: list[int]
 
 
+class Options(BaseModel):
+    """What a person gave for a drop of images."""
+
+    um_per_px: float | None
+    channel: int | None
+
+
+class Findings(BaseModel):
+    """What is said of an image beside its verdict; tables and reports say the same."""
+
+    n_found: int | None = Field(description="Cells that the analysis found.")
+    n_cells: int | None = Field(description="Cells that are there, with the corrections of experts.")
+    n_deleted: int
+    n_marked: int
+    median_area_px: float | None = Field(description="Of the cells that are there.")
+    median_area_um2: float | None
+    quality: list[dict[str, str]]
+    notes: list[str] = Field(description="What was chosen, guessed or passed over in reading and showing the image.")
+
+
 class Correction(BaseModel):
     """One thing that was said."""
 
@@ -162,6 +185,7 @@ class Corrections(BaseModel):
 
     now: Corrected
     said: list[Correction]
+    findings: Findings
 
 
 class Details(BaseModel):
@@ -169,14 +193,15 @@ class Details(BaseModel):
 
     image: Image
     study_name: str
+    options: Options
     tile_px: int
     highest_power: int
     has_evidence: bool
     evidence_organ: str | None = Field(description="The organ that the evidence speaks for or against.")
     has_cell_map: bool
-    quality: list[dict[str, str]]
     organs: list[str]
     summary: dict[str, Any] | None
+    findings: Findings
     corrections: Corrected
     previous: str | None
     next: str | None
@@ -187,9 +212,8 @@ class Row(BaseModel):
 
     image: Image
     verdict: Verdict | None
-    quality: list[dict[str, str]]
+    findings: Findings
     corrections: Corrected
-    median_area_px: float | None
     cells_organ: str | None
     agreement: str | None
 

@@ -10,25 +10,31 @@ LICENCE = "Research use, not a medical device."
 
 
 def methods_text(
-    images: Sequence[dict[str, Any]], question: Question, promised: Sequence[str], coverage: float | None
+    images: Sequence[dict[str, Any]],
+    n_cells: tuple[int, int],
+    question: Question,
+    promised: Sequence[str],
+    coverage: float | None,
 ) -> list[str]:
     """Paragraphs: software and models, cells, organs and abstention, prices and promise, corrections.
 
     Args:
         images: Rows of the database with their summaries.
+        n_cells: Cells that are there with the corrections of experts, and cells that the analysis found.
         question: The prices that the verdicts were given at.
         promised: What is promised for the positive organ.
         coverage: Of the prediction sets; None where there are none.
     """
     finished = [row for row in images if row["summary"]]
     bundles = sorted({f"{b['name']} {b['version']}" for row in finished for b in row["summary"]["bundles"]})
-    n_cells = sum(row["summary"]["n_cells"] for row in finished)
+    left, n_found = n_cells
+    corrected = "" if left == n_found else f" Corrections by experts left {left:,}."
     paragraphs = [
         f"{_counted(len(finished))} analysed with organscope {__version__} and the models {', '.join(bundles)}. "
         f"{_pixel_sizes(finished)}",
         "Cells were segmented by a convolutional network in overlapping tiles, such that the result does not depend on "
-        f"the tiling; {n_cells:,} cells were found. Shape and intensity of each were measured at full resolution; a "
-        "cell that touches the edge of the image is marked as such.",
+        f"the tiling; {n_found:,} cells were found.{corrected} Shape and intensity of each were measured at full "
+        "resolution; a cell that touches the edge of the image is marked as such.",
         "The organ was named by a convolutional network from fields that cover the image; its probabilities were "
         "calibrated by temperature scaling on held-out pictures (Guo et al., ICML 2017). The answer is withheld where "
         "the picture is unlike the training pictures (deep nearest neighbours; Sun et al., ICML 2022), or where no "

@@ -15,7 +15,8 @@ from jaxtyping import Num, UInt8
 from PIL import Image as Picture
 
 from organscope.images import Image, atomic_path
-from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, to_rgb
+from organscope.ops import preprocess
+from organscope.ops.preprocess import scale_intensity, to_rgb
 
 TILE_PX = 256
 JPEG_QUALITY = 90
@@ -34,20 +35,19 @@ def highest_power(height_px: int, width_px: int) -> int:
     return max(0, math.ceil(math.log2(max(height_px, width_px) / TILE_PX)))
 
 
-def display_range(image: Image) -> tuple[float, float]:
-    """The intensities to show as black and white.
+def display_range(image: Image) -> tuple[tuple[float, float], bool]:
+    """The intensities of an image to show as black and white, and whether that stretches what the file holds."""
+    return preprocess.display_range(as_displayed(image.sample(SAMPLE_PX)), image.value_range)
 
-    Bright-field pictures of 8 bits are shown as they are, so that a stain looks as in any other viewer; all others
-    from their own 1st to 99.8th percentile, without which 12 bits of fluorescence would be black.
-    """
-    if image.dtype == np.uint8 and image.n_channels >= 3:
-        return 0.0, 255.0
-    return intensity_range(as_rgb(image.sample(SAMPLE_PX)), Preprocessing(), image.value_range)
+
+def as_displayed(pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x d"]:
+    """The channels that are shown: the first three where there are more than four."""
+    return pixels if pixels.shape[2] <= 4 else pixels[:, :, :3]
 
 
 def as_rgb(pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x 3"]:
-    """Three channels to show: the first three where there are more than four."""
-    return to_rgb(pixels if pixels.shape[2] <= 4 else pixels[:, :, :3])
+    """Red, green and blue of what is shown."""
+    return to_rgb(as_displayed(pixels))
 
 
 def to_display(pixels: Num[np.ndarray, "y x c"], shown: tuple[float, float]) -> UInt8[np.ndarray, "y x 3"]:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,30 @@ from organscope.errors import OutputError
 from organscope.jobs.files import CELLS_PARQUET, EVIDENCE, OVERLAY
 from organscope.report.embed import picture_uri, side_px_for
 from organscope.report.histogram import area_text, histogram_svg
+from organscope.report.overlay import read_note
 from organscope.web.analysis import STEM
 from organscope.web.content import Entry, Report, areas_of
 from organscope.web.corrections import Corrected
+from organscope.web.findings import Findings, counted, not_ruled_out
 from organscope.web.reasons import share
 from organscope.web.settings import Settings
 
 PDF_TIMEOUT_S = 180
 
 
+@dataclass(frozen=True)
+class Told:
+    """A finished image: its row of the database, its verdict, the corrections of experts, and what the page says."""
+
+    row: dict[str, Any]
+    verdict: dict[str, Any]
+    found: Corrected
+    said: Findings
+
+
 def make_report(
     title: str,
-    rows: Sequence[tuple[dict[str, Any], dict[str, Any], Corrected]],
+    rows: Sequence[Told],
     promised: list[str],
     methods: list[str],
     settings: Settings,
@@ -37,13 +49,13 @@ def make_report(
 
     Args:
         title: Of the report.
-        rows: Row of the database, verdict and corrections of each finished image.
+        rows: The finished images.
         promised: The recall promise in words.
         methods: Paragraphs of the methods.
         settings: Of the server.
     """
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Report(title, created, __version__, [_entry(*row, settings) for row in rows], promised, methods)
+    return Report(title, created, __version__, [_entry(told, settings) for told in rows], promised, methods)
 
 
 def render_html(report: Report) -> str:
@@ -79,7 +91,8 @@ def _histogram(entry: Entry) -> Markup:
     return histogram_svg(areas, unit=unit) if areas.size else Markup("")
 
 
-def _entry(row: dict[str, Any], verdict: dict[str, Any], found: Corrected, settings: Settings) -> Entry:
+def _entry(told: Told, settings: Settings) -> Entry:
+    row, verdict, found = told.row, told.verdict, told.found
     results = settings.result_folder(row["id"]) / STEM
     evidence = results / EVIDENCE
     accepted = verdict["decision"] == "accept"
@@ -88,12 +101,12 @@ def _entry(row: dict[str, Any], verdict: dict[str, Any], found: Corrected, setti
         size=_size(row),
         answer=verdict["organ"] if accepted else "I don't know",
         reason=" ".join(verdict["why"]),
-        facts=_facts(row, verdict, found),
+        facts=_facts(told),
         expert=_expert(found),
         expert_organ=found.organ or "",
-        n_cells=f"{row['summary']['n_cells'] - len(found.deleted):,}",
+        n_cells=f"{told.said.n_cells:,}",
         overlay=str(results / OVERLAY),
-        overlay_caption=_overlay_caption(found),
+        overlay_caption=_overlay_caption(found, read_note(results / OVERLAY)),
         evidence=str(evidence) if evidence.is_file() else "",
         evidence_caption=f"Evidence: orange speaks for {verdict['top'][0]['organ']}, blue against it.",
         cells=str(results / CELLS_PARQUET),
@@ -102,9 +115,10 @@ def _entry(row: dict[str, Any], verdict: dict[str, Any], found: Corrected, setti
     )
 
 
-def _overlay_caption(found: Corrected) -> str:
-    words = "Outlines of the cells, as the network drew them."
-    return f"{words} Those that experts deleted are still drawn, but count no more." if found.deleted else words
+def _overlay_caption(found: Corrected, note: str) -> str:
+    words = ["Outlines of the cells, as the network drew them."]
+    words += ["Those that experts deleted are still drawn, but count no more."] if found.deleted else []
+    return " ".join([*words, note]).strip()
 
 
 def _size(row: dict[str, Any]) -> str:
@@ -113,12 +127,12 @@ def _size(row: dict[str, Any]) -> str:
     return f"{row['width_px']:,} × {row['height_px']:,} px, {pixel}"
 
 
-def _facts(row: dict[str, Any], verdict: dict[str, Any], found: Corrected) -> list[tuple[str, str]]:
-    summary = row["summary"]
+def _facts(told: Told) -> list[tuple[str, str]]:
+    summary, verdict, said = told.row["summary"], told.verdict, told.said
     facts = [("Most probable", ", ".join(f"{top['organ']} {share(top['probability'])}" for top in verdict["top"][:3]))]
-    if verdict["prediction_set"] and not verdict["is_strange"]:
-        words = f"{', '.join(verdict['prediction_set'])} (coverage {share(verdict['coverage'])})"
-        facts.append(("Cannot be ruled out", words))
+    organs = not_ruled_out(verdict)
+    if organs is not None:
+        facts.append(("Cannot be ruled out", f"{', '.join(organs)}. {verdict['set_note']}".lstrip(". ")))
     if verdict["flagged"] is not None:
         facts.append(("Flagged", "yes" if verdict["flagged"] else "no"))
     if summary["cells_organ"]:
@@ -126,13 +140,14 @@ def _facts(row: dict[str, Any], verdict: dict[str, Any], found: Corrected) -> li
     # Images that were analysed by an earlier version have no such answer.
     if summary.get("image_organ") and summary["agreement"] != "agree":
         facts.append(("The image as a whole says", f"{summary['image_organ']} {share(summary['image_confidence'])}"))
-    facts.append(("Cells", f"{summary['n_cells'] - len(found.deleted):,}"))
-    if summary["median_area_um2"] is not None:
-        facts.append(("Median area", f"{area_text(summary['median_area_um2'])} µm²"))
-    elif summary["median_area_px"] is not None:
-        facts.append(("Median area", f"{area_text(summary['median_area_px'])} px²"))
+    facts.append(("Cells", counted(said)))
+    if said.median_area_um2 is not None:
+        facts.append(("Median area", f"{area_text(said.median_area_um2)} µm²"))
+    elif said.median_area_px is not None:
+        facts.append(("Median area", f"{area_text(said.median_area_px)} px²"))
     facts.append(("Models", ", ".join(f"{bundle['name']} {bundle['version']}" for bundle in summary["bundles"])))
-    facts += [("Quality", flag["reason"]) for flag in row["view"]["quality"]]
+    facts += [("Quality", flag["reason"]) for flag in said.quality]
+    facts += [("Note", note) for note in said.notes]
     return facts
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 from organscope.web import queue
 from organscope.web.database import Database
+from organscope.web.file_names import file_stems
 from organscope.web.refusals import RefusalError, not_found
 from organscope.web.settings import Settings
 
 _LATEST = "SELECT max(number) FROM jobs WHERE image = i.id"
 _IMAGE_COLUMNS = (
-    "i.*, s.owner, s.name AS study_name, j.number AS job, j.state, j.stage, j.fraction, j.message, j.started, j.ended, "
+    "i.*, s.owner, s.name AS study_name, s.um_per_px AS given_um_per_px, s.channel AS given_channel, "
+    "j.number AS job, j.state, j.stage, j.fraction, j.message, j.started, j.ended, "
     "j.seconds FROM images i JOIN studies s ON s.id = i.study "
     f"LEFT JOIN jobs j ON j.number = ({_LATEST})"
 )
@@ -140,17 +142,19 @@ def add_images(database: Database, study: str, images: list[NewImage], settings:
                 f"Expected at most {limits.images_a_study:,} images in a study, found {held + len(images):,}. "
                 "Make several studies, or use `organscope analyze` on the folder.",
             )
+        known = connection.execute("SELECT id, name, file_stem FROM images WHERE study = ? ORDER BY number", (study,))
+        stems = file_stems([dict(row) for row in known], [{"id": image.id, "name": image.name} for image in images])
         for image in images:
-            _insert(connection, study, image)
+            _insert(connection, study, image, stems[image.id])
             queue.add_job(connection, image.id)
 
 
-def _insert(connection: sqlite3.Connection, study: str, image: NewImage) -> None:
+def _insert(connection: sqlite3.Connection, study: str, image: NewImage, stem: str) -> None:
     connection.execute(
-        "INSERT INTO images (id, study, name, path, uploaded, n_bytes, height_px, width_px, um_per_px, created) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO images (id, study, name, path, uploaded, n_bytes, height_px, width_px, um_per_px, created, "
+        "file_stem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (image.id, study, image.name, str(image.path), image.uploaded, image.n_bytes, image.height_px, image.width_px,
-         image.um_per_px, time.time()),
+         image.um_per_px, time.time(), stem),
     )  # fmt: skip
 
 

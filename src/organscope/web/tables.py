@@ -12,6 +12,7 @@ from organscope.images import atomic_path
 from organscope.jobs.files import CELLS_PARQUET
 from organscope.web.analysis import STEM, cells_of
 from organscope.web.corrections import Corrected, corrected_cells
+from organscope.web.findings import Findings, not_ruled_out
 from organscope.web.settings import Settings
 
 #: With these a spreadsheet would take a text for a formula.
@@ -19,7 +20,11 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_images_table(
-    path: Path, images: Sequence[dict[str, Any]], verdicts: dict[str, dict[str, Any]], said: dict[str, Corrected]
+    path: Path,
+    images: Sequence[dict[str, Any]],
+    verdicts: dict[str, dict[str, Any]],
+    corrected: dict[str, Corrected],
+    said: dict[str, Findings],
 ) -> None:
     """Write one row an image: what was found, what is answered at the price that was named, what experts say.
 
@@ -27,12 +32,16 @@ def write_images_table(
         path: CSV file to write.
         images: Rows of the database, those to look at first at the top.
         verdicts: By image; none for one that is not finished.
-        said: By image; none where nobody said anything.
+        corrected: By image; none where nobody said anything.
+        said: By image, as the page says it.
 
     Raises:
         OutputError: The disk is full.
     """
-    rows = [_row(image, verdicts.get(image["id"]), said.get(image["id"], Corrected())) for image in images]
+    rows = [
+        _row(image, verdicts.get(image["id"]), corrected.get(image["id"], Corrected()), said[image["id"]])
+        for image in images
+    ]
     with atomic_path(path) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
 
@@ -40,7 +49,7 @@ def write_images_table(
 def write_cells_table(
     path: Path, images: Sequence[dict[str, Any]], said: dict[str, Corrected], settings: Settings
 ) -> None:
-    """Write the cells of all finished images one below the other, with the name of their image in front.
+    """Write the cells of all finished images one below the other, name and `file_stem` of their image in front.
 
     One image is in memory at a time.
 
@@ -52,13 +61,14 @@ def write_cells_table(
     for image in finished:
         schema = parquet.read_schema(settings.result_folder(image["id"]) / STEM / CELLS_PARQUET)
         columns |= dict.fromkeys(name for name in schema.names if not name.startswith("__"))
-    wanted = ["image", *columns, "marked"]
+    wanted = ["image", "file_stem", *columns, "marked"]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         pd.DataFrame(columns=wanted).to_csv(file, index=False)
         for image in finished:
             found = said.get(image["id"], Corrected())
             table = corrected_cells(cells_of(settings.result_folder(image["id"])), found)
-            table = table.assign(image=harmless(image["name"]), marked=table["id"].isin(found.marked))
+            names = {"image": harmless(image["name"]), "file_stem": harmless(image["file_stem"])}
+            table = table.assign(**names, marked=table["id"].isin(found.marked))
             table.reindex(columns=wanted).to_csv(file, index=False, header=False)
 
 
@@ -67,11 +77,12 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
 
 
-def _row(image: dict[str, Any], verdict: dict[str, Any] | None, found: Corrected) -> dict[str, Any]:
+def _row(image: dict[str, Any], verdict: dict[str, Any] | None, found: Corrected, said: Findings) -> dict[str, Any]:
     summary, answer = image["summary"] or {}, verdict or {}
     at = "" if found.at is None else datetime.fromtimestamp(found.at, UTC).isoformat(timespec="seconds")
     return {
         "image": harmless(image["name"]),
+        "file_stem": harmless(image["file_stem"]),
         "state": image["state"],
         "width_px": image["width_px"],
         "height_px": image["height_px"],
@@ -80,17 +91,19 @@ def _row(image: dict[str, Any], verdict: dict[str, Any] | None, found: Corrected
         "probability": answer.get("confidence"),
         "decision": answer.get("decision"),
         "why": " ".join(answer.get("why", ())),
-        "cannot_be_ruled_out": "; ".join(answer.get("prediction_set") or ()),
+        "cannot_be_ruled_out": "; ".join((verdict and not_ruled_out(verdict)) or ()),
         "flagged": answer.get("flagged"),
         "expected_cost": answer.get("cost"),
         "expert_organ": found.organ,
         "expert": found.who,
         "expert_at": at,
-        "n_cells": summary["n_cells"] - len(found.deleted) if summary else None,
-        "n_deleted": len(found.deleted),
-        "n_marked": len(found.marked),
-        "median_area_px": summary.get("median_area_px"),
-        "median_area_um2": summary.get("median_area_um2"),
+        "n_cells": said.n_cells,
+        "n_found": said.n_found,
+        "n_deleted": said.n_deleted,
+        "n_marked": said.n_marked,
+        "median_area_px": said.median_area_px,
+        "median_area_um2": said.median_area_um2,
         "cells_organ": summary.get("cells_organ"),
-        "quality": "; ".join(flag["reason"] for flag in (image["view"] or {}).get("quality", ())),
+        "quality": "; ".join(flag["reason"] for flag in said.quality),
+        "notes": " ".join(said.notes),
     }

@@ -64,15 +64,9 @@ def _add_pair(archive: zipfile.ZipFile, row: dict[str, Any], name: str, found: C
 def _unique_names(rows: Sequence[dict[str, Any]], found: dict[str, Corrected]) -> dict[str, str]:
     """`<organ>/<image>` by id; an organ that no expert named leaves the image at the top."""
     names: dict[str, str] = {}
-    taken: set[str] = set()
     for row in rows:
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(row["name"]).with_suffix("").as_posix()).strip("._") or "image"
         organ = re.sub(r"[^\w .-]+", "_", found[row["id"]].organ or "").strip(" .")
-        name = f"{organ}/{stem}" if organ else stem
-        if name.lower() in taken:
-            name = f"{name}-{row['id'][:6]}"
-        taken.add(name.lower())
-        names[row["id"]] = name
+        names[row["id"]] = f"{organ}/{row['file_stem']}" if organ else row["file_stem"]
     return names
 
 

@@ -10,7 +10,7 @@ from organscope.decide import Answers, CostTable, Rules, costs_of, decide_all, p
 from organscope.decide.names import organ_number
 from organscope.jobs.files import POLICY
 from organscope.jobs.stored_policy import StoredPolicy, read_policy
-from organscope.web.reasons import Doubted, is_strange, promise_plainly, reasons_in_words
+from organscope.web.reasons import Doubted, is_strange, promise_plainly, reasons_in_words, share
 from organscope.web.settings import Settings
 
 TOP_ORGANS = 5
@@ -127,6 +127,7 @@ def _verdict(
 ) -> dict[str, Any]:
     order = np.argsort(-own, kind="stable")
     in_set = None if answers.in_set is None else [stored.organs[k] for k in order if answers.in_set[i, k]]
+    strange = is_strange(row["summary"]["distance"], stored.policy) or bool(row["summary"]["doubt"])
     return {
         "image": row["id"],
         "organ": stored.organs[int(answers.organ_index[i])],
@@ -134,14 +135,27 @@ def _verdict(
         "decision": "accept" if answers.accepted[i] else "abstain",
         "reason": answers.reasons[i],
         "prediction_set": in_set,
+        "set_note": _set_note(in_set, stored, is_strange=strange),
         "flagged": None if answers.flagged is None else bool(answers.flagged[i]),
         "cost": cost,
         "coverage": None if stored.policy.conformal is None else stored.policy.conformal.coverage,
-        "is_strange": is_strange(row["summary"]["distance"], stored.policy) or bool(row["summary"]["doubt"]),
+        "is_strange": strange,
         "distance": row["summary"]["distance"],
         "max_distance": stored.policy.max_distance,
         "top": [{"organ": stored.organs[k], "probability": float(own[k])} for k in order[:TOP_ORGANS]],
     }
+
+
+def _set_note(in_set: list[str] | None, stored: StoredPolicy, *, is_strange: bool) -> str:
+    """A set holds what it promises for images like those that it was calibrated on, and for no others."""
+    if in_set is None:
+        return ""
+    if is_strange:
+        return "No organ can be ruled out here: the usual promise does not hold for an image like this."
+    if not in_set:
+        return "No organ fits: the image is unlike all of them."
+    coverage = share(stored.policy.conformal.coverage)
+    return f"The true organ is in this set for {coverage} of images like those of the calibration."
 
 
 def _why(row: dict[str, Any], stored: StoredPolicy, answers: Answers, i: int, positive: int | None) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image as Picture
 
 from organscope.errors import ShapeError
-from organscope.report.overlay import HALO, LINE, draw_overlay, outline_pixels, write_overlay
+from organscope.report.overlay import HALO, LINE, draw_overlay, outline_pixels, overlay_note, read_note, write_overlay
 
 
 @pytest.fixture
@@ -51,6 +51,21 @@ def test_sixteen_bit_image_with_twelve_bits_used_fills_the_display_range(rng):
     picture = draw_overlay(pixels, np.zeros((32, 32), np.int32), (0.0, 65535.0))
     assert picture.max() == 255
     assert picture.min() == 0
+
+
+def test_color_images_of_eight_bits_keep_their_colors(colon):
+    picture = draw_overlay(colon, np.zeros(colon.shape[:2], np.int32), (0.0, 255.0))
+    np.testing.assert_array_equal(picture, colon)
+    assert overlay_note(colon, (0.0, 255.0)) == ""
+
+
+def test_what_is_stretched_says_so_beside_the_image(tmp_path, rng, two_cells):
+    pixels = rng.integers(100, 4096, (20, 24, 1)).astype(np.uint16)
+    note = overlay_note(pixels, (0.0, 65535.0))
+    low, high = np.percentile(np.repeat(pixels, 3, axis=2), [1, 99.8])
+    assert note == f"Brightness is stretched for display: {low:.6g} is shown as black, {high:.6g} as white."
+    write_overlay(tmp_path / "overlay.png", draw_overlay(pixels, two_cells, (0.0, 65535.0)), note)
+    assert read_note(tmp_path / "overlay.png") == note
 
 
 def test_large_image_is_shrunk_and_keeps_its_cells(rng):

@@ -70,9 +70,10 @@ def test_a_pyramid_of_its_own_gives_the_same_tile(tmp_path):
 
 
 def test_bright_field_is_shown_as_it_is_and_deep_images_are_stretched(tmp_path):
-    assert display_range(saved(tmp_path, smooth(64, 64))) == (0.0, 255.0)
+    assert display_range(saved(tmp_path, smooth(64, 64))) == ((0.0, 255.0), False)
     deep = (smooth(64, 64)[:, :, 2].astype(np.uint16) * 4) + 100
-    low, high = display_range(saved(tmp_path, deep))
+    (low, high), is_stretched = display_range(saved(tmp_path, deep))
+    assert is_stretched
     assert 100 <= low < 200
     assert 900 < high < 1200
     shown = to_display(deep[:, :, None], (low, high))

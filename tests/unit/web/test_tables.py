@@ -22,6 +22,43 @@ def test_one_row_an_image(finished):
     assert table.loc[0, "n_cells"] + table.loc[0, "n_deleted"] > 50
 
 
+def test_page_table_and_report_say_the_same(finished):
+    """Counts, median, doubts and what cannot be ruled out, before and after corrections of cells."""
+    client, study, image = finished
+    for deleted in ([], [5, 6, 7, 8, 9, 10]):
+        if deleted:
+            body = {"action": "delete_cell", "cells": deleted}
+            assert client.post(f"/api/images/{image}/corrections", json=body).status_code == 201
+        page = client.get(f"/api/images/{image}").json()
+        said, verdict = page["findings"], client.get(f"/api/images/{image}/verdict").json()["verdicts"][0]
+        overview = client.get(f"/api/studies/{study}").json()["rows"][0]
+        row = pd.read_csv(io.BytesIO(client.get(f"/api/studies/{study}/tables/images.csv").content)).iloc[0]
+        cells = pd.read_csv(io.BytesIO(client.get(f"/api/images/{image}/files/cells.csv").content))
+        report = client.get(f"/api/images/{image}/report.html").text
+        assert overview["findings"] == said
+        assert said["n_cells"] == len(cells) == row["n_cells"] == page["image"]["n_cells"]
+        assert said["n_found"] == row["n_found"] == page["summary"]["n_cells"]
+        assert f"{said['n_cells']:,}" in report
+        assert said["median_area_px"] == row["median_area_px"] == cells["area_px"].median()
+        assert said["median_area_um2"] == pytest.approx(cells["area_um2"].median())
+        assert row["median_area_um2"] == said["median_area_um2"]
+        assert row["quality"] == "; ".join(flag["reason"] for flag in said["quality"]) != ""
+        assert all(flag["reason"] in report for flag in said["quality"])
+        assert verdict["is_strange"]
+        assert row["cannot_be_ruled_out"] == "any organ"
+        assert verdict["set_note"].startswith("No organ can be ruled out")
+        assert verdict["set_note"] in report
+    client.post(f"/api/images/{image}/corrections", json={"action": "restore_cell", "cells": [5, 6, 7, 8, 9, 10]})
+
+
+def test_images_of_one_name_are_told_apart_in_every_table(client, study, png):
+    for _ in range(2):
+        client.post(f"/api/studies/{study}/uploads?name=same.png", content=png)
+    table = pd.read_csv(io.BytesIO(client.get(f"/api/studies/{study}/tables/images.csv").content))
+    assert table["image"].tolist() == ["same.png"] * 2
+    assert table["file_stem"].tolist() == ["same", "same_png"]
+
+
 def test_one_row_a_cell_of_every_image(finished):
     client, study, image = finished
     table = pd.read_csv(io.BytesIO(client.get(f"/api/studies/{study}/tables/cells.csv").content))

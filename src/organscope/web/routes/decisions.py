@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from organscope.web import corrections, messages, studies
 from organscope.web.refusals import RefusalError, refusing
 from organscope.web.routes.questions import Asked
+from organscope.web.routes.shown import said_of, shown_findings
 from organscope.web.state import Parts, User
 from organscope.web.verdicts import organs_known
 
@@ -26,10 +27,10 @@ def verdicts(study: str, user: User, state: Parts, asked: Asked) -> messages.Ver
 def look_at_corrections(image: str, user: User, state: Parts) -> messages.Corrections:
     """Everything that experts said of an image, and what it comes to."""
     row = studies.image_of(state.database, image, user)
-    said = corrections.corrections_of(state.database, row["id"])
-    now = corrections.as_data(corrections.corrected(state.database, row["id"]))
-    entries = [messages.Correction(**entry) for entry in said]
-    return messages.Corrections(now=messages.Corrected(**now), said=entries)
+    entries = [messages.Correction(**entry) for entry in corrections.corrections_of(state.database, row["id"])]
+    found = corrections.corrected(state.database, row["id"])
+    now = messages.Corrected(**corrections.as_data(found))
+    return messages.Corrections(now=now, said=entries, findings=shown_findings(said_of(row, found, state)))
 
 
 @router.post("/images/{image}/corrections", status_code=201, tags=["corrections"])

@@ -13,15 +13,17 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from organscope.web import corrections, studies
+from organscope.web.corrections import Corrected
 from organscope.web.exports import MEDIA_TYPES, write_export
+from organscope.web.file_names import plain_part
 from organscope.web.methods import methods_text
 from organscope.web.refusals import RefusalError, refusing
-from organscope.web.report import Report, make_report, render_html, write_pdf
+from organscope.web.report import Report, Told, make_report, render_html, write_pdf
 from organscope.web.routes.questions import Asked
+from organscope.web.routes.shown import said_of
 from organscope.web.state import Parts, State, User, require_memory
 from organscope.web.tables import write_cells_table, write_images_table
 from organscope.web.training_set import write_training_set
-from organscope.web.uploads import file_name
 from organscope.web.verdicts import Question
 
 router = APIRouter(prefix="/api", tags=["downloads"], responses=refusing(409, 507))
@@ -41,7 +43,7 @@ async def export(image: str, kind: ExportName, user: User, state: Parts) -> File
     row = await run_in_threadpool(studies.finished_image_of, state.database, image, user)
     async with state.making:
         path = await run_in_threadpool(_export, kind, row, state)
-    return _sent(path, f"{_stem(row)}-{kind}", MEDIA_TYPES[kind])
+    return _sent(path, f"{row['file_stem']}-{kind}", MEDIA_TYPES[kind])
 
 
 def _export(kind: str, row: dict[str, Any], state: State) -> Path:
@@ -57,7 +59,7 @@ async def image_report(image: str, kind: ReportName, user: User, state: Parts, a
     row = await run_in_threadpool(studies.finished_image_of, state.database, image, user)
     async with state.making:
         path = await run_in_threadpool(_report, kind, row["name"], [row], asked, state)
-    return _sent(path, f"{_stem(row)}-{kind}", _media_type(kind))
+    return _sent(path, f"{row['file_stem']}-{kind}", _media_type(kind))
 
 
 @router.get("/studies/{study}/annotations.zip", response_class=Response, responses=ZIP, tags=["corrections"])
@@ -66,7 +68,7 @@ async def annotations(study: str, user: User, state: Parts) -> FileResponse:
     row = await run_in_threadpool(studies.study_of, state.database, study, user)
     async with state.making:
         path = await run_in_threadpool(_annotations, study, state)
-    return _sent(path, f"{file_name(row['name'])}-annotations.zip", "application/zip")
+    return _sent(path, f"{plain_part(row['name'], 'study')}-annotations.zip", "application/zip")
 
 
 @router.get("/studies/{study}/tables/{kind}", response_class=Response, responses=TABLES)
@@ -75,7 +77,7 @@ async def study_table(study: str, kind: TableName, user: User, state: Parts, ask
     row = await run_in_threadpool(studies.study_of, state.database, study, user)
     async with state.making:
         path = await run_in_threadpool(_table, kind, study, asked, state)
-    return _sent(path, f"{file_name(row['name'])}-{kind}", MEDIA_TYPES["cells.csv"])
+    return _sent(path, f"{plain_part(row['name'], 'study')}-{kind}", MEDIA_TYPES["cells.csv"])
 
 
 @router.get("/studies/{study}/{kind}", response_class=Response, responses=REPORTS)
@@ -85,7 +87,7 @@ async def study_report(study: str, kind: ReportName, user: User, state: Parts, a
     images = await run_in_threadpool(studies.images_of, state.database, study)
     async with state.making:
         path = await run_in_threadpool(_report, kind, row["name"], images, asked, state)
-    return _sent(path, f"{file_name(row['name'])}-{kind}", _media_type(kind))
+    return _sent(path, f"{plain_part(row['name'], 'study')}-{kind}", _media_type(kind))
 
 
 def _annotations(study: str, state: State) -> Path:
@@ -104,7 +106,8 @@ def _table(kind: str, study: str, asked: Question, state: State) -> Path:
             write_cells_table(folder / kind, images, said, state.settings)
         else:
             verdicts = {verdict["image"]: verdict for verdict in state.judge.verdicts(images, asked)}
-            write_images_table(folder / kind, images, verdicts, said)
+            findings = {row["id"]: said_of(row, said.get(row["id"], Corrected()), state) for row in images}
+            write_images_table(folder / kind, images, verdicts, said, findings)
     return folder / kind
 
 
@@ -139,11 +142,12 @@ def _content(title: str, finished: list[dict[str, Any]], asked: Question, state:
     by_id = {row["id"]: row for row in finished}
     promised = state.judge.promise(finished, asked)
     verdicts = state.judge.verdicts(finished, asked)
-    rows = [
-        (by_id[verdict["image"]], verdict, corrections.corrected(state.database, verdict["image"]))
-        for verdict in verdicts
-    ]
-    methods = methods_text(finished, asked, promised, verdicts[0]["coverage"])
+    rows = []
+    for verdict in verdicts:
+        row, found = by_id[verdict["image"]], corrections.corrected(state.database, verdict["image"])
+        rows.append(Told(row, verdict, found, said_of(row, found, state)))
+    n_cells = sum(told.said.n_cells for told in rows), sum(told.said.n_found for told in rows)
+    methods = methods_text(finished, n_cells, asked, promised, verdicts[0]["coverage"])
     return make_report(title, rows, promised, methods, state.settings)
 
 
@@ -151,10 +155,6 @@ def _sent(path: Path, name: str, media_type: str) -> FileResponse:
     """The file, removed with its folder once it is sent."""
     cleaning = BackgroundTask(shutil.rmtree, path.parent, ignore_errors=True)
     return FileResponse(path, media_type=media_type, filename=name, background=cleaning)
-
-
-def _stem(row: dict[str, Any]) -> str:
-    return Path(file_name(row["name"])).stem
 
 
 def _media_type(kind: str) -> str:

@@ -11,7 +11,7 @@ from organscope.web.analysis import COLUMNS, OUTLINES, STEM
 from organscope.web.packing import read_block
 from organscope.web.refusals import RefusalError, refusing
 from organscope.web.routes.questions import Asked
-from organscope.web.routes.shown import shown_details, shown_image
+from organscope.web.routes.shown import look_at, shown_details
 from organscope.web.state import Parts, User
 from organscope.web.verdicts import organs_known
 
@@ -38,7 +38,7 @@ def cancel(image: str, user: User, state: Parts) -> messages.Image:
     """Take the image out of the queue, or stop working on it."""
     row = studies.image_of(state.database, image, user)
     queue.cancel(state.database, row["id"])
-    return shown_image(studies.image_of(state.database, image, user), {})
+    return look_at(studies.image_of(state.database, image, user), {}, state)
 
 
 @router.post("/retry", tags=["jobs"])
@@ -50,7 +50,7 @@ def try_again(image: str, user: User, state: Parts) -> messages.Image:
             409, f"Expected an image that failed or was cancelled, found that {row['name']} is {row['state']}."
         )
     studies.try_again(state.database, row)
-    return shown_image(studies.image_of(state.database, image, user), queue.seconds_left(state.database))
+    return look_at(studies.image_of(state.database, image, user), queue.seconds_left(state.database), state)
 
 
 @router.get("/tiles/{power}/{x}/{y}", response_class=Response, responses=JPEG)

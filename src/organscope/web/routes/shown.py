@@ -5,13 +5,22 @@ from typing import Any
 from organscope.jobs.files import CELL_MAP, EVIDENCE
 from organscope.web import corrections, messages, queue
 from organscope.web.analysis import STEM
+from organscope.web.corrections import Corrected
+from organscope.web.findings import Findings, findings_of
 from organscope.web.pyramid import TILE_PX, highest_power
 from organscope.web.state import State
 from organscope.web.studies import images_of
 from organscope.web.verdicts import organs_known
 
 
-def shown_image(row: dict[str, Any], left: dict[str, float]) -> messages.Image:
+def said_of(row: dict[str, Any], found: Corrected, state: State) -> Findings:
+    """What is said of an image, with the corrections of experts."""
+    is_done = row["summary"] is not None
+    max_distance = state.judge.policy_of(row).policy.max_distance if is_done else None
+    return findings_of(row, found, state.settings.result_folder(row["id"]) / STEM, max_distance)
+
+
+def shown_image(row: dict[str, Any], left: dict[str, float], said: Findings) -> messages.Image:
     """An image with its latest job; `left` are the seconds until each image of the queue is done."""
     known = {name: row[name] for name in messages.Image.model_fields if name in row}
     is_waiting = row["state"] in (queue.QUEUED, queue.RUNNING)
@@ -19,43 +28,44 @@ def shown_image(row: dict[str, Any], left: dict[str, float]) -> messages.Image:
         **known,
         seconds_left=left.get(row["id"]) if is_waiting else None,
         is_shown=row["view"] is not None,
-        n_cells=None if row["summary"] is None else row["summary"]["n_cells"],
+        n_cells=said.n_cells,
+        n_found=said.n_found,
     )
+
+
+def look_at(row: dict[str, Any], left: dict[str, float], state: State) -> messages.Image:
+    """`shown_image` of a row alone, with what experts said of it so far."""
+    found = Corrected() if row["summary"] is None else corrections.corrected(state.database, row["id"])
+    return shown_image(row, left, said_of(row, found, state))
 
 
 def shown_details(row: dict[str, Any], state: State) -> messages.Details:
     """All that the page of one image starts from."""
     results = state.settings.result_folder(row["id"]) / STEM
     before, after = _neighbours(row, state)
+    found = corrections.corrected(state.database, row["id"])
+    said = said_of(row, found, state)
     return messages.Details(
-        image=shown_image(row, queue.seconds_left(state.database)),
+        image=shown_image(row, queue.seconds_left(state.database), said),
         study_name=row["study_name"],
+        options=messages.Options(um_per_px=row["given_um_per_px"], channel=row["given_channel"]),
         tile_px=TILE_PX,
         highest_power=highest_power(row["height_px"], row["width_px"]),
         has_evidence=(results / EVIDENCE).is_file(),
         evidence_organ=_likeliest(row["summary"]),
         has_cell_map=(results / CELL_MAP).is_file(),
-        quality=quality_of(row, state),
         organs=organs_known([row]),
         summary=row["summary"],
-        corrections=messages.Corrected(**corrections.as_data(corrections.corrected(state.database, row["id"]))),
+        findings=shown_findings(said),
+        corrections=messages.Corrected(**corrections.as_data(found)),
         previous=before,
         next=after,
     )
 
 
-def quality_of(row: dict[str, Any], state: State) -> list[dict[str, str]]:
-    """Flags of the picture itself, and of how it compares with the training pictures."""
-    flags = list(row["view"]["quality"]) if row["view"] else []
-    if row["summary"] is None:
-        return flags
-    if row["summary"]["doubt"]:
-        flags.append({"flag": "doubt", "reason": row["summary"]["doubt"]})
-    limit = state.judge.policy_of(row).policy.max_distance
-    if row["summary"]["distance"] > limit:
-        reason = f"far from the training pictures (distance {row['summary']['distance']:.2f}, limit {limit:.2f})"
-        flags.append({"flag": "unlike training", "reason": reason})
-    return flags
+def shown_findings(said: Findings) -> messages.Findings:
+    """What is said of an image, as the interface gives it."""
+    return messages.Findings(**{name: getattr(said, name) for name in messages.Findings.model_fields})
 
 
 def _likeliest(summary: dict[str, Any] | None) -> str | None:

@@ -16,7 +16,7 @@ from organscope.web.folders import find_allowed, list_allowed
 from organscope.web.one_file import require_one_file
 from organscope.web.refusals import RefusalError, overloaded, refusing
 from organscope.web.routes.questions import Asked
-from organscope.web.routes.shown import quality_of, shown_image
+from organscope.web.routes.shown import look_at, said_of, shown_findings, shown_image
 from organscope.web.state import Parts, State, User, require_memory
 from organscope.web.studies import NewImage, new_id
 from organscope.web.uploads import Arrivals, receive, settle
@@ -65,14 +65,14 @@ def look_at_study(study: str, user: User, state: Parts, asked: Asked) -> message
     )
 
 
-def _row(image: dict, verdict: dict | None, said: Corrected, left: dict[str, float], state: State) -> messages.Row:
+def _row(image: dict, verdict: dict | None, found: Corrected, left: dict[str, float], state: State) -> messages.Row:
     summary = image["summary"] or {}
+    said = said_of(image, found, state)
     return messages.Row(
-        image=shown_image(image, left),
+        image=shown_image(image, left, said),
         verdict=None if verdict is None else messages.Verdict(**verdict),
-        quality=quality_of(image, state),
-        corrections=messages.Corrected(**as_data(said)),
-        median_area_px=summary.get("median_area_px"),
+        findings=shown_findings(said),
+        corrections=messages.Corrected(**as_data(found)),
         cells_organ=summary.get("cells_organ"),
         agreement=summary.get("agreement"),
     )
@@ -169,7 +169,7 @@ def _keep(study: str, user: str, arrivals: Arrivals, state: State) -> messages.A
     rows = [studies.image_of(state.database, image.id, user) for image in arrivals.images]
     left = queue.seconds_left(state.database)
     refused = [messages.Refused(**refused) for refused in arrivals.refused]
-    return messages.Arrived(images=[shown_image(row, left) for row in rows], refused=refused)
+    return messages.Arrived(images=[look_at(row, left, state) for row in rows], refused=refused)
 
 
 @router.get("/queue", tags=["jobs"])
@@ -177,7 +177,7 @@ def look_at_queue(user: User, state: Parts) -> messages.Queue:
     """The user's images that wait or are worked on, and those that ended in the last minute."""
     left = queue.seconds_left(state.database)
     rows = studies.recent_images(state.database, user, time.time() - 60)
-    return messages.Queue(images=[shown_image(row, left) for row in rows], n_waiting=queue.n_waiting(state.database))
+    return messages.Queue(images=[look_at(row, left, state) for row in rows], n_waiting=queue.n_waiting(state.database))
 
 
 @router.post("/queue/cancel", tags=["jobs"])

@@ -161,7 +161,7 @@ export class CellsPanel {
   async correct(action, rows) {
     await attempt(async () => {
       const answer = await post(`/api/images/${this.details.image.id}/corrections`, { action, cells: rows.map((row) => this.cells.id[row]) });
-      this.hooks.corrected(answer.now);
+      this.hooks.corrected(answer);
       this.drawCount();
       toast({ delete_cell: rows.length > 1 ? `Noted: ${plural(rows.length, "object")} are no cells.` : "Noted: no cell.", mark_cell: "Noted: wrong outline.", restore_cell: "Taken back." }[action]);
       this.select(this.selected);

@@ -23,6 +23,9 @@ export function duration(seconds) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
+// What a person gave for a drop of images; empty where nothing.
+export const optionsInWords = ({ um_per_px, channel }) => [um_per_px === null ? "" : `pixel size ${number(um_per_px)} µm`, channel === null ? "" : `only channel ${channel}`].filter(Boolean).join(", ");
+
 export const bytes = (n) => (n < 1e6 ? `${Math.max(1, Math.round(n / 1e3))} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(1)} GB`);
 export const plural = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many}`;
 export const day = (seconds) => new Date(seconds * 1000).toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });

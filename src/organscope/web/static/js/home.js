@@ -2,9 +2,9 @@
 import { attempt, get, post } from "./api.js";
 import { byId, facts, h, show, toast } from "./dom.js";
 import { droppedFiles } from "./dropping.js";
-import { day, duration, plural } from "./format.js";
+import { day, duration, optionsInWords, plural } from "./format.js";
 import { chooseSlides } from "./slides.js";
-import { makeStudy, nameOf, stopUploading, upload } from "./uploading.js";
+import { makeStudy, nameOf, stopUploading, takeOptions, upload } from "./uploading.js";
 
 const BUSY_MS = 700;
 const IDLE_MS = 5000;
@@ -12,7 +12,7 @@ const SHOWN = 40;
 const jobs = new Map();
 let timer = 0;
 
-async function take(files) {
+async function take(files, options = takeOptions()) {
   const wanted = files.filter((file) => !file.name.startsWith("."));
   if (!wanted.length) return;
   const limit = facts().images_a_study;
@@ -21,8 +21,8 @@ async function take(files) {
     return;
   }
   await attempt(async () => {
-    const study = await makeStudy(studyName(wanted));
-    await upload(wanted, study.id, follow);
+    const study = await makeStudy(options, studyName(wanted));
+    await upload(wanted, study, follow);
     follow();
     const images = (await get(`/api/studies/${study.id}`)).rows;
     if (!images.length) await fetch(`/api/studies/${study.id}`, { method: "DELETE" });
@@ -116,6 +116,7 @@ function drawStudies(studies) {
     h("span", { class: "faint" }, day(study.created)),
     h("div", { class: "tags" },
       h("span", { class: "tag" }, plural(study.n_images, "image")),
+      optionsInWords(study) ? h("span", { class: "tag" }, optionsInWords(study)) : null,
       study.n_waiting ? h("span", { class: "tag accent" }, `${study.n_waiting} waiting`) : null,
       study.n_failed ? h("span", { class: "tag doubt" }, `${study.n_failed} failed`) : null,
       study.n_images && study.n_done === study.n_images ? h("span", { class: "tag good" }, "done") : null))));
@@ -154,7 +155,8 @@ function listen() {
   addEventListener("drop", async (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    take(await droppedFiles(event.dataTransfer));
+    const options = takeOptions();
+    take(await droppedFiles(event.dataTransfer), options);
   });
 }
 

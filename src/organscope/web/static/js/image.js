@@ -97,14 +97,15 @@ async function showResults(details) {
   const cells = decodeCells(await getBytes(`/api/images/${id}/cells`));
   cells.correct(details.corrections);
   viewer.outlines.setCells(cells);
-  const corrected = (now) => {
-    details.corrections = now;
-    cells.correct(now);
+  const corrected = (answer) => {
+    details.corrections = answer.now;
+    details.findings = answer.findings;
+    cells.correct(answer.now);
     panel.draw();
     viewer.redraw();
-    verdict.drawHistory();
+    verdict.corrected(answer.said);
   };
-  makeColours(cells, details.quality.some((flag) => flag.flag === "unlike training"));
+  makeColours(cells, details.findings.quality.some((flag) => flag.flag === "unlike training"));
   panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, corrected, changed: () => viewer.redraw(), colours: () => colours });
   const verdict = makeVerdict(byId("panel-verdict"), details, corrected);
   makeTake(byId("panel-take"), details, verdict.query);

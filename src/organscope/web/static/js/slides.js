@@ -1,7 +1,7 @@
 // Images that lie on the server, in folders that the operator allows.
 import { attempt, get, post } from "./api.js";
 import { byId, h, show } from "./dom.js";
-import { makeStudy } from "./uploading.js";
+import { makeStudy, takeOptions } from "./uploading.js";
 
 const SHAPES = { folder: "M2 5h6l2 2h8v9H2z", image: "M3 3h14v14H3zM3 13l4-4 4 4 2-2 4 4" };
 
@@ -41,7 +41,7 @@ async function open(path, on_added) {
 
 async function add(path, on_added) {
   await attempt(async () => {
-    const study = await makeStudy(path.split("/").pop());
+    const study = await makeStudy(takeOptions(), path.split("/").pop());
     try {
       await post(`/api/studies/${study.id}/slides`, { path });
     } catch (error) {

@@ -2,7 +2,7 @@
 import { read, write } from "./address.js";
 import { attempt, get, request } from "./api.js";
 import { byId, facts, h, toast } from "./dom.js";
-import { plural, whole } from "./format.js";
+import { optionsInWords, plural, whole } from "./format.js";
 import { makeQuestion } from "./question.js";
 import { drawRow, isDoubtful } from "./study_row.js";
 
@@ -12,7 +12,7 @@ const BUSY_MS = 1000;
 const IDLE_MS = 15000;
 // More rows than this are drawn when they are asked for.
 const STEP = 100;
-const KINDS = { "": () => true, open: isDoubtful, reviewed: (row) => Boolean(row.corrections.organ || row.corrections.deleted.length || row.corrections.marked.length), flagged: (row) => row.quality.length > 0 };
+const KINDS = { "": () => true, open: isDoubtful, reviewed: (row) => Boolean(row.corrections.organ || row.corrections.deleted.length || row.corrections.marked.length), flagged: (row) => row.findings.quality.length > 0 };
 const WORDS = { "": "all", open: "to look at", reviewed: "reviewed", flagged: "quality flags" };
 let timer = 0;
 let asked = 0;
@@ -42,6 +42,7 @@ function draw() {
   document.title = `${info.name} · organscope`;
   byId("study-title").textContent = byId("crumb").textContent = info.name;
   const parts = [plural(info.n_images, "image"), `${info.n_done} done`, info.n_waiting ? `${info.n_waiting} waiting` : "", info.n_failed ? `${info.n_failed} failed` : "", `${rows.filter(isDoubtful).length} to look at`, `${rows.filter(KINDS.reviewed).length} reviewed`];
+  if (optionsInWords(info)) parts.push(`given: ${optionsInWords(info)}`);
   byId("study-facts").textContent = parts.filter(Boolean).join(" · ");
   byId("order-note").textContent = question.positive()
     ? "Those without a reliable answer come first, then by expected cost: the chance that the answer is wrong times what that would cost, where a false alarm costs 1."

@@ -1,7 +1,7 @@
 // One image of a study in its list: what was found, how sure that is, and what the expert says.
 import { attempt, post } from "./api.js";
 import { h, toast } from "./dom.js";
-import { duration, number, percent, plural } from "./format.js";
+import { duration, number, percent, plural, whole } from "./format.js";
 
 export const isDoubtful = (row) => Boolean(row.verdict && row.verdict.decision !== "accept" && !row.corrections.organ);
 
@@ -23,7 +23,7 @@ function thumb(image) {
 }
 
 function flags(row) {
-  return h("div", { class: "tags" }, row.quality.map((flag) => h("span", { class: "tag doubt", title: flag.reason }, flag.flag)));
+  return h("div", { class: "tags" }, row.findings.quality.map((flag) => h("span", { class: "tag doubt", title: flag.reason }, flag.flag)));
 }
 
 function answer(row) {
@@ -48,8 +48,8 @@ function measures(row, hooks) {
   if (!row.verdict) return h("div", {});
   const lines = [plural(row.image.n_cells ?? 0, "cell"), hooks.positive() ? `expected cost ${number(row.verdict.cost)}` : ""];
   if (row.agreement === "disagree") lines.push(`its cells say ${row.cells_organ}`);
-  const n_corrected = row.corrections.deleted.length + row.corrections.marked.length;
-  if (n_corrected) lines.push(`${plural(n_corrected, "cell")} corrected`);
+  if (row.image.n_cells !== row.image.n_found) lines.push(`${whole(row.image.n_found)} found, then corrected`);
+  if (row.findings.n_marked) lines.push(`${plural(row.findings.n_marked, "outline")} called wrong`);
   return h("div", { class: "faint num" }, lines.filter(Boolean).map((line) => h("div", {}, line)));
 }
 

@@ -1,59 +1,68 @@
 // Sends files one a request, a few at a time, and tries again where the server is busy: nothing is lost.
 import { post } from "./api.js";
-import { bytes } from "./format.js";
+import { bytes, optionsInWords } from "./format.js";
 import { byId, h, show, toast } from "./dom.js";
 
 const AT_ONCE = 3;
 const SHOWN = 60;
 
 const stayAndWait = (event) => event.preventDefault();
-const under_way = new Set();
-let is_stopped = false;
+const drops = new Set();
 
 // Files that were not sent yet stay where they are; those that arrived are analysed.
 export function stopUploading() {
-  is_stopped = true;
-  for (const sending of under_way) sending.abort();
+  for (const drop of drops) {
+    drop.is_stopped = true;
+    for (const sending of drop.under_way) sending.abort();
+  }
 }
 
+// Several drops may be under way; each has a list, a study and options of its own.
 export async function upload(files, study, on_arrived) {
-  is_stopped = false;
+  const drop = { is_stopped: false, under_way: new Set(), study: study.id };
+  if (!drops.size) byId("upload-list").replaceChildren();
+  drops.add(drop);
   addEventListener("beforeunload", stayAndWait);
   const rows = files.slice(0, SHOWN).map((file) => makeRow(file));
-  byId("upload-list").replaceChildren(...rows.map((row) => row.element), files.length > SHOWN ? h("p", { class: "faint" }, `and ${files.length - SHOWN} more`) : "");
+  const list = h("section", { "aria-label": `Files of ${study.name}` }, h("h3", {}, [study.name, optionsInWords(study)].filter(Boolean).join(" · ")), rows.map((row) => row.element), files.length > SHOWN ? h("p", { class: "faint" }, `and ${files.length - SHOWN} more`) : null);
+  byId("upload-list").append(list);
   show(byId("uploads"), true);
+  show(byId("stop-uploading"), true);
   let next = 0;
   const refused = [];
   const lane = async () => {
-    while (next < files.length && !is_stopped) {
+    while (next < files.length && !drop.is_stopped) {
       const place = next++;
       const row = rows[place] ?? makeRow(files[place]);
       try {
-        const arrived = await send(files[place], study, row);
+        const arrived = await send(files[place], drop, row);
         refused.push(...arrived.refused);
         row.element.remove();
       } catch (error) {
-        if (!is_stopped) refused.push({ name: nameOf(files[place]), reason: error.message });
+        if (!drop.is_stopped) refused.push({ name: nameOf(files[place]), reason: error.message });
         row.fail(error.message);
       }
       on_arrived();
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
-  removeEventListener("beforeunload", stayAndWait);
+  drops.delete(drop);
+  if (!drops.size) removeEventListener("beforeunload", stayAndWait);
+  show(byId("stop-uploading"), drops.size > 0);
   if (refused.length) toast(refused.length === 1 ? refused[0].reason : `${refused.length} files were refused. ${refused[0].reason}`, true);
-  else show(byId("uploads"), false);
+  else if (!drop.is_stopped) list.remove();
+  show(byId("uploads"), byId("upload-list").childElementCount > 0);
   return refused;
 }
 
 export const nameOf = (file) => file.path || file.webkitRelativePath || file.name;
 
-async function send(file, study, row) {
+async function send(file, drop, row) {
   for (let tries = 0; ; tries++) {
     try {
-      return await sendOnce(file, study, row);
+      return await sendOnce(file, drop, row);
     } catch (error) {
-      if (error.status !== 503 || tries >= 30 || is_stopped) throw error;
+      if (error.status !== 503 || tries >= 30 || drop.is_stopped) throw error;
       row.say("The server is busy; waiting.");
       await new Promise((done) => setTimeout(done, 1000 * (error.retryAfter || 2)));
     }
@@ -61,10 +70,10 @@ async function send(file, study, row) {
 }
 
 // XMLHttpRequest, because fetch does not tell how much was sent.
-function sendOnce(file, study, row) {
+function sendOnce(file, drop, row) {
   return new Promise((done, fail) => {
     const sending = new XMLHttpRequest();
-    sending.open("POST", `/api/studies/${study}/uploads?name=${encodeURIComponent(nameOf(file))}`);
+    sending.open("POST", `/api/studies/${drop.study}/uploads?name=${encodeURIComponent(nameOf(file))}`);
     sending.setRequestHeader("Content-Type", "application/octet-stream");
     sending.upload.onprogress = (event) => row.advance(event.loaded / Math.max(event.total, 1));
     sending.onload = () => {
@@ -73,8 +82,8 @@ function sendOnce(file, study, row) {
       const error = new Error(answer.detail ?? `The server answered ${sending.status}.`);
       fail(Object.assign(error, { status: sending.status, retryAfter: Number(sending.getResponseHeader("Retry-After")) }));
     };
-    under_way.add(sending);
-    sending.onloadend = () => under_way.delete(sending);
+    drop.under_way.add(sending);
+    sending.onloadend = () => drop.under_way.delete(sending);
     sending.onabort = () => fail(new Error("Stopped."));
     sending.onerror = () => fail(new Error(`${file.name} could not be sent: the server does not answer, or the file cannot be read.`));
     sending.send(file);
@@ -101,8 +110,12 @@ function makeRow(file) {
   };
 }
 
-export async function makeStudy(name) {
-  const pixel = byId("pixel-size").value;
-  const channel = byId("channel").value;
-  return post("/api/studies", { name: byId("study-name").value.trim() || name, um_per_px: pixel ? Number(pixel) : null, channel: channel === "" ? null : Number(channel) });
+// What was given belongs to one drop: the fields are taken at once and left empty, so that the next drop does not get it.
+export function takeOptions() {
+  const fields = ["study-name", "pixel-size", "channel"].map(byId);
+  const [name, pixel, channel] = fields.map((field) => field.value.trim());
+  for (const field of fields) field.value = "";
+  return { name, um_per_px: pixel ? Number(pixel) : null, channel: channel === "" ? null : Number(channel) };
 }
+
+export const makeStudy = (options, name) => post("/api/studies", { ...options, name: options.name || name });

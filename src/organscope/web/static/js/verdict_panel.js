@@ -1,7 +1,7 @@
 // The answer for one image in plain words, its reasons, its price, and what the expert says.
 import { attempt, get, post } from "./api.js";
 import { h, select, toast } from "./dom.js";
-import { day, number, percent, plural, whole } from "./format.js";
+import { day, number, optionsInWords, percent, plural, whole } from "./format.js";
 import { makeQuestion } from "./question.js";
 
 export function makeVerdict(box, details, on_corrected) {
@@ -9,8 +9,10 @@ export function makeVerdict(box, details, on_corrected) {
   const price = h("section", { class: "panel question", "aria-label": "What a miss costs" });
   const expert = h("div", { class: "expert", id: "expert" });
   const history = h("div", { id: "history" });
+  const about = h("dl", { class: "facts", id: "about" });
   const question = makeQuestion(price, () => refresh());
-  box.replaceChildren(answer, h("h3", {}, "Your judgement"), expert, history, h("h3", {}, "What a miss costs"), price, h("h3", {}, "About this image"), aboutList(details));
+  box.replaceChildren(answer, h("h3", {}, "Your judgement"), expert, history, h("h3", {}, "What a miss costs"), price, h("h3", {}, "About this image"), about);
+  const drawAbout = () => about.replaceChildren(...aboutList(details));
   let asked = 0;
 
   async function refresh() {
@@ -27,11 +29,9 @@ export function makeVerdict(box, details, on_corrected) {
   function drawExpert(verdict, organs) {
     const said = details.corrections;
     const say = (body, words) => attempt(async () => {
-      const now = (await post(`/api/images/${details.image.id}/corrections`, body)).now;
-      on_corrected(now);
+      on_corrected(await post(`/api/images/${details.image.id}/corrections`, body));
       toast(words);
       refresh();
-      drawHistory(history, details.image.id);
     });
     if (said.organ) {
       expert.replaceChildren(h("span", { class: "tag good" }, `${said.organ}, ${said.action === "accept" ? "accepted" : "named"} by ${said.who}, ${day(said.at)}`), h("button", { type: "button", class: "small", onclick: () => say({ action: "clear" }, "Taken back.") }, "Take back"));
@@ -45,9 +45,14 @@ export function makeVerdict(box, details, on_corrected) {
       select(others, "", (organ) => organ && say({ action: "override", organ }, `Noted: ${organ}.`), { id: "override", "aria-label": "Another organ" }));
   }
 
+  const corrected = (said) => {
+    drawHistory(history, said);
+    drawAbout();
+  };
   refresh();
-  drawHistory(history, details.image.id);
-  return { refresh, query: () => question.query(), drawHistory: () => drawHistory(history, details.image.id) };
+  drawAbout();
+  attempt(async () => drawHistory(history, (await get(`/api/images/${details.image.id}/corrections`)).said));
+  return { query: () => question.query(), corrected };
 }
 
 function drawAnswer(verdict, positive) {
@@ -63,12 +68,9 @@ function drawAnswer(verdict, positive) {
   return parts;
 }
 
-// A set holds what it promises for pictures like those that it was calibrated on, and for no others.
 function drawSet(verdict) {
-  if (verdict.is_strange) return [h("p", { class: "faint", id: "set" }, "No organ can be ruled out here: the usual promise does not hold for a picture like this.")];
-  const tags = verdict.prediction_set.map((organ) => h("span", { class: "tag accent" }, organ));
-  const words = verdict.prediction_set.length ? `The true organ is in this set for ${percent(verdict.coverage)} of pictures like those of the calibration.` : "No organ fits: the picture is unlike all of them.";
-  return [h("div", { class: "set", id: "set" }, tags), h("p", { class: "faint small" }, words)];
+  const tags = verdict.is_strange ? [] : verdict.prediction_set.map((organ) => h("span", { class: "tag accent" }, organ));
+  return [tags.length ? h("div", { class: "set" }, tags) : "", h("p", { class: "faint small", id: "set" }, verdict.set_note)];
 }
 
 function bars(top) {
@@ -76,8 +78,7 @@ function bars(top) {
 }
 
 // Who said what, and when; nothing that was said is ever lost.
-async function drawHistory(box, image) {
-  const { said } = await get(`/api/images/${image}/corrections`);
+function drawHistory(box, said) {
   const words = { accept: (row) => `accepted ${row.organ}`, override: (row) => `named ${row.organ}`, clear: () => "took the organ back", delete_cell: (row) => `called cell ${row.cell} no cell`, mark_cell: (row) => `marked the outline of cell ${row.cell}`, restore_cell: (row) => `took back cell ${row.cell}` };
   const latest = said.slice(-100).reverse();
   box.replaceChildren(said.length ? h("details", { class: "history" }, h("summary", {}, plural(said.length, "correction")),
@@ -87,14 +88,16 @@ async function drawHistory(box, image) {
 const AGREEMENTS = { agree: "as the whole image does", disagree: "unlike the whole image", unsure: "but not surely" };
 
 function aboutList(details) {
-  const { image, summary, quality } = details;
+  const { image, summary, findings, options } = details;
   const size = `${image.width_px} × ${image.height_px} px${summary.um_per_px ? `, ${number(summary.um_per_px)} µm a pixel` : ", pixel size unknown"}`;
-  const facts = [["Size", size], ["Cells", whole(summary.n_cells)]];
-  if (summary.median_area_um2) facts.push(["Median area", `${number(summary.median_area_um2)} µm²`]);
-  else if (summary.median_area_px) facts.push(["Median area", `${number(summary.median_area_px)} px²`]);
+  const facts = [["Size", size], ["Cells", findings.n_cells === findings.n_found ? whole(findings.n_cells) : `${whole(findings.n_cells)} (${whole(findings.n_found)} found, then corrected)`]];
+  if (findings.median_area_um2) facts.push(["Median area", `${number(findings.median_area_um2)} µm²`]);
+  else if (findings.median_area_px) facts.push(["Median area", `${number(findings.median_area_px)} px²`]);
   if (summary.cells_organ) facts.push(["Its cells say", `${summary.cells_organ} (${percent(summary.cells_confidence)}), ${AGREEMENTS[summary.agreement] ?? summary.agreement}`]);
   if (summary.image_organ && summary.agreement !== "agree") facts.push(["As a whole it says", `${summary.image_organ} (${percent(summary.image_confidence)})`]);
-  for (const flag of quality) facts.push(["Quality", flag.reason]);
+  for (const flag of findings.quality) facts.push(["Quality", flag.reason]);
+  for (const note of findings.notes) facts.push(["Note", note]);
+  if (optionsInWords(options)) facts.push(["Given by you", optionsInWords(options)]);
   facts.push(["Models", summary.bundles.map((bundle) => `${bundle.name} ${bundle.version}`).join(", ")]);
-  return h("dl", { class: "facts" }, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  return facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
 }
