@@ -18,7 +18,7 @@ from organscope.dataset.annotations.cells import CellMask, close_gaps, paint_cel
 from organscope.dataset.annotations.coco import cell_annotation, segmentation_cell
 from organscope.dataset.annotations.geojson import write_geojson_cells
 from organscope.dataset.annotations.outlines import cell_regions, trace_cell
-from organscope.dataset.annotations.polygons import polygon_cell
+from organscope.dataset.annotations.polygons import multipolygon_cell, polygon_cell
 from organscope.dataset.annotations.rle import decode_counts, encode_counts, rle_cell
 
 label_images = arrays(
@@ -143,3 +143,18 @@ def test_geojson_outlines_are_what_shapely_reads(labels):
     areas = [int((labels == number).sum()) for number in np.unique(labels[labels > 0])]
     assert n_cells == len(areas)
     assert [shape(feature["geometry"]).area for feature in features] == areas
+
+
+@relaxed
+@given(mask=masks.filter(np.any), seed=st.integers(0, 2**32 - 1))
+def test_multipolygons_in_any_order_and_direction_have_the_area_that_shapely_gives(mask, seed):
+    """Islands in holes stay, whichever part comes first and however its rings turn."""
+    rng = np.random.default_rng(seed)
+    polygons = [[outline.exterior, *outline.holes] for outline in trace_cell(mask)]
+    rng.shuffle(polygons)
+    turned = [[ring[::-1] if rng.random() < 0.5 else ring for ring in rings] for rings in polygons]
+    closed = [[np.vstack([ring, ring[:1]]) if rng.random() < 0.5 else ring for ring in rings] for rings in turned]
+    cell = multipolygon_cell(closed, *mask.shape)
+    expected = shape({"type": "MultiPolygon", "coordinates": [[r.tolist() for r in rings] for rings in polygons]})
+    assert cell.mask.sum() == expected.area == mask.sum()
+    np.testing.assert_array_equal(painted([cell], mask) > 0, mask)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from organscope.dataset.annotations import READERS
+from organscope.dataset.annotations.json_stream import JSON_SUFFIXES, PACKED_SUFFIXES
 from organscope.dataset.index import PARQUET_NAME, WORK_FOLDER
 from organscope.images.files import SUFFIXES, walk_images
 
@@ -90,7 +91,10 @@ class AnnotationFolder:
         return path.suffix.lower() in self._suffixes or (MASK_FOLDER in self._suffixes and path.is_dir())
 
     def _stem(self, path: Path) -> str:
-        return (path.stem if path.suffix.lower() in self._suffixes else path.name).removesuffix(".ome")
+        name = path.stem if path.suffix.lower() in self._suffixes else path.name
+        if path.suffix.lower() in PACKED_SUFFIXES and PurePosixPath(name).suffix.lower() in JSON_SUFFIXES:
+            name = PurePosixPath(name).stem
+        return name.removesuffix(".ome")
 
 
 def with_neighbours(

@@ -12,6 +12,7 @@ from organscope.dataset.annotations import is_outline_file, read_cells
 from organscope.dataset.annotations.cells import Cells, paint_cells
 from organscope.dataset.annotations.coco import read_coco_cells
 from organscope.dataset.annotations.label_image import label_interiors, read_label_image, split_binary
+from organscope.dataset.annotations.regions import leave_out_regions
 from organscope.dataset.entries import Entry
 from organscope.dataset.index import LABELS_FOLDER
 from organscope.dataset.names import place_below
@@ -55,9 +56,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """Labels as the index names them."""
+    """Labels as the index names them; no path where the annotation says nothing about cells."""
 
-    path: Path
+    path: Path | None
     n_cells: int
     problems: list[Problem]
 
@@ -83,8 +84,8 @@ def make_row(entry: Entry, settings: ImageSettings) -> Outcome:
         labels = _labels(entry, settings, row)
     except InputError as error:
         return Outcome(row, [Problem(source, f"{error} The image is kept without labels.", failed=True)])
-    if labels is None:
-        return Outcome(row)
+    if labels is None or labels.path is None:
+        return Outcome(row, [] if labels is None else labels.problems)
     row.update(labels=str(labels.path), labeled=True, n_cells=labels.n_cells, labels_sha256=hash_path(labels.path))
     return Outcome(row, labels.problems)
 
@@ -156,13 +157,19 @@ def _labels(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -> Label
         cells = read_cells(entry.annotation, *size)
     else:
         return _label_picture(entry, settings, row)
+    cells = leave_out_regions(cells, *size)
     painted = paint_cells(cells.masks, *size)
     problems = _cell_problems(entry, cells, painted.n_dropped)
+    if cells.says_nothing:
+        return LabelFile(None, 0, problems)
     return LabelFile(_write(entry, settings, painted.labels, row), int(painted.labels.max(initial=0)), problems)
 
 
 def _cell_problems(entry: Entry, cells: Cells, n_dropped: int) -> list[Problem]:
-    problems = []
+    problems = [Problem(str(entry.path), text, failed=False) for text in (*cells.left_out, *cells.notes)]
+    if cells.says_nothing:
+        text = "no part of the annotation is a cell; the image is kept without labels"
+        problems.append(Problem(str(entry.path), text, failed=bool(cells.problems)))
     if cells.problems:
         named = "; ".join(cells.problems[:N_NAMED])
         more = "; ..." if len(cells.problems) > N_NAMED else ""

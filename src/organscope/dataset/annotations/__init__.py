@@ -4,20 +4,25 @@ Coordinates everywhere: (0, 0) is the top left corner of the top left pixel; a p
 centre lies inside the outline.
 """
 
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
-from organscope.dataset.annotations.aperio import read_aperio
 from organscope.dataset.annotations.cells import Cells
 from organscope.dataset.annotations.geojson import read_geojson
 from organscope.dataset.annotations.imagej import read_imagej
+from organscope.dataset.annotations.json_stream import JSON_SUFFIXES, json_members
 from organscope.dataset.annotations.masks import read_masks
+from organscope.dataset.annotations.plane import ONLY_PLANE, Plane
+from organscope.dataset.annotations.xml_regions import read_xml
 from organscope.errors import AnnotationError
 
-#: Suffix -> reader of an annotation file that belongs to one image. Pictures are label images.
-READERS = {
-    ".geojson": read_geojson,
-    ".json": read_geojson,
-    ".xml": read_aperio,
+#: Suffix -> reader of an annotation file that belongs to one image. Other images are label images.
+READERS: dict[str, Callable[[Path, int, int], Cells]] = {
+    **dict.fromkeys(JSON_SUFFIXES, read_geojson),
+    ".gz": read_geojson,
+    ".xml": read_xml,
+    ".annotations": read_xml,
     ".zip": read_imagej,
     ".roi": read_imagej,
 }
@@ -28,8 +33,14 @@ def is_outline_file(path: Path) -> bool:
     return path.suffix.lower() in READERS or path.is_dir()
 
 
-def read_cells(path: Path, height_px: int, width_px: int) -> Cells:
+def read_cells(path: Path, height_px: int, width_px: int, plane: Plane = ONLY_PLANE) -> Cells:
     """The cells of one image from its annotation file, or from its folder of one mask a cell.
+
+    Args:
+        path: The annotation.
+        height_px: Rows of the image.
+        width_px: Columns of the image.
+        plane: Which plane of its file the image is.
 
     Raises:
         AnnotationError: The file is of no known format, or damaged.
@@ -41,4 +52,16 @@ def read_cells(path: Path, height_px: int, width_px: int) -> Cells:
         raise AnnotationError(
             f"{path}: expected annotations as {', '.join(READERS)}, a label image or a folder of masks."
         )
-    return reader(path, height_px, width_px)
+    if reader is read_imagej and not _holds_json(path):
+        return read_imagej(path, height_px, width_px, plane)
+    return (read_geojson if reader is read_imagej else reader)(path, height_px, width_px)
+
+
+def _holds_json(path: Path) -> bool:
+    """Whether a zip holds GeoJSON and no ImageJ selection; one that is damaged is the affair of its reader."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            has_rois = any(name.lower().endswith(".roi") for name in archive.namelist())
+            return not has_rois and bool(json_members(archive))
+    except (OSError, zipfile.BadZipFile):
+        return False

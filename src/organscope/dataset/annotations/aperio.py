@@ -1,94 +1,60 @@
-"""Aperio ImageScope XML: regions with vertices in level-0 pixels.
+"""ImageScope XML, and HALO's files of the same root: regions with vertices in level-0 pixels."""
 
-The file is read as a stream of tags; a document type or an entity, which could expand without end or read other
-files, is refused.
-"""
+from organscope.dataset.annotations.shapes import Shape, number_of
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from xml.parsers import expat
-
-import numpy as np
-
-from organscope.dataset.annotations.cells import CellMask, Cells
-from organscope.dataset.annotations.polygons import ellipse_ring, polygon_cell
-from organscope.errors import AnnotationError
-
-SUFFIXES = (".xml",)
-POLYGON_TYPES = ("0", "1")
-ELLIPSE_TYPE = "2"
+#: Type of a region -> kind of shape: ImageScope writes numbers, HALO names.
+_KINDS = {
+    "0": "polygon",
+    "1": "rectangle",
+    "2": "ellipse",
+    "polygon": "polygon",
+    "freehand": "polygon",
+    "rectangle": "rectangle",
+    "ellipse": "ellipse",
+}
 
 
-@dataclass
-class Region:
-    """One region of the file: its kind, whether it cuts out, and its corners x, y in pixels."""
+class ImageScopeTags:
+    """Collects the shapes of `<Annotations>`; the name of a layer is the class of its regions."""
 
-    name: str
-    kind: str
-    negative: bool
-    corners: list[tuple[float, float]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.shapes: list[Shape] = []
+        self._layer = ""
+        self._color = ""
+        self._in_region = False
 
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """A tag opens."""
+        if tag == "Annotation":
+            self._layer, self._color = attributes.get("Name", "").strip(), _color(attributes.get("LineColor", ""))
+        elif tag == "Attribute" and not self._in_region and not self._layer:
+            # ImageScope keeps what a person typed as the name of a layer in its first attribute.
+            self._layer = (attributes.get("Value") or "").strip()
+        elif tag == "Region":
+            self._in_region = True
+            self.shapes.append(self._shape(attributes))
+        elif tag in ("Vertex", "V") and self.shapes:
+            self.shapes[-1].corners.append((number_of(attributes, "X"), number_of(attributes, "Y")))
 
-def read_aperio(path: Path, height_px: int, width_px: int) -> Cells:
-    """Read polygons, rectangles and ellipses; a negative region is cut out of the larger cells below it.
-
-    Raises:
-        AnnotationError: The file is no ImageScope XML, or holds a document type or entities.
-    """
-    cells = Cells()
-    for region in _parse_regions(path):
-        try:
-            cell = _region_cell(region, height_px, width_px)
-        except AnnotationError as error:
-            cells.problems.append(f"region {region.name}: {error}")
-            continue
-        if cell is None:
-            cells.problems.append(f"region {region.name}: no pixel centre of the image lies inside")
-        else:
-            cells.masks.append(CellMask(cell.top_px, cell.left_px, cell.mask, erases=region.negative))
-    return cells
-
-
-def _parse_regions(path: Path) -> list[Region]:
-    parser = expat.ParserCreate()
-    tags: set[str] = set()
-    regions: list[Region] = []
-
-    def refuse(*_):
-        raise AnnotationError(f"{path}: expected plain ImageScope XML, found a document type. Export it again.")
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        tags.add(tag)
+    def end(self, tag: str) -> None:
+        """A tag closes."""
         if tag == "Region":
-            kind, negative = attributes.get("Type", "0"), attributes.get("NegativeROA", "0") == "1"
-            regions.append(Region(attributes.get("Id", str(len(regions) + 1)), kind, negative))
-        elif tag == "Vertex" and regions:
-            regions[-1].corners.append((_number(attributes, "X"), _number(attributes, "Y")))
+            self._in_region = False
 
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    parser.StartElementHandler = start
-    try:
-        with path.open("rb") as stream:
-            parser.ParseFile(stream)
-    except (expat.ExpatError, OSError) as error:
-        raise AnnotationError(f"{path}: expected ImageScope XML, found something else ({error}).") from error
-    if "Annotations" not in tags:
-        raise AnnotationError(f"{path}: expected ImageScope XML with <Annotations>, found <{min(tags)}>.")
-    return regions
+    def _shape(self, attributes: dict[str, str]) -> Shape:
+        kind = attributes.get("Type", "0").strip()
+        return Shape(
+            f"region {attributes.get('Id', len(self.shapes) + 1)}",
+            _KINDS.get(kind.lower(), f"type {kind}"),
+            class_name=self._layer,
+            color=self._color,
+            negative=attributes.get("NegativeROA", "0").strip() in ("1", "true", "True"),
+        )
 
 
-def _number(attributes: dict[str, str], name: str) -> float:
-    try:
-        return float(attributes[name])
-    except (KeyError, ValueError):
-        return float("nan")
-
-
-def _region_cell(region: Region, height_px: int, width_px: int) -> CellMask | None:
-    corners = np.array(region.corners, np.float64).reshape(-1, 2)
-    if region.kind == ELLIPSE_TYPE and len(corners) >= 2:
-        corners = ellipse_ring(corners.min(axis=0), corners.max(axis=0))
-    elif region.kind not in POLYGON_TYPES:
-        raise AnnotationError(f"Expected a polygon, rectangle or ellipse, found type {region.kind} (left out).")
-    return polygon_cell([corners], height_px, width_px)
+def _color(packed: str) -> str:
+    """`#rrggbb` from an integer with red in its lowest byte, as Windows packs colors."""
+    if not packed.isdecimal():
+        return ""
+    value = int(packed)
+    return f"#{value & 0xFF:02x}{value >> 8 & 0xFF:02x}{value >> 16 & 0xFF:02x}"

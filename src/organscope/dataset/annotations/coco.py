@@ -1,14 +1,17 @@
 """COCO annotation files of any size: polygons and run-length encoding, for many images at once.
 
 The file is streamed into a small SQLite database beside the index, from which each image's cells are read when
-its turn comes, also by several processes at once. Categories are not kept: every annotation is a cell.
+its turn comes, also by several processes at once. The category of an annotation is the class of its cell; crowds
+(`iscrowd`) and boxes without an outline are no cells.
 """
 
 import json
 import sqlite3
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,8 +29,9 @@ from organscope.errors import AnnotationError
 SCHEMA = """
 create table images (source integer, id text, file_name text, height integer, width integer, entry text,
                      primary key (source, id));
-create table categories (source integer, id text);
-create table annotations (source integer, id text, image_id text, category_id text, segmentation text);
+create table categories (source integer, id text, name text);
+create table annotations (source integer, id text, image_id text, category_id text, is_crowd integer, box text,
+                          segmentation text);
 """
 ROWS_AT_ONCE = 2000
 N_NAMED = 5
@@ -95,21 +99,38 @@ def _insert_file(store: sqlite3.Connection, source: int, path: Path) -> int:
 def _columns(key: str, item: dict[str, Any]) -> tuple:
     if key == "images":
         return (
-            str(item.get("id")),
+            _id_text(item.get("id")),
             str(item.get("file_name", "")),
-            item.get("height"),
-            item.get("width"),
+            _whole(item.get("height")),
+            _whole(item.get("width")),
             None,
         )
     if key == "categories":
-        return (str(item.get("id")),)
+        return (_id_text(item.get("id")), str(item.get("name") or ""))
     category = item.get("category_id")
     return (
-        str(item.get("id")),
-        str(item.get("image_id")),
-        None if category is None else str(category),
+        _id_text(item.get("id")),
+        _id_text(item.get("image_id")),
+        None if category is None else _id_text(category),
+        int(item.get("iscrowd") in (1, True, "1")),
+        json.dumps(item.get("bbox")),
         json.dumps(item.get("segmentation")),
     )
+
+
+def _id_text(value: Any) -> str:
+    """An id as text that is equal for 1, 1.0 and "1", as they are to the readers of other tools."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _whole(value: Any) -> int | None:
+    """A side of an image; None where it is not given or no number."""
+    try:
+        return None if value is None else int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _insert_rows(store: sqlite3.Connection, table: str, rows: list[tuple]) -> None:
@@ -150,7 +171,7 @@ def link_images(database: Path, paths: Iterable[PurePosixPath]) -> tuple[set[Pur
     """
     by_name = defaultdict(list)
     for path in paths:
-        by_name[path.name].append(path)
+        by_name[_plain(path.name)].append(path)
     linked, missing, ambiguous = set(), [], []
     with _writing(database) as store:
         for source, id, name in store.execute("select source, id, file_name from images").fetchall():
@@ -163,21 +184,32 @@ def link_images(database: Path, paths: Iterable[PurePosixPath]) -> tuple[set[Pur
             else:
                 (ambiguous if candidates else missing).append(name)
         store.execute("create index by_entry on images (entry)")
+        (n_lost,) = store.execute(
+            "select count(*) from annotations join images using (source) "
+            "where annotations.image_id = images.id and images.entry is null"
+        ).fetchone()
     return linked, [
         *_name_some(missing, "listed images are not in the folder"),
         *_name_some(ambiguous, "listed images could be several files of the folder; name them with their folder"),
+        *([f"{n_lost} annotations belong to these images and were not used"] if n_lost else []),
     ]
 
 
 def _candidates(file_name: str, by_name: dict[str, list[PurePosixPath]]) -> list[PurePosixPath]:
     listed = PurePosixPath(file_name.replace("\\", "/"))
-    parts = listed.parts[::-1]
+    parts = [_plain(part) for part in listed.parts[::-1]]
     fitting = []
-    for path in by_name.get(listed.name, []):
+    for path in by_name.get(_plain(listed.name), []):
         shorter = min(len(parts), len(path.parts))
-        if parts[:shorter] == path.parts[::-1][:shorter]:
+        if parts[:shorter] == [_plain(part) for part in path.parts[::-1][:shorter]]:
             fitting.append(path)
-    return fitting
+    exact = [path for path in fitting if path.name == listed.name]
+    return exact or fitting
+
+
+def _plain(name: str) -> str:
+    """A name without what file systems change: composed or decomposed umlauts, capitals."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _name_some(names: list[str], sentence: str) -> list[str]:
@@ -193,6 +225,7 @@ def read_coco_cells(database: Path, path: PurePosixPath, height_px: int, width_p
         AnnotationError: The file gives another size for the image than it has.
     """
     cells = Cells()
+    counts: Counter[str] = Counter()
     with closing(sqlite3.connect(database)) as store:
         images = store.execute("select source, id, height, width from images where entry = ?", [str(path)]).fetchall()
         for source, id, height, width in images:
@@ -201,25 +234,106 @@ def read_coco_cells(database: Path, path: PurePosixPath, height_px: int, width_p
                     f"expected annotations for {height_px} x {width_px} px, the COCO file gives "
                     f"{height} x {width} px (image id {id})"
                 )
+            names = dict(store.execute("select id, name from categories where source = ?", [source]))
             rows = store.execute(
-                "select id, segmentation from annotations where source = ? and image_id = ? order by rowid",
+                "select id, category_id, is_crowd, box, segmentation from annotations "
+                "where source = ? and image_id = ? order by rowid",
                 [source, id],
             )
-            for annotation_id, text in rows:
-                _add_cell(cells, annotation_id, json.loads(text), height_px, width_px)
+            for annotation_id, category, is_crowd, box, text in rows:
+                if is_crowd:
+                    counts["crowd"] += 1
+                    continue
+                found = _Annotation(annotation_id, names.get(category, ""), json.loads(box), json.loads(text))
+                _add_cell(cells, counts, found, height_px, width_px)
+    _tell_counts(cells, counts)
     return cells
 
 
-def _add_cell(cells: Cells, name: str, segmentation: Any, height_px: int, width_px: int) -> None:
+@dataclass(frozen=True)
+class _Annotation:
+    """One annotation as stored."""
+
+    id: str
+    class_name: str
+    box: Any
+    segmentation: Any
+
+
+#: What is counted over an image -> the sentence about it.
+_COUNTED = {
+    "flat": "{n} annotations list x, y without a list around them; each was read as one polygon",
+    "transposed": "{n} annotations give the size of their run lengths as width, height; read as their box fits",
+}
+
+
+def _tell_counts(cells: Cells, counts: Counter[str]) -> None:
+    cells.notes += [text.format(n=counts[name]) for name, text in _COUNTED.items() if counts[name]]
+    if counts["crowd"]:
+        cells.left_out.append(f"{counts['crowd']} annotations left out: crowds (iscrowd), no single cells")
+    if counts["box"]:
+        cells.problems.append(f"{counts['box']} annotations have a box and no outline of a cell")
+
+
+def _add_cell(cells: Cells, counts: Counter[str], found: _Annotation, height_px: int, width_px: int) -> None:
+    segmentation = found.segmentation
+    if not segmentation and isinstance(found.box, list) and found.box:
+        counts["box"] += 1
+        return
     try:
-        cell = segmentation_cell(segmentation, height_px, width_px)
+        if _is_flat(segmentation):
+            segmentation = [segmentation]
+            counts["flat"] += 1
+        if _is_transposed(segmentation, height_px, width_px):
+            cell = _transposed_cell(segmentation, found.box, height_px, width_px)
+            counts["transposed"] += 1
+        else:
+            cell = segmentation_cell(segmentation, height_px, width_px)
     except AnnotationError as error:
-        cells.problems.append(f"annotation {name}: {error}")
+        cells.problems.append(f"annotation {found.id}: {error}")
         return
     if cell is None:
-        cells.problems.append(f"annotation {name}: no pixel of the image lies inside")
+        cells.problems.append(f"annotation {found.id}: no pixel of the image lies inside")
     else:
-        cells.masks.append(cell)
+        cells.masks.append(replace(cell, class_name=found.class_name))
+
+
+def _is_flat(segmentation: Any) -> bool:
+    """One polygon without the list that holds the polygons: x, y, x, y, ... or [x, y], [x, y], ..."""
+    if not isinstance(segmentation, list) or len(segmentation) < 3:
+        return False
+    numbers = all(isinstance(value, int | float) for value in segmentation)
+    return numbers or all(isinstance(value, list) and len(value) == 2 for value in segmentation)
+
+
+def _is_transposed(segmentation: Any, height_px: int, width_px: int) -> bool:
+    size = segmentation.get("size") if isinstance(segmentation, dict) else None
+    return size == [width_px, height_px] and height_px != width_px
+
+
+def _transposed_cell(segmentation: dict, box: Any, height_px: int, width_px: int) -> CellMask | None:
+    """A cell whose run lengths give width before height: of a turned mask, or with the two sizes exchanged.
+
+    Raises:
+        AnnotationError: The box of the annotation does not tell which of the two.
+    """
+    counts = segmentation.get("counts", [])
+    turned = rle_cell(counts, width_px, height_px)
+    if turned is not None:
+        turned = CellMask(turned.left_px, turned.top_px, turned.mask.T)
+    fitting = [cell for cell in (turned, rle_cell(counts, height_px, width_px)) if _fills_box(cell, box)]
+    if len(fitting) != 1:
+        raise AnnotationError(
+            f"Expected run lengths for {height_px} x {width_px} px, found size {segmentation.get('size')}."
+        )
+    return fitting[0]
+
+
+def _fills_box(cell: CellMask | None, box: Any) -> bool:
+    if cell is None or not isinstance(box, list) or len(box) != 4:
+        return False
+    found = (cell.left_px, cell.top_px, cell.mask.shape[1], cell.mask.shape[0])
+    return all(isinstance(value, int | float) and abs(value - f) <= 1 for value, f in zip(box, found, strict=True))
 
 
 def segmentation_cell(segmentation: Any, height_px: int, width_px: int) -> CellMask | None:
@@ -239,6 +353,8 @@ def segmentation_cell(segmentation: Any, height_px: int, width_px: int) -> CellM
         rings = [np.asarray(part, np.float64).reshape(-1, 2) for part in segmentation]
     except (TypeError, ValueError) as error:
         raise AnnotationError(f"Expected polygons as lists x, y, x, y, ... ({error}).") from error
+    # A part of one or two points beside a polygon is a slip of the hand without an area.
+    rings = [ring for ring in rings if len(ring) > 2] or rings
     return polygon_cell(rings, height_px, width_px)
 
 

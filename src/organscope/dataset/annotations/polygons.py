@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, Num
 from numpy.typing import ArrayLike
 
-from organscope.dataset.annotations.cells import CellMask
+from organscope.dataset.annotations.cells import CellMask, join_cells
 from organscope.errors import AnnotationError
 
 Ring = Float64[np.ndarray, "_ 2"]
@@ -61,6 +61,24 @@ def polygon_cell(
     for hole in holes:
         mask &= _winding(check_ring(hole), box) == 0
     return CellMask(top, left, mask) if mask.any() else None
+
+
+def multipolygon_cell(polygons: Sequence[Sequence[ArrayLike]], height_px: int, width_px: int) -> CellMask | None:
+    """The pixels of a cell in several polygons, each with its own holes: an island in a hole stays.
+
+    Args:
+        polygons: Rings of each polygon as x, y in pixels: the outline, then its holes; in any direction and order.
+        height_px: Rows of the image; what lies beyond is cut off.
+        width_px: Columns of the image.
+
+    Returns:
+        None where no pixel center lies inside.
+
+    Raises:
+        AnnotationError: A ring has fewer than 3 corners or a coordinate that is not a finite number.
+    """
+    parts = [polygon_cell(rings[:1], height_px, width_px, rings[1:]) for rings in polygons]
+    return join_cells([part for part in parts if part is not None])
 
 
 def check_ring(ring: ArrayLike) -> Ring:
