@@ -18,6 +18,10 @@ def analyze(
     um_per_px: options.PixelSize = None,
     diameter_px: options.Diameter = None,
     channel: options.Channel = None,
+    page: options.Page = None,
+    plane: options.Plane = None,
+    series: options.Series = None,
+    project: options.Project = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
     workers: options.ManyImages = 1,
@@ -46,7 +50,8 @@ def analyze(
 
     run_and_report(
         ("segmentation", "classification"), inputs, output, bundle or [],
-        um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
+        um_per_px=um_per_px, max_megapixels=max_megapixels,
+        channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
         diameter_px=diameter_px,
         positive=positive, min_recall=min_recall, costs=costs,

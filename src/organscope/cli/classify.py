@@ -16,6 +16,10 @@ def classify(
     bundle: options.ClassifyBundle = "organs",
     um_per_px: options.PixelSize = None,
     channel: options.Channel = None,
+    page: options.Page = None,
+    plane: options.Plane = None,
+    series: options.Series = None,
+    project: options.Project = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
     workers: options.ManyImages = 1,
@@ -39,7 +43,8 @@ def classify(
 
     run_and_report(
         ("classification",), inputs, output, [bundle],
-        um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
+        um_per_px=um_per_px, max_megapixels=max_megapixels,
+        channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, as_json=as_json, debug=debug,
         positive=positive, min_recall=min_recall, costs=costs,
     )  # fmt: skip

@@ -44,8 +44,28 @@ MinCellRecall = Annotated[
     ),
 ]
 Channel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|NAME",
+        help="Look at this channel alone, by number (from 0) or name; 'rgb' if they are red, green and blue.",
+        show_default=False,
+    ),
+]
+Page = Annotated[
     int | None,
-    typer.Option(min=0, help="Use this channel alone (counted from 0) as a gray image.", show_default=False),
+    typer.Option(min=0, metavar="N", help="Page of files whose planes have no names, from 0.", show_default=False),
+]
+Plane = Annotated[
+    str | None,
+    typer.Option(metavar="z=N,t=N", help="Plane of a stack and time point, from 0.", show_default=False),
+]
+Series = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Image of files that hold several, from 0.", show_default=False),
+]
+Project = Annotated[
+    str | None,
+    typer.Option(metavar="max", help="Take the brightest of all z planes at every pixel.", show_default=False),
 ]
 Threads = Annotated[
     int | None,

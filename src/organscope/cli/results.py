@@ -1,5 +1,6 @@
 """The results of a run as JSON and as a table."""
 
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +32,8 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
         "height_px": image.height_px,
         "width_px": image.width_px,
         "um_per_px": image.um_per_px,
+        "selection": asdict(image.selection),
+        "notes": list(image.notes),
         "seconds": round(image.seconds, 3),
     }
     if image.areas_px is not None:

@@ -9,9 +9,10 @@ import typer
 from organscope.cli.decisions import print_promise, promise_as_data
 from organscope.cli.few_misses import few_misses_as_data, print_few_misses
 from organscope.cli.guard import SOME_FAILED, say
-from organscope.cli.printing import print_json
+from organscope.cli.printing import print_json, shown
 from organscope.cli.progress import progress_of
 from organscope.cli.results import as_data, print_results
+from organscope.errors import UsageError
 from organscope.jobs import (
     Reading,
     RunResult,
@@ -28,6 +29,8 @@ from organscope.jobs import (
 )
 from organscope.predict import Sizing, require_diameter
 
+MOST_NOTES = 20
+
 
 def run_and_report(
     tasks: tuple[str, ...],
@@ -36,7 +39,11 @@ def run_and_report(
     bundles: Sequence[str],
     *,
     um_per_px: float | None,
-    channel: int | None,
+    channel: str | None,
+    page: int | None,
+    plane: str | None,
+    series: int | None,
+    project: str | None,
     max_megapixels: float,
     threads: int | None,
     as_json: bool,
@@ -53,6 +60,16 @@ def run_and_report(
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
+    reading = Reading(
+        um_per_px,
+        channel,
+        max_pixels=round(max_megapixels * 1e6),
+        sizing=Sizing(diameter_px=diameter_px),
+        page=page,
+        series=series,
+        project=project,
+        **plane_from_text(plane),
+    )
     workforce = Workforce(workers, cluster, threads)
     streaming = Streaming(None if memory is None else memory_from_text(memory), zarr_labels=zarr)
     plan = plan_run(inputs, output)
@@ -64,8 +81,6 @@ def run_and_report(
     prepare_output(output)
     warm_up(models)
     seconds_to_start = time.perf_counter() - started
-    sizing = Sizing(diameter_px=diameter_px)
-    reading = Reading(um_per_px, channel, max_pixels=round(max_megapixels * 1e6), sizing=sizing)
     with progress_of(len(plan.targets)) as listener:
         result = run_plan(plan, models, reading, listener, workforce, streaming)
     if as_json:
@@ -75,9 +90,34 @@ def run_and_report(
         print_results(result, seconds_to_start)
         print_promise(models.rules.promise)
         print_few_misses(models.few_misses)
+    _say_notes(result)
     _explain_failures(result, debug)
     if result.failures:
         raise typer.Exit(SOME_FAILED)
+
+
+def plane_from_text(text: str | None) -> dict[str, int]:
+    """`z` and `t` from text such as "z=3,t=0".
+
+    Raises:
+        UsageError: It is written in another way.
+    """
+    found: dict[str, int] = {}
+    for part in (text or "").replace(" ", "").split(",") if text is not None else ():
+        axis, _, number = part.casefold().partition("=")
+        if axis not in ("z", "t") or not number.isdecimal() or axis in found:
+            raise UsageError(f"Expected a plane such as z=3 or z=3,t=0, found '{text}'. Write it so, counted from 0.")
+        found[axis] = int(number)
+    return found
+
+
+def _say_notes(result: RunResult) -> None:
+    """What was chosen of each file, and whatever else a person should know; the first few, then how many more."""
+    notes = [(image, note) for image in result.images for note in image.notes]
+    for image, note in notes[:MOST_NOTES]:
+        say(f"{shown(image.target.source.name)}: {note}")
+    if len(notes) > MOST_NOTES:
+        say(f"... and {len(notes) - MOST_NOTES:,} more notes on files; --json and summary.csv hold all.")
 
 
 def _explain_failures(result: RunResult, debug: bool) -> None:

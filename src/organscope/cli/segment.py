@@ -8,7 +8,9 @@ Examples:
   organscope segment images/ -o results --um-per-px 0.5
   organscope segment images/ -o results --diameter-px 45
   organscope segment images/ -o results --min-recall 0.98
-  organscope segment stack.tif -o results --channel 2 --json
+  organscope segment stack.tif -o results --channel DAPI --json
+  organscope segment stack.tif -o results --plane z=3,t=0
+  organscope segment stack.tif -o results --project max
 """
 
 
@@ -20,6 +22,10 @@ def segment(
     diameter_px: options.Diameter = None,
     min_recall: options.MinCellRecall = None,
     channel: options.Channel = None,
+    page: options.Page = None,
+    plane: options.Plane = None,
+    series: options.Series = None,
+    project: options.Project = None,
     max_megapixels: options.MaxMegapixels = 100.0,
     threads: options.Threads = None,
     workers: options.ManyImages = 1,
@@ -45,7 +51,8 @@ def segment(
 
     run_and_report(
         ("segmentation",), inputs, output, [bundle],
-        um_per_px=um_per_px, channel=channel, max_megapixels=max_megapixels,
+        um_per_px=um_per_px, max_megapixels=max_megapixels,
+        channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
         diameter_px=diameter_px, min_cell_recall=min_recall,
     )  # fmt: skip

@@ -57,7 +57,7 @@ def colour_forest_baseline(
 
 def _features(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     with sample.open() as image:
-        rgb = scale_intensity(to_rgb(image.read_whole(_small_level(image))), *image.value_range)
+        rgb = scale_intensity(to_rgb(image.visible(image.read_whole(_small_level(image)))), *image.value_range)
     return colour_histogram(rgb), gray_texture(rgb)
 
 

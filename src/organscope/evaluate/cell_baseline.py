@@ -87,7 +87,7 @@ def _features(
     """Colour histogram and gray texture of the crop of each cell."""
     colours, textures = [], []
     with sample.open() as image:
-        pixels = scale_intensity(to_rgb(image.read_whole()), *image.value_range)
+        pixels = scale_intensity(to_rgb(image.visible(image.read_whole())), *image.value_range)
     for starts in crop_starts(centres, side_px).tolist():
         rows, columns = (Span(start, start + side_px, start, start + side_px) for start in starts)
         crop = read_tile(lambda y, x, h, w: pixels[y : y + h, x : x + w], pixels.shape[:2], rows, columns)

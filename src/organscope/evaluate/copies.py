@@ -11,6 +11,7 @@ from organscope.dataset.index import Sample
 from organscope.evaluate.gray_copy import gray_copy
 from organscope.evaluate.intervals import SEED
 from organscope.images import Image
+from organscope.images.selection import Channels
 from organscope.images.source import Level
 from organscope.metrics.bootstrap import bootstrap_mean
 from organscope.metrics.classification import classification_scores
@@ -34,11 +35,12 @@ class PixelSource:
     n_channels = 3
     dtype = np.dtype(np.uint8)
     value_range = (0.0, 255.0)
+    channels = Channels.unnamed(3, is_color=True)
 
-    def __init__(self, pixels: UInt8[np.ndarray, "y x 3"], um_per_px: float | None) -> None:
+    def __init__(self, pixels: UInt8[np.ndarray, "y x 3"], image: Image) -> None:
         self._pixels = pixels
         self.levels = (Level(*pixels.shape[:2], 1.0),)
-        self.um_per_px = um_per_px
+        self.um_per_px, self.selection, self.notes = image.um_per_px, image.selection, image.notes
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> UInt8[np.ndarray, "y x 3"]:
         """A view of the held pixels."""
@@ -54,9 +56,10 @@ def altered(image: Image, change: Callable[[UInt8[np.ndarray, "y x 3"]], UInt8[n
     Raises:
         ImageReadError: The file is damaged.
     """
-    pixels = np.rint(scale_intensity(to_rgb(image.read_whole()), *image.value_range) * 255).astype(np.uint8)
-    source = PixelSource(np.ascontiguousarray(change(pixels)), image.um_per_px)
-    return Image(image.path, source, {"um_per_px": None, "channel": None})
+    pixels = np.rint(scale_intensity(to_rgb(image.visible(image.read_whole())), *image.value_range) * 255).astype(
+        np.uint8
+    )
+    return image.with_source(PixelSource(np.ascontiguousarray(change(pixels)), image))
 
 
 def _blank_like(pixels: UInt8[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:

@@ -61,6 +61,6 @@ def _groups(ours: Sequence[Sample], others: Sequence[Sample]) -> list[dict]:
 
 def _hashes(sample: Sample) -> UInt64[np.ndarray, " 8"]:
     with sample.open() as image:
-        gray = to_rgb(image.read_whole()).mean(axis=2, keepdims=True, dtype=np.float32)
+        gray = to_rgb(image.visible(image.read_whole())).mean(axis=2, keepdims=True, dtype=np.float32)
     scaled = scale_intensity(gray - gray.min(), 0.0, float(np.ptp(gray)))
     return perceptual_hashes(resize_field(scaled, VIEW_PX, VIEW_PX)[:, :, 0])

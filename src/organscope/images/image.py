@@ -1,5 +1,6 @@
 """An image of any format, read by region."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from jaxtyping import Num
 
 from organscope.errors import ShapeError
 from organscope.images.sampling import sample_image, shrink_image
+from organscope.images.selection import Channels, Selection
 from organscope.images.source import Level, Source
 
 
@@ -23,9 +25,29 @@ class Image:
         value_range: What black and white are: the full range of the integer type or of the bits that the file
             says are used; (0, 1) for floats. Never derived from the pixels.
         n_channels: 1 where a channel was chosen.
+        channels: Which of them are colors, and their names where the file gives them.
+        selection: Which image, page, z plane, time point and channel of the file is read, and of how many.
+        notes: Full sentences on choices that were made because nobody made them.
     """
 
-    def __init__(self, path: Path, source: Source, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        options: dict[str, Any],
+        *,
+        channels: Channels | None = None,
+        channel: int | None = None,
+    ) -> None:
+        """Describe an open source.
+
+        Args:
+            path: The file or folder.
+            source: What reads it.
+            options: With which `open_image` opens it again.
+            channels: Those that are read, where they are not those of the source.
+            channel: The number of the only one that is read, where one was chosen.
+        """
         self.path = path
         self.levels: tuple[Level, ...] = source.levels
         self.dtype: np.dtype = source.dtype
@@ -35,6 +57,12 @@ class Image:
         given = options["um_per_px"]
         self.um_per_px: float | None = source.um_per_px if given is None else float(given)
         self.n_channels = source.n_channels
+        self.channels = channels or source.channels
+        shown = self.channels.shown
+        seen = channel if channel is not None else shown[0] if len(shown) == 1 else None
+        self.selection: Selection = replace(source.selection, channel=seen)
+        sentence = self.channels.sentence()
+        self.notes: tuple[str, ...] = (*source.notes, *([sentence] if sentence else []))
 
     @property
     def name(self) -> str:
@@ -77,6 +105,25 @@ class Image:
         """
         self._require_inside(0, 0, 1, 1, level)
         return self.read(0, 0, self.levels[level].height_px, self.levels[level].width_px, level=level)
+
+    def visible(self, pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x k"]:
+        """Of pixels of this image the channels that networks and viewers see: three colors, or one.
+
+        Raises:
+            ShapeError: The image has several channels that are no colors, and none was chosen.
+        """
+        shown = self.channels.require_shown(self.path)
+        return pixels if len(shown) == pixels.shape[2] else pixels[:, :, shown[0] : shown[-1] + 1]
+
+    def displayed(self, pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x k"]:
+        """As `visible`, to look at; the first channel where none was chosen."""
+        return self.visible(pixels) if self.channels.shown else pixels[:, :, :1]
+
+    def with_source(self, source: Source) -> "Image":
+        """This image as another source gives it, such as from memory or at another scale."""
+        copy = Image(self.path, source, {"um_per_px": None}, channels=source.channels)
+        copy.selection, copy.notes = self.selection, self.notes
+        return copy
 
     def thumbnail(self, max_side_px: int) -> Num[np.ndarray, "y x c"]:
         """A small view for reports: every pixel is the mean of the block of pixels that it stands for.

@@ -10,6 +10,7 @@ from jaxtyping import Int32, Num
 from organscope.errors import AnnotationError, ImageReadError
 from organscope.images.atomic import atomic_path
 from organscope.images.opening import open_source
+from organscope.images.selection import Choice, Selection
 from organscope.images.source import DEFAULT_MAX_PIXELS
 
 TILE_PX = 256
@@ -81,12 +82,21 @@ def _read(path: Path, region: tuple[int, int, int, int] | None) -> Int32[np.ndar
 
 def _read_image(path: Path, region: tuple[int, int, int, int] | None) -> Num[np.ndarray, "y x c"]:
     try:
-        source = open_source(path, DEFAULT_MAX_PIXELS, as_stored=True)
+        source = open_source(path, DEFAULT_MAX_PIXELS, Choice(), as_stored=True)
         with closing(source):
+            _require_one_image(path, source.selection)
             level = source.levels[0]
             return source.read(0, *(region or (0, 0, level.height_px, level.width_px)))
     except ImageReadError as error:
         raise AnnotationError(f"The labels cannot be read. {error}") from error
+
+
+def _require_one_image(path: Path, selection: Selection) -> None:
+    if selection.n_pages > 1 or selection.n_series > 1:
+        count = f"{selection.n_pages} pages" if selection.n_pages > 1 else f"{selection.n_series} images"
+        raise AnnotationError(
+            f"Expected one label image, found {count} in {path}. Export the one that belongs to the image."
+        )
 
 
 def _read_npy(path: Path) -> Num[np.ndarray, "..."]:

@@ -1,19 +1,23 @@
 """OME-Zarr images (NGFF 0.4 and 0.5), read by region."""
 
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Num
 
-from organscope.errors import ImageReadError
+from organscope.errors import ImageReadError, OrganscopeError
 from organscope.images.files import ZARR_SUFFIX
-from organscope.images.source import Level, dtype_range, plausible_um_per_px
+from organscope.images.selection import Channels, Choice, Selection, named_channels, select, selection_notes
+from organscope.images.source import Level, as_pixels, dtype_range, pixel_dtype, plausible_um_per_px
 from organscope.images.urls import is_url, require_packages
 
 if TYPE_CHECKING:
     import zarr
 
+_RGB_COLORS = ("FF0000", "00FF00", "0000FF")
 MARKERS = ("zarr.json", ".zgroup", ".zattrs")
 UM_PER_UNIT = {
     "angstrom": 1e-4,
@@ -33,48 +37,55 @@ def is_ome_zarr(path: Path, head: bytes) -> bool:
 
 
 class ZarrSource:
-    """The first image of an OME-Zarr folder: its channels, the first z plane and time point, all levels.
+    """One image of an OME-Zarr folder: its channels, one z plane and time point, all levels.
 
     A chunk that is not there holds the fill value, as the format wants it: writers leave empty chunks out, so
     an incomplete copy of a folder cannot be told from a dark image.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, choice: Choice) -> None:
         import zarr
 
         if is_url(path):
             require_packages(path)
         self._path = path
         try:
-            group, multiscale = _find_image(zarr.open_group(str(path) if is_url(path) else path, mode="r"))
+            root = zarr.open_group(str(path) if is_url(path) else path, mode="r")
+            group, multiscale, found = _find_image(root, choice, path)
             self._axes = [_axis_name(axis) for axis in multiscale["axes"]]
-            self._arrays = [group[dataset["path"]] for dataset in multiscale["datasets"]]
+            self._arrays = self._sorted([group[dataset["path"]] for dataset in multiscale["datasets"]])
             self.levels = self._describe_levels()
             self.um_per_px = _um_per_px(multiscale, self._axes.index("x"))
-        except ImageReadError:
+            self.channels = _channels(_attributes(group), self._size("c"), self._arrays[0].dtype)
+            found = replace(found, n_z=self._size("z"), n_t=self._size("t"), n_channels=len(self.channels))
+            self.selection = select(choice, found, path)
+        except OrganscopeError:
             raise
         # Whatever is wrong with metadata written by others surfaces as one of many exception types.
         except Exception as error:
             raise self._damaged(error) from error
+        self.notes = selection_notes(choice, self.selection)
         self._channels = slice(None)
-        base: zarr.Array = self._arrays[0]
-        self.dtype = np.dtype(base.dtype).newbyteorder("=")
-        self.n_channels = base.shape[self._axes.index("c")] if "c" in self._axes else 1
-        self.value_range = dtype_range(self.dtype)
+        stored = np.dtype(self._arrays[0].dtype)
+        self.dtype = pixel_dtype(stored, path)
+        self.n_channels = len(self.channels)
+        self.value_range = dtype_range(stored)
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """Pixels of a region; raises ImageReadError where a chunk is damaged."""
         cuts = {"y": slice(y_px, y_px + height_px), "x": slice(x_px, x_px + width_px), "c": self._channels}
-        index = tuple(cuts.get(axis, 0) for axis in self._axes)
-        left = [axis for axis in self._axes if axis in cuts]
         try:
-            pixels = np.asarray(self._arrays[level][index])
+            return reduce(np.fmax, (self._read_plane(level, cuts, z) for z in self.selection.planes))
         except Exception as error:
             raise self._damaged(error) from error
+
+    def _read_plane(self, level: int, cuts: dict[str, slice], z: int) -> Num[np.ndarray, "y x c"]:
+        places = {**cuts, "z": z, "t": self.selection.t}
+        left = [axis for axis in self._axes if axis in cuts]
+        pixels = as_pixels(np.asarray(self._arrays[level][tuple(places[axis] for axis in self._axes)]), self.dtype)
         if "c" not in left:
             pixels, left = pixels[..., None], [*left, "c"]
-        order = [left.index(axis) for axis in ("y", "x", "c")]
-        return np.ascontiguousarray(pixels.transpose(order), dtype=self.dtype)
+        return np.ascontiguousarray(pixels.transpose([left.index(axis) for axis in ("y", "x", "c")]))
 
     def choose_channel(self, channel: int) -> None:
         """Read only one channel from now on."""
@@ -82,6 +93,23 @@ class ZarrSource:
 
     def close(self) -> None:
         """Nothing stays open between reads."""
+
+    def _size(self, axis: str) -> int:
+        return self._arrays[0].shape[self._axes.index(axis)] if axis in self._axes else 1
+
+    def _sorted(self, arrays: list["zarr.Array"]) -> list["zarr.Array"]:
+        """The largest first; those that are no smaller version of it are left out."""
+        y, x = self._axes.index("y"), self._axes.index("x")
+        arrays = sorted(arrays, key=lambda array: -array.shape[y] * array.shape[x])
+        others = [k for k in range(len(self._axes)) if k not in (y, x) and self._axes[k] != "z"]
+        base = arrays[0]
+        return [
+            array
+            for number, array in enumerate(arrays)
+            if array.dtype == base.dtype
+            and all(array.shape[k] == base.shape[k] for k in others)
+            and (number == 0 or array.shape[y] * array.shape[x] < base.shape[y] * base.shape[x])
+        ]
 
     def _describe_levels(self) -> tuple[Level, ...]:
         sizes = [(a.shape[self._axes.index("y")], a.shape[self._axes.index("x")]) for a in self._arrays]
@@ -94,16 +122,46 @@ class ZarrSource:
         )
 
 
-def _find_image(group: "zarr.Group") -> tuple["zarr.Group", dict[str, Any]]:
-    """The group with the pixels and its multiscales metadata."""
+def _attributes(group: "zarr.Group") -> dict[str, Any]:
     attributes = group.attrs.asdict()
-    attributes = attributes.get("ome", attributes)
+    return attributes.get("ome", attributes)
+
+
+def _find_image(group: "zarr.Group", choice: Choice, where: Path) -> tuple["zarr.Group", dict[str, Any], Selection]:
+    """The group with the pixels, its multiscales metadata, and which of how many images it is."""
+    attributes = _attributes(group)
     if "multiscales" in attributes:
-        return group, attributes["multiscales"][0]
+        found = select(replace(choice, page=None, z=None, t=None, project=None), Selection(), where)
+        return group, attributes["multiscales"][0], found
     if "bioformats2raw.layout" in attributes:
-        return _find_image(group["0"])
+        names = sorted((name for name in group.group_keys() if name.isdecimal()), key=int)
+        sizes = [_n_pixels(group[name]) for name in names]
+        largest = Selection(n_series=len(names), series=sizes.index(max(sizes)))
+        found = select(replace(choice, page=None, z=None, t=None, project=None), largest, where)
+        inner = group[names[found.series]]
+        return inner, _attributes(inner)["multiscales"][0], found
     kind = "a plate; give its fields one by one" if "plate" in attributes else "a group without multiscales"
     raise KeyError(f"no image but {kind}")
+
+
+def _n_pixels(group: "zarr.Group") -> int:
+    multiscale = _attributes(group)["multiscales"][0]
+    axes = [_axis_name(axis) for axis in multiscale["axes"]]
+    shapes = [group[dataset["path"]].shape for dataset in multiscale["datasets"]]
+    return max(shape[axes.index("y")] * shape[axes.index("x")] for shape in shapes)
+
+
+def _channels(attributes: dict[str, Any], n_channels: int, dtype: np.dtype) -> Channels:
+    """Channels with their names in the omero metadata; three of 8 bits in red, green and blue are colors."""
+    told = attributes.get("omero", {}).get("channels", [])
+    if len(told) != n_channels:
+        return Channels.unnamed(n_channels)
+    channels = named_channels([str(one.get("label", "")) for one in told])
+    colors = tuple(str(one.get("color", "")).upper().removeprefix("#")[:6] for one in told)
+    if channels.is_color or channels.shown or np.dtype(dtype) != np.uint8 or colors != _RGB_COLORS:
+        return channels
+    note = f"Three channels ({channels.listed()}) that the file shows in red, green and blue were taken as one color "
+    return replace(channels, is_color=True, note=f"{note}image. Choose one alone with --channel.")
 
 
 def _axis_name(axis: Any) -> str:

@@ -8,7 +8,9 @@ from organscope.errors import ImageReadError, UsageError
 from organscope.images.files import leads_nowhere
 from organscope.images.image import Image
 from organscope.images.ome_zarr import ZarrSource, is_ome_zarr
+from organscope.images.orientation import upright
 from organscope.images.raster import RasterSource, is_raster
+from organscope.images.selection import RGB, Channels, Choice, choice_as_options
 from organscope.images.slides import SlideSource, is_slide
 from organscope.images.source import DEFAULT_MAX_PIXELS, Source
 from organscope.images.tiff import TiffSource, is_tiff
@@ -20,15 +22,15 @@ HEAD_BYTES = 512
 class SourceOpener(Protocol):
     """Opens a file of one family of formats."""
 
-    def __call__(self, path: Path, max_pixels: int, as_stored: bool) -> Source:
-        """Open `path`; `as_stored` keeps palette indices and inverted gray, as label images need them."""
+    def __call__(self, path: Path, max_pixels: int, choice: Choice, as_stored: bool) -> Source:
+        """Open what was chosen of `path`; `as_stored` keeps palette indices and inverted gray, as labels need them."""
         ...
 
 
 #: Asked in this order: does the path with these first bytes belong to the reader, and how it is opened.
 READERS: tuple[tuple[Callable[[Path, bytes], bool], SourceOpener], ...] = (
-    (is_ome_zarr, lambda path, max_pixels, as_stored: ZarrSource(path)),
-    (is_slide, lambda path, max_pixels, as_stored: SlideSource(path)),
+    (is_ome_zarr, lambda path, max_pixels, choice, as_stored: ZarrSource(path, choice)),
+    (is_slide, lambda path, max_pixels, choice, as_stored: SlideSource(path, choice)),
     (is_tiff, TiffSource),
     (is_raster, RasterSource),
 )
@@ -38,36 +40,51 @@ def open_image(
     source: str | Path,
     *,
     um_per_px: float | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
+    page: int | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    series: int | None = None,
+    project: str | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Image:
     """Open a microscope image; pixels are read later, by region.
 
-    The format is found from the content. Of a z-stack or time series the first plane is read.
+    The format is found from the content. Of several images in a file the largest is read, of pages, z planes and time
+    points the first; `Image.notes` says so. All numbers count from 0.
 
     Args:
         source: TIFF, PNG, JPEG or a whole-slide file, or the folder of an OME-Zarr image. TIFF and OME-Zarr may lie at
             an address (https, s3, gs), of which only the regions that are read travel.
         um_per_px: Pixel size of level 0 in micrometres; replaces what the file says.
-        channel: Read only this channel, counted from 0.
+        channel: Read only this channel, by its number or its name; "rgb" says that the first three channels are red,
+            green and blue.
+        page: Page of a file whose planes have no names.
+        z: Plane of a stack.
+        t: Time point.
+        series: Image of a file that holds several.
+        project: "max" takes the brightest of all z planes at every pixel.
         max_pixels: Refuse larger images (height x width) where the format must be decoded as a whole.
 
     Raises:
         ImageReadError: The file is missing, empty, truncated, no image, or too large to decode as a whole.
-        UsageError: The channel or the pixel size is impossible.
+        UsageError: What was chosen is not in the file, or the pixel size is impossible.
     """
     path = located(source)
     if um_per_px is not None and not um_per_px > 0:
         raise UsageError(f"Expected a pixel size above 0 um, found {um_per_px}.")
-    opened = open_source(path, max_pixels)
+    choice = Choice(channel, page, z, t, series, project)
+    opened = open_source(path, max_pixels, choice)
     try:
-        _require_usable(path, opened, channel)
-        if channel is not None:
-            opened.choose_channel(channel)
+        _require_usable(path, opened)
+        channels, chosen = _chosen_channels(path, opened, channel)
+        if chosen is not None:
+            opened.choose_channel(chosen)
     except Exception:
         opened.close()
         raise
-    return Image(path, opened, {"um_per_px": um_per_px, "channel": channel, "max_pixels": max_pixels})
+    options = {"um_per_px": um_per_px, "max_pixels": max_pixels, **choice_as_options(choice)}
+    return Image(path, opened, options, channels=channels, channel=chosen)
 
 
 def reopen_image(path: Path, options: dict[str, Any]) -> Image:
@@ -75,8 +92,8 @@ def reopen_image(path: Path, options: dict[str, Any]) -> Image:
     return open_image(path, **options)
 
 
-def open_source(path: Path, max_pixels: int, as_stored: bool = False) -> Source:
-    """Open a file with the reader for its content.
+def open_source(path: Path, max_pixels: int, choice: Choice, as_stored: bool = False) -> Source:
+    """Open a file with the reader for its content, upright.
 
     Raises:
         ImageReadError: As `open_image`.
@@ -85,7 +102,8 @@ def open_source(path: Path, max_pixels: int, as_stored: bool = False) -> Source:
     for recognises, open_with in READERS:
         if recognises(path, head):
             _require_readable(path, recognises)
-            return open_with(path, max_pixels, as_stored)
+            opened = open_with(path, max_pixels, choice, as_stored)
+            return upright(opened, getattr(opened, "orientation", 1))
     kind = "a folder that is no OME-Zarr image" if path.is_dir() else "of no known format"
     raise ImageReadError(
         f"Expected an image, found that {path} is {kind}. Export it as TIFF, OME-TIFF, OME-Zarr, PNG or JPEG."
@@ -124,11 +142,20 @@ def _first_bytes(path: Path) -> bytes:
     return head
 
 
-def _require_usable(path: Path, source: Source, channel: int | None) -> None:
+def _require_usable(path: Path, source: Source) -> None:
     level = source.levels[0]
     if level.height_px < 1 or level.width_px < 1 or source.n_channels < 1:
         raise ImageReadError(
             f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. Export it again."
         )
-    if channel is not None and not 0 <= channel < source.n_channels:
-        raise UsageError(f"Expected a channel from 0 to {source.n_channels - 1} of {path}, found {channel}.")
+
+
+def _chosen_channels(path: Path, source: Source, wanted: int | str | None) -> tuple[Channels, int | None]:
+    """The channels that are read, and the number of the only one where one was chosen."""
+    channels = source.channels
+    if wanted is None:
+        return channels, None
+    if isinstance(wanted, str) and wanted.casefold() == RGB:
+        return channels.as_color(path), None
+    number = channels.number(wanted, path)
+    return channels.only(number), number

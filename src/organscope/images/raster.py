@@ -8,6 +8,7 @@ from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from organscope.errors import ImageReadError
 from organscope.images.png import decode_16_bit_colour, n_channels_of_16_bit_colour
+from organscope.images.selection import Channels, Choice, Selection, select, selection_notes
 from organscope.images.source import Level, dtype_range, plausible_um_per_px
 
 #: First bytes -> reader. The plug-ins are called directly: the size guard of `PIL.Image.open` is a global
@@ -21,17 +22,6 @@ PLUGINS = {
 MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "P": 1, "I;16": 1}
 UM_PER_INCH = 25_400.0
 EXIF_ORIENTATION = 274
-#: EXIF orientation -> whether rows and columns change places, then the direction of rows and of columns.
-ORIENTATIONS = {
-    1: (False, 1, 1),
-    2: (False, 1, -1),
-    3: (False, -1, -1),
-    4: (False, -1, 1),
-    5: (True, 1, 1),
-    6: (True, 1, -1),
-    7: (True, -1, -1),
-    8: (True, -1, 1),
-}
 
 
 def is_raster(path: Path, head: bytes) -> bool:
@@ -42,19 +32,21 @@ def is_raster(path: Path, head: bytes) -> bool:
 class RasterSource:
     """A PNG, JPEG or BMP file.
 
-    Palettes and CMYK become RGB, one bit becomes 0 and 255; alpha is kept as the last channel. The EXIF
-    orientation is applied, so that pixels lie as viewers show them.
+    Palettes and CMYK become RGB, one bit becomes 0 and 255; alpha is kept as the last channel. Of an animation one
+    frame is read.
+
+    Attributes:
+        orientation: What the EXIF data says; not applied here.
     """
 
-    def __init__(self, path: Path, max_pixels: int, as_stored: bool = False) -> None:
+    def __init__(self, path: Path, max_pixels: int, choice: Choice, as_stored: bool = False) -> None:
         self._path = path
         self._pixels: np.ndarray | None = None
         with _parse(path) as image:
             width, height = image.size
             _require_size(path, height, width, max_pixels)
-            self._orientation = _orientation(image)
-            if self._orientation[0]:
-                width, height = height, width
+            self.orientation = _orientation(image)
+            n_frames = getattr(image, "n_frames", 1)
             self.um_per_px = _um_per_px(image)
             self._mode = image.mode if as_stored and image.mode == "P" else _kept_mode(image)
         self._channels = slice(None)
@@ -65,6 +57,11 @@ class RasterSource:
         self.dtype = np.dtype(np.uint16 if n_channels_16_bit or self._mode == "I;16" else np.uint8)
         self.value_range = dtype_range(self.dtype)
         self.levels = (Level(height, width, 1.0),)
+        self.channels = Channels.unnamed(
+            self.n_channels, is_color=self.n_channels >= 3, has_alpha=self.n_channels in (2, 4)
+        )
+        self.selection = select(choice, Selection(n_pages=n_frames, n_channels=self.n_channels), path)
+        self.notes = selection_notes(choice, self.selection)
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """A copy of a region of the decoded image."""
@@ -82,15 +79,16 @@ class RasterSource:
 
     def _decode(self) -> Num[np.ndarray, "y x c"]:
         try:
-            pixels = decode_16_bit_colour(self._path) if self._is_16_bit_colour else self._decode_with_pillow()
+            # Of an animation imagecodecs gives the first frame.
+            first = self._is_16_bit_colour and self.selection.page == 0
+            pixels = decode_16_bit_colour(self._path) if first else self._decode_with_pillow()
         except (OSError, SyntaxError, ValueError, RuntimeError) as error:
             raise _damaged(self._path, error) from error
-        swap, down, across = self._orientation
-        pixels = pixels.swapaxes(0, 1) if swap else pixels
-        return pixels[::down, ::across].reshape(self.levels[0].height_px, self.levels[0].width_px, -1)
+        return pixels.reshape(self.levels[0].height_px, self.levels[0].width_px, -1)
 
     def _decode_with_pillow(self) -> Num[np.ndarray, "..."]:
         with _parse(self._path) as image:
+            image.seek(self.selection.page)
             image.load()
             return np.asarray(image.convert(self._mode))
 
@@ -120,10 +118,9 @@ def _require_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         )
 
 
-def _orientation(image: ImageFile.ImageFile) -> tuple[bool, int, int]:
+def _orientation(image: ImageFile.ImageFile) -> int:
     # Asked for EXIF data that is not in its head, Pillow decodes the whole PNG to look behind the pixels.
-    stated = image.getexif().get(EXIF_ORIENTATION) if "exif" in image.info else 1
-    return ORIENTATIONS.get(stated, ORIENTATIONS[1])
+    return image.getexif().get(EXIF_ORIENTATION, 1) if "exif" in image.info else 1
 
 
 def _kept_mode(image: ImageFile.ImageFile) -> str:

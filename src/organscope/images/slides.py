@@ -7,6 +7,7 @@ import tifffile
 from jaxtyping import UInt8
 
 from organscope.errors import ImageReadError
+from organscope.images.selection import Channels, Choice, Selection, select
 from organscope.images.source import Level, plausible_um_per_px
 from organscope.images.urls import UrlFile, UrlPath, is_url
 
@@ -48,11 +49,14 @@ class SlideSource:
     n_channels = 3
     dtype = np.dtype(np.uint8)
     value_range = (0.0, 255.0)
+    channels = Channels.unnamed(3, is_color=True)
+    notes = ()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, choice: Choice) -> None:
         from openslide import OpenSlide, OpenSlideError
 
         self._path = path
+        self.selection = select(choice, Selection(n_channels=3), path)
         self._channels = slice(None)
         self._is_closed = False
         try:

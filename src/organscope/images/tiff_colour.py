@@ -7,6 +7,7 @@ import tifffile
 from jaxtyping import Num
 
 from organscope.errors import ImageReadError
+from organscope.images.source import as_pixels, pixel_dtype
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, YCBCR = 0, 1, 2, 3, 4, 6
 #: Compressions whose decoders give RGB for YCbCr.
@@ -23,18 +24,18 @@ class Colour:
     def __init__(self, path: Path, page: tifffile.TiffPage, as_stored: bool) -> None:
         known = page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK)
         converted = page.photometric == YCBCR and page.compression in CONVERTING
-        if (not known and not converted) or page.dtype is None or page.dtype.kind not in "buif":
+        if (not known and not converted) or page.dtype is None:
             raise ImageReadError(
                 f"Expected gray or RGB samples in {path}, found {page.dtype or page.bitspersample}, "
                 f"colour space {page.photometric}. Export it as RGB or gray with 8 or 16 bits."
             )
-        self._is_bilevel = page.dtype.kind == "b"
+        pixels = pixel_dtype(page.dtype, path)
         self._is_inverted = not as_stored and page.photometric == WHITE_IS_ZERO and page.dtype.kind in "bu"
         self._palette = None
         if page.photometric == PALETTE and page.colormap is not None and not as_stored:
             self._palette = (page.colormap >> 8).astype(np.uint8).T
-        is_byte = self._is_bilevel or self._palette is not None
-        self.dtype = np.dtype(np.uint8) if is_byte else page.dtype.newbyteorder("=")
+        self.dtype = pixels if self._palette is None else np.dtype(np.uint8)
+        self._is_bilevel = page.dtype.kind == "b"
 
     @property
     def has_palette(self) -> bool:
@@ -54,8 +55,5 @@ class Colour:
         if self._palette is not None:
             colours = self._palette[samples.astype(np.intp)]
             return colours.reshape(*samples.shape[:2], -1)
-        if self._is_bilevel:
-            samples = samples.astype(np.uint8) * np.uint8(255)
-        elif samples.dtype != self.dtype:
-            samples = samples.astype(self.dtype)
+        samples = as_pixels(samples, self.dtype)
         return self.dtype.type(value_range[1]) - samples if self._is_inverted else samples

@@ -1,20 +1,35 @@
-"""How the planes of a TIFF file make up one image: channels and resolution levels."""
+"""How the planes of a TIFF file make up one image: which page and sample hold which channel of which plane."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import tifffile
 from jaxtyping import Num
 
+from organscope.images.selection import Selection
 from organscope.images.source import Level
 from organscope.images.tiff_segments import Page
 
-#: Axes that are channels by name.
 CHANNEL_AXES = "CS"
-#: Axes that tifffile leaves unnamed. They are offered as channels while they are few, so that nothing is
-#: dropped silently: whoever opens the image chooses. More planes are a stack, of which the first is read.
-UNNAMED_AXES = "QI"
-MAX_UNNAMED_CHANNELS = 32
+"""Axes that are channels by name: C and the samples of a pixel. All but these, Y, X, Z and T are pages."""
+_NO_PAGES = "YXZT" + CHANNEL_AXES
+
+
+@dataclass(frozen=True)
+class PlanePages:
+    """Where the channels of one plane lie.
+
+    Attributes:
+        pages: One or more; their channels follow each other.
+        samples: Which samples of each; None for all.
+        depth: Which plane of pages that hold several.
+    """
+
+    pages: tuple[Page, ...]
+    samples: tuple[int, ...] | None = None
+    depth: int = 0
 
 
 def level_of(series: tifffile.TiffPageSeries, base: tifffile.TiffPageSeries) -> Level:
@@ -31,32 +46,52 @@ def axis_size(series: tifffile.TiffPageSeries, axis: str) -> int:
     return series.shape[series.axes.index(axis)] if axis in series.axes else 1
 
 
-def channel_pages(series: tifffile.TiffPageSeries) -> list[Page]:
-    """The pages that hold the channels of the first z plane and time point of a series.
+def n_channels(series: tifffile.TiffPageSeries) -> int:
+    """Channels of a series: the product of its channel axes."""
+    return math.prod(size for axis, size in zip(series.axes, series.shape, strict=True) if axis in CHANNEL_AXES)
+
+
+def count_planes(series: tifffile.TiffPageSeries) -> Selection:
+    """How many pages, z planes and time points a series has; the first of each is taken."""
+    pages = math.prod(size for axis, size in zip(series.axes, series.shape, strict=True) if axis not in _NO_PAGES)
+    return Selection(n_pages=pages, n_z=axis_size(series, "Z"), n_t=axis_size(series, "T"))
+
+
+def plane_pages(series: tifffile.TiffPageSeries, selection: Selection, z: int) -> PlanePages:
+    """The pages and samples that hold the channels of one plane of a series.
 
     Raises:
         ValueError: There are not as many pages as the axes ask for.
     """
-    leading = len(series.axes) - len(series.keyframe.axes)
-    axes = list(zip(series.axes, series.shape, strict=True))[:leading]
-    shape = [size for _, size in axes]
-    if len(series.pages) != math.prod(shape):
+    index = _axis_index(series, selection, z)
+    inside = series.keyframe.axes
+    leading = len(series.axes) - len(inside)
+    shape = series.shape[: max(leading, 0)]
+    if leading < 0 or len(series.pages) != math.prod(shape):
         raise ValueError(f"{len(series.pages)} page(s) do not fit its axes {series.axes} of {series.shape}")
-    numbers = np.arange(math.prod(shape)).reshape(shape)
-    kept = tuple(slice(None) if _is_channel(*axis) else 0 for axis in axes)
-    return [series.pages[int(number)] for number in np.ravel(numbers[kept])]
+    numbers = np.ravel(np.arange(math.prod(shape)).reshape(shape)[tuple(index[:leading])])
+    depth, samples = 0, None
+    for axis, cut in zip(inside, index[leading:], strict=True):
+        if axis == "Z" and isinstance(cut, int):
+            depth = cut
+        elif axis == "S" and isinstance(cut, int):
+            samples = (cut,)
+    return PlanePages(tuple(series.pages[int(number)] for number in numbers), samples, depth)
 
 
 def cut_region(
-    pixels: Num[np.ndarray, "..."], axes: str, rows: slice, columns: slice, channel: int | None = None
+    pixels: Num[np.ndarray, "..."],
+    series: tifffile.TiffPageSeries,
+    selection: Selection,
+    z: int,
+    rows: slice,
+    columns: slice,
+    channel: int | None = None,
 ) -> Num[np.ndarray, "y x c"]:
-    """A copy of a region of a whole series, one or all channels last and the first plane of every other axis."""
+    """A copy of a region of one plane of a whole series, one or all channels last."""
     cuts = {"Y": rows, "X": columns}
-    index = [
-        cuts.get(axis, slice(None) if _is_channel(axis, size) else 0)
-        for axis, size in zip(axes, pixels.shape, strict=True)
-    ]
-    left = "".join(axis for axis, cut in zip(axes, index, strict=True) if isinstance(cut, slice))
+    index = [cuts.get(axis, cut) for axis, cut in zip(series.axes, _axis_index(series, selection, z), strict=True)]
+    left = "".join(axis for axis, cut in zip(series.axes, index, strict=True) if isinstance(cut, slice))
     channels = [position for position, axis in enumerate(left) if axis not in "YX"]
     region = np.transpose(pixels[tuple(index)], [left.index("Y"), left.index("X"), *channels])
     region = region.reshape(*region.shape[:2], -1)
@@ -64,11 +99,13 @@ def cut_region(
     return np.array(region, dtype=pixels.dtype.newbyteorder("="))
 
 
-def n_channels(series: tifffile.TiffPageSeries) -> int:
-    """Channels of a series: the product of its channel axes."""
-    axes = zip(series.axes, series.shape, strict=True)
-    return math.prod(size for axis, size in axes if axis not in "YX" and _is_channel(axis, size))
-
-
-def _is_channel(axis: str, size: int) -> bool:
-    return axis in CHANNEL_AXES or (axis in UNNAMED_AXES and size <= MAX_UNNAMED_CHANNELS)
+def _axis_index(series: tifffile.TiffPageSeries, selection: Selection, z: int) -> list[int | slice]:
+    """Of each axis the place that is read, or all of it."""
+    page_axes = [size for axis, size in zip(series.axes, series.shape, strict=True) if axis not in _NO_PAGES]
+    pages: Sequence[int] = [int(n) for n in np.unravel_index(selection.page, page_axes)] if page_axes else []
+    of_pages = iter(pages)
+    places = {"Z": z, "T": selection.t}
+    return [
+        slice(None) if axis in "YX" + CHANNEL_AXES else places[axis] if axis in places else next(of_pages)
+        for axis in series.axes
+    ]

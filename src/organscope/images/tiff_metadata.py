@@ -28,19 +28,28 @@ UM_PER_UNIT = {
 }
 #: Value of the ResolutionUnit tag -> micrometres; 4 and 5 are an extension of tifffile.
 UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0, 4: 1_000.0, 5: 1.0}
+QPI_NAME = re.compile(r"<Name>([^<]*)</Name>")
 APERIO_MPP = re.compile(r"\bMPP\s*=\s*([0-9.]+)")
 
 
-def read_um_per_px(file: tifffile.TiffFile) -> float | None:
-    """Pixel size from OME-XML, Aperio, ImageJ or resolution tags, in this order; None where implausible."""
-    for value in _stated_um_per_px(file):
+def read_um_per_px(file: tifffile.TiffFile, page: tifffile.TiffPage, series: int = 0) -> float | None:
+    """Pixel size from OME-XML, Aperio, ImageJ or resolution tags, in this order; None where implausible.
+
+    Args:
+        file: Open.
+        page: First page of the image.
+        series: Number of the image in the file.
+    """
+    for value in _stated_um_per_px(file, page, series):
         plausible = plausible_um_per_px(value)
         if plausible is not None:
             return plausible
     return None
 
 
-def read_value_range(file: tifffile.TiffFile, dtype: np.dtype) -> tuple[float, float]:
+def read_value_range(
+    file: tifffile.TiffFile, page: tifffile.TiffPage, dtype: np.dtype, series: int = 0
+) -> tuple[float, float]:
     """Black and white: from the bits that the file says are used, else from the pixel type.
 
     A MaxSampleValue that is no whole number of bits is the brightest pixel of some image, not the white of
@@ -48,20 +57,19 @@ def read_value_range(file: tifffile.TiffFile, dtype: np.dtype) -> tuple[float, f
     """
     low, high = dtype_range(dtype)
     if not np.issubdtype(dtype, np.integer):
-        return _float_range(file) or (low, high)
-    for white in _stated_white(file):
+        return _float_range(page) or (low, high)
+    for white in _stated_white(file, page, series):
         if 0 < white < high:
             return low, float(white)
     return low, high
 
 
-def _stated_um_per_px(file: tifffile.TiffFile) -> Iterator[float | None]:
-    page = file.pages.first
-    ome = _ome_pixels(file)
+def _stated_um_per_px(file: tifffile.TiffFile, page: tifffile.TiffPage, series: int) -> Iterator[float | None]:
+    ome = _ome_attributes(file, series)
     if ome is not None and "PhysicalSizeX" in ome:
         unit = UM_PER_UNIT.get(ome.get("PhysicalSizeXUnit", "µm").lower())
         yield _number(ome["PhysicalSizeX"]) * unit if unit else None
-    aperio = APERIO_MPP.search(page.description)
+    aperio = APERIO_MPP.search(file.pages.first.description)
     if aperio:
         yield _number(aperio[1])
     per_unit = _pixels_per_unit(page)
@@ -72,9 +80,8 @@ def _stated_um_per_px(file: tifffile.TiffFile) -> Iterator[float | None]:
     yield unit / per_unit if unit and per_unit else None
 
 
-def _stated_white(file: tifffile.TiffFile) -> Iterator[int]:
-    page = file.pages.first
-    ome = _ome_pixels(file)
+def _stated_white(file: tifffile.TiffFile, page: tifffile.TiffPage, series: int) -> Iterator[int]:
+    ome = _ome_attributes(file, series)
     if ome is not None and ome.get("SignificantBits", "").isdigit():
         yield 2 ** int(ome["SignificantBits"]) - 1
     yield 2**page.bitspersample - 1
@@ -83,8 +90,8 @@ def _stated_white(file: tifffile.TiffFile) -> Iterator[int]:
         yield int(stated)
 
 
-def _float_range(file: tifffile.TiffFile) -> tuple[float, float] | None:
-    tags = file.pages.first.tags
+def _float_range(page: tifffile.TiffPage) -> tuple[float, float] | None:
+    tags = page.tags
     low, high = np.min(tags.valueof("SMinSampleValue", 0)), np.max(tags.valueof("SMaxSampleValue", 0))
     return (float(low), float(high)) if np.isfinite([low, high]).all() and high > low else None
 
@@ -94,16 +101,45 @@ def _pixels_per_unit(page: tifffile.TiffPage) -> float:
     return numerator / denominator if denominator else 0.0
 
 
-def _ome_pixels(file: tifffile.TiffFile) -> dict[str, str] | None:
-    """Attributes of the first Pixels element of the OME-XML."""
+def read_channel_names(file: tifffile.TiffFile, series: int, n_channels: int) -> tuple[str, ...]:
+    """Names of the channels of one image, from OME-XML, ImageJ, Micro-Manager or PerkinElmer; "" where unknown."""
+    for names in _stated_names(file, series, n_channels):
+        if len(names) == n_channels and any(names):
+            return tuple(names)
+    return ("",) * n_channels
+
+
+def _stated_names(file: tifffile.TiffFile, series: int, n_channels: int) -> Iterator[list[str]]:
+    ome = _ome_pixels(file, series)
+    if ome is not None:
+        yield [channel.get("Name") or channel.get("Fluor", "") for channel in ome.findall("{*}Channel")]
+    if file.is_imagej:
+        # Of every plane, channels first.
+        labels = (file.imagej_metadata or {}).get("Labels") or []
+        yield [str(label) for label in labels[:n_channels]]
+    if file.is_micromanager:
+        summary = (file.micromanager_metadata or {}).get("Summary", {})
+        yield [str(name) for name in summary.get("ChNames", [])]
+    if file.is_qpi:
+        found = [QPI_NAME.search(page.description) for page in file.series[0].pages if page is not None]
+        yield [name[1] if name else "" for name in found]
+
+
+def _ome_attributes(file: tifffile.TiffFile, series: int) -> dict[str, str] | None:
+    pixels = _ome_pixels(file, series)
+    return None if pixels is None else dict(pixels.attrib)
+
+
+def _ome_pixels(file: tifffile.TiffFile, series: int) -> ElementTree.Element | None:
+    """The Pixels element of one image of the OME-XML."""
     if not file.is_ome:
         return None
     try:
         root = ElementTree.fromstring(file.ome_metadata)
     except ElementTree.ParseError:
         return None
-    pixels = root.find(".//{*}Pixels")
-    return None if pixels is None else dict(pixels.attrib)
+    pixels = root.findall(".//{*}Pixels")
+    return pixels[series] if series < len(pixels) else None
 
 
 def _number(text: str) -> float:

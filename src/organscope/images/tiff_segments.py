@@ -3,7 +3,7 @@
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tifffile
@@ -63,21 +63,22 @@ class SegmentReader:
         height: int,
         width: int,
         *,
-        sample: int | None = None,
+        samples: Sequence[int] | None = None,
+        depth: int = 0,
     ) -> Num[np.ndarray, "y x c"]:
-        """A region of the first depth plane of a page: all samples, or one as the only channel.
+        """A region of one depth plane of a page: all samples, or some that follow each other.
 
         Raises:
             ValueError, RuntimeError: A segment is missing or cannot be decoded.
         """
         n_separate, _, _, _, n_contiguous = page.keyframe.shaped
-        n_samples = n_separate * n_contiguous
-        samples = range(n_samples) if sample is None else range(sample, sample + 1)
+        samples = range(n_separate * n_contiguous) if samples is None else samples
         region = np.empty((height, width, len(samples)), page.dtype)
-        for plane, index, top, left in _segments_touched(page.keyframe, y, x, height, width):
+        inside = depth % page.keyframe.tiledepth if page.keyframe.is_tiled else 0
+        for plane, index, top, left in _segments_touched(page.keyframe, y, x, height, width, depth):
             if n_separate > 1 and plane not in samples:
                 continue
-            segment = self._cache.get((page.offset, index), lambda i=index: self._decode(page, i))
+            segment = self._cache.get((page.offset, index), lambda i=index: self._decode(page, i))[inside]
             target_y, source_y = _overlap(top, segment.shape[0], y, height)
             target_x, source_x = _overlap(left, segment.shape[1], x, width)
             if n_separate > 1:
@@ -90,7 +91,7 @@ class SegmentReader:
         """Let the decoded segments go."""
         self._cache.clear()
 
-    def _decode(self, page: Page, index: int) -> Num[np.ndarray, "y x c"]:
+    def _decode(self, page: Page, index: int) -> Num[np.ndarray, "z y x c"]:
         offset, n_bytes = page.dataoffsets[index], page.databytecounts[index]
         if n_bytes == 0:
             raise ValueError(f"tile or strip {index} was never written")
@@ -100,7 +101,7 @@ class SegmentReader:
         if len(encoded) != n_bytes:
             raise ValueError(f"tile or strip {index} ends after {len(encoded)} of {n_bytes} bytes")
         tables = {"jpegtables": page.jpegtables, "jpegheader": page.keyframe.jpegheader}
-        return page.keyframe.decode(encoded, index, **tables)[0][0]
+        return page.keyframe.decode(encoded, index, **tables)[0]
 
 
 def segment_shape(page: tifffile.TiffPage) -> tuple[int, int]:
@@ -111,15 +112,16 @@ def segment_shape(page: tifffile.TiffPage) -> tuple[int, int]:
 
 
 def _segments_touched(
-    page: tifffile.TiffPage, y: int, x: int, height: int, width: int
+    page: tifffile.TiffPage, y: int, x: int, height: int, width: int, depth_plane: int
 ) -> Iterator[tuple[int, int, int, int]]:
     """Sample plane, index in the file's tables, top row and left column of each segment of a region."""
     n_separate, depth, length, breadth, _ = page.shaped
     rows, columns = segment_shape(page)
     n_down, n_across = math.ceil(length / rows), math.ceil(breadth / columns)
-    n_depth = math.ceil(depth / page.tiledepth) if page.is_tiled else depth
+    tile_depth = page.tiledepth if page.is_tiled else 1
+    n_depth = math.ceil(depth / tile_depth)
     for sample in range(n_separate):
-        first = sample * n_depth * n_down * n_across
+        first = (sample * n_depth + depth_plane // tile_depth) * n_down * n_across
         for down in range(y // rows, (y + height - 1) // rows + 1):
             for across in range(x // columns, (x + width - 1) // columns + 1):
                 yield sample, first + down * n_across + across, down * rows, across * columns

@@ -21,6 +21,7 @@ class HeldSource:
         self.dtype = image.dtype
         self.um_per_px = image.um_per_px
         self.value_range = image.value_range
+        self.channels, self.selection, self.notes = image.channels, image.selection, image.notes
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """A view of the held pixels, or a region of a smaller level."""
@@ -40,4 +41,4 @@ def hold_image(image: Image) -> Image:
     """
     if image.height_px * image.width_px > MAX_HELD_PX:
         return image
-    return Image(image.path, HeldSource(image), {"um_per_px": None, "channel": None})
+    return image.with_source(HeldSource(image))

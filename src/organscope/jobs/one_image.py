@@ -12,6 +12,7 @@ from jaxtyping import Int32, Num
 from organscope.images import Image, open_image, write_labels
 from organscope.images.cells import write_cells
 from organscope.images.geojson import write_geojson
+from organscope.images.selection import Choice
 from organscope.images.source import DEFAULT_MAX_PIXELS
 from organscope.jobs.cell_answer import answer_of_cells, with_cells_heard
 from organscope.jobs.files import CELL_MAP, CELLS_GEOJSON, EVIDENCE, LABELS, OVERLAY, result_folder
@@ -44,9 +45,28 @@ class Reading:
     """How every image of a run is opened and seen; see `organscope.images.open_image`, `organscope.predict.Sizing`."""
 
     um_per_px: float | None = None
-    channel: int | None = None
+    channel: int | str | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
     sizing: Sizing = field(default_factory=Sizing)
+    page: int | None = None
+    z: int | None = None
+    t: int | None = None
+    series: int | None = None
+    project: str | None = None
+
+    def __post_init__(self) -> None:
+        # Refuses what no file can have before a run starts.
+        Choice(self.channel, self.page, self.z, self.t, self.series, self.project)
+
+    def open(self, source: Path) -> Image:
+        """Open an image of the run.
+
+        Raises:
+            ImageReadError: It cannot be read.
+            UsageError: What was chosen is not in it.
+        """
+        choice = {name: getattr(self, name) for name in ("channel", "page", "z", "t", "series", "project")}
+        return open_image(source, um_per_px=self.um_per_px, max_pixels=self.max_pixels, **choice)
 
 
 @dataclass(frozen=True)
@@ -88,8 +108,7 @@ def work_on_image(
     """
     started = time.perf_counter()
     areas_px = classification = cell_answer = scale = None
-    options = {"um_per_px": reading.um_per_px, "channel": reading.channel, "max_pixels": reading.max_pixels}
-    with open_image(target.source, **options) as opened:
+    with reading.open(target.source) as opened:
         image = opened if models.cells is None else hold_image(opened)
         if models.organs is not None:
             classification = classify_image(image, models.organs, rules=models.image_rules)
@@ -113,6 +132,8 @@ def work_on_image(
         classification=classification,
         cell_answer=cell_answer,
         scale=scale,
+        selection=image.selection,
+        notes=image.notes,
     )
 
 
@@ -154,7 +175,7 @@ def write_cell_results(folder: Path, image: Image, found: FoundCells, whole: Cla
         OutputError: They cannot be written; nothing of them is there.
     """
     outlines = cell_outlines(found.labels)
-    pixels = image.read_whole()
+    pixels = image.visible(image.read_whole())
     picture, labels = shrunk_to_bytes(pixels, found.labels, image.value_range)
     with result_folder(folder) as partial:
         write_labels(partial / LABELS, found.labels, image.um_per_px)

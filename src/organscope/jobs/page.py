@@ -68,7 +68,7 @@ def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
         evidence=folder / EVIDENCE if shows_evidence else None,
         organ_map=_organ_map_entry(folder / ORGAN_MAP, image, models) if is_slide else None,
         cell_count=image.cell_count,
-        note=image.note,
+        notes=image.notes,
     )
 
 

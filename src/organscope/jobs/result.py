@@ -1,10 +1,11 @@
 """What a run says about each image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from organscope.images.selection import Selection
 from organscope.jobs.cell_answer import CellAnswer
 from organscope.jobs.plan import Target
 from organscope.predict import Classification, Scale
@@ -27,7 +28,9 @@ class ImageResult:
         scale: How the network that found the cells saw the image; None where cells were not asked for.
         cell_count: Number of cells where `areas_px` is a sample.
         fields_by_organ: In how many fields of a slide each organ is the most probable; None for other images.
-        note: What a person should know of the result, such as cells that were cut; empty where there is nothing.
+        selection: Which image, page, plane and channel of the file was read.
+        notes: What a person should know of the result, in full sentences: what was chosen of the file because nobody
+            chose it, cells that were cut.
     """
 
     target: Target
@@ -41,7 +44,8 @@ class ImageResult:
     scale: Scale | None = None
     cell_count: int | None = None
     fields_by_organ: np.ndarray | None = None
-    note: str = ""
+    selection: Selection = field(default_factory=Selection)
+    notes: tuple[str, ...] = ()
 
     @property
     def megapixels(self) -> float:

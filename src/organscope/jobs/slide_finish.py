@@ -65,11 +65,18 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
     started = time.perf_counter()
     windows, seams = _numbered(task)
     everything = [*windows, *seams]
-    picture = image.thumbnail(SIDE_PX)
+    picture = image.displayed(image.thumbnail(SIDE_PX))
     view = LabelView(task.slide.size_px, picture.shape[:2])
     fields = None if models.organs is None else _fields(windows, len(models.organs.manifest.classes))
     classification = None if fields is None else answer_of_fields(fields, models.organs, models.image_rules)
-    result = ImageResult(task.slide.target, *task.slide.size_px, image.um_per_px, 0.0, note=_note(task))
+    result = ImageResult(
+        task.slide.target,
+        *task.slide.size_px,
+        image.um_per_px,
+        0.0,
+        selection=image.selection,
+        notes=(*image.notes, *_notes(task)),
+    )
     with result_folder(task.slide.out / task.slide.target.stem) as folder:
         if models.cells is not None:
             _write_cells(folder, image, models, everything)
@@ -104,11 +111,11 @@ def _numbered(task: FinishTask) -> tuple[list[_Numbered], list[_Numbered]]:
     return found
 
 
-def _note(task: FinishTask) -> str:
+def _notes(task: FinishTask) -> tuple[str, ...]:
     if task.n_cut == 0:
-        return ""
+        return ()
     what = "1 region of cells that touch was" if task.n_cut == 1 else f"{task.n_cut} regions of cells that touch were"
-    return f"{what} too large to be parted at once, as over ink or a fold, and cut along straight lines."
+    return (f"{what} too large to be parted at once, as over ink or a fold, and cut along straight lines.",)
 
 
 def _fields(windows: Sequence[_Numbered], n_organs: int) -> FieldAnswers:

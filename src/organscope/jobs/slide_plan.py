@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from organscope.errors import OrganscopeError
-from organscope.images import Image, open_image
+from organscope.images import Image
 from organscope.jobs.models import Models
 from organscope.jobs.one_image import Reading
 from organscope.jobs.plan import Target
@@ -73,7 +73,7 @@ def plan_slides(
     tissue: list[float] = []
     for place, target in enumerate(targets):
         try:
-            with open_image(target.source, channel=reading.channel, max_pixels=reading.max_pixels) as image:
+            with reading.open(target.source) as image:
                 rows, columns = slide_windows((image.height_px, image.width_px), streaming.window_px, models.cells)
                 if models.cells is not None:
                     found = _tiles(image, models, reading, tile_px, streaming.window_px)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from organscope.errors import OutputError
-from organscope.images import Image, open_image
+from organscope.images import Image
 from organscope.jobs.attempt import this_process
 from organscope.jobs.ledger import Region
 from organscope.jobs.memory import peak_memory_mb
@@ -203,13 +203,7 @@ class Worker:
         return self._held[2]
 
     def _open(self, slide: Slide) -> Image:
-        reading = self._reading
-        return open_image(
-            slide.target.source,
-            um_per_px=reading.um_per_px,
-            channel=reading.channel,
-            max_pixels=reading.max_pixels,
-        )
+        return self._reading.open(slide.target.source)
 
 
 def _errno_of(error: OutputError) -> int | None:

@@ -12,7 +12,6 @@ from itertools import zip_longest
 from pathlib import Path
 
 from organscope.errors import OrganscopeError
-from organscope.images import open_image
 from organscope.images.urls import is_url
 from organscope.jobs.attempt import OUT_OF_SPACE, Attempt, unforeseen
 from organscope.jobs.executors import run_tasks
@@ -131,8 +130,7 @@ class SlideRun:
 
     def _looked_at(self, slide: Slide) -> Slide:
         reading, models = self._reading, self._models
-        options = {"um_per_px": reading.um_per_px, "channel": reading.channel, "max_pixels": reading.max_pixels}
-        with open_image(slide.target.source, **options) as image:
+        with reading.open(slide.target.source) as image:
             scale = None if models.cells is None else choose_scale(image, models.cells, reading.sizing)
             size_px = (image.height_px, image.width_px)
         settings = SlideSettings(

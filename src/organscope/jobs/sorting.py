@@ -6,7 +6,6 @@ from pathlib import Path
 
 from organscope import __version__
 from organscope.errors import OrganscopeError
-from organscope.images import open_image
 from organscope.jobs.attempt import Attempt
 from organscope.jobs.files import CELLS_PARQUET, LABELS, ORGAN_MAP, OVERLAY, SLIDE_LABELS
 from organscope.jobs.ledger import Ledger, identity_of
@@ -93,7 +92,7 @@ def _facts(models: Models, reading: Reading) -> dict[str, object]:
 def _pixels(source: Path, reading: Reading) -> int | None:
     """Pixels of an image; None where it cannot be opened."""
     try:
-        with open_image(source, channel=reading.channel, max_pixels=reading.max_pixels) as image:
+        with reading.open(source) as image:
             return image.height_px * image.width_px
     except OrganscopeError:
         return None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from organscope.decide import Decision
+from organscope.images.selection import Selection
 from organscope.jobs.cell_answer import CellAnswer
 from organscope.jobs.plan import Target
 from organscope.jobs.result import ImageResult
@@ -17,9 +18,11 @@ from organscope.predict import Classification, Scale
 def result_as_text(result: ImageResult) -> str:
     """Everything that tables and report say of it; logits, features and evidence are left out."""
     classified, cells = result.classification, result.cell_answer
-    plain = ("height_px", "width_px", "um_per_px", "seconds", "cell_count", "note")
+    plain = ("height_px", "width_px", "um_per_px", "seconds", "cell_count")
     data = {name: getattr(result, name) for name in plain}
     data |= {
+        "selection": asdict(result.selection),
+        "notes": list(result.notes),
         "source": str(result.target.source),
         "stem": result.target.stem.as_posix(),
         "areas_px": _array(result.areas_px),
@@ -51,6 +54,7 @@ def result_from_text(text: str) -> ImageResult:
     """What `result_as_text` was given, without what it leaves out."""
     data = json.loads(text)
     target = Target(Path(data.pop("source")), Path(data.pop("stem")))
+    data["selection"], data["notes"] = Selection(**data["selection"]), tuple(data["notes"])
     classified, cells, scale = (data.pop(name) for name in ("classification", "cell_answer", "scale"))
     for name in ("areas_px", "fields_by_organ"):
         data[name] = _from_array(data[name])

@@ -19,7 +19,7 @@ from organscope.jobs.stored_policy import write_policy
 from organscope.predict import OperatingPoint
 
 SUMMARY_COLUMNS = (
-    "image", "status", "message", "results", "height_px", "width_px", "um_per_px", "scale", "scale_source",
+    "image", "status", "message", "notes", "results", "height_px", "width_px", "um_per_px", "scale", "scale_source",
     "n_cells", "median_area_px", "median_area_um2", "organ", "confidence", "decision", "reason",
     "prediction_set", "image_organ", "image_confidence", "cells_organ", "cells_confidence", "agreement",
     "seconds",
@@ -110,7 +110,7 @@ def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) ->
             **_answer(image),
             **({} if image.cell_answer is None else cells_row(image.cell_answer)),
             "status": "done",
-            "message": image.note,
+            "notes": " ".join(image.notes),
             "results": image.target.stem.as_posix(),
             "height_px": image.height_px,
             "width_px": image.width_px,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from organscope.errors import OrganscopeError, UsageError
-from organscope.images import open_image
 from organscope.jobs.attempt import Attempt, RemoteAttempt, attempt_image, unforeseen
 from organscope.jobs.executors import run_tasks, threads_per_worker
 from organscope.jobs.listener import Listener
@@ -83,7 +82,7 @@ def _pays(left: Sequence[Target], n_done: int, seconds: float, workforce: Workfo
 
 def _is_large(target: Target, reading: Reading) -> bool:
     try:
-        with open_image(target.source, max_pixels=reading.max_pixels) as image:
+        with reading.open(target.source) as image:
             return image.height_px * image.width_px >= LARGE_PX
     except OrganscopeError:
         return False

@@ -167,7 +167,7 @@ def _places_of_contrast(image: Image) -> list[tuple[int, int]]:
     found = []
     for y in starts[0]:
         for x in starts[1]:
-            contrast = float(image.read(y, x, *sides).mean(axis=2, dtype=np.float64).std())
+            contrast = float(image.visible(image.read(y, x, *sides)).mean(axis=2, dtype=np.float64).std())
             found.append((contrast, (y + sides[0] // 2, x + sides[1] // 2)))
     return [centre for _, centre in sorted(found, key=lambda entry: -entry[0])]
 

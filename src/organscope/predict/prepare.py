@@ -40,13 +40,14 @@ class Preparation:
             black_and_white: What was found in the same image before; then nothing is read.
 
         Raises:
-            ShapeError: The image has more than 4 channels and none was chosen.
+            ShapeError: The image has several channels that are no colors, and none was chosen.
             ValueRangeError: No pixel of the sample is finite.
         """
         self._spec = spec
+        self._visible = image.visible
         if black_and_white is None:
             sample = image.sample(SAMPLE_PX).reshape(-1, 1, image.n_channels)
-            sample = to_rgb(sample[:: max(1, len(sample) // STATISTICS_PX)])
+            sample = to_rgb(image.visible(sample[:: max(1, len(sample) // STATISTICS_PX)]))
             black_and_white = intensity_range(sample, spec, image.value_range)
         self.black_and_white = self._low, self._high = black_and_white
         self._table = self._lookup(image.dtype)
@@ -56,7 +57,7 @@ class Preparation:
 
     def network_input(self, pixels: Num[np.ndarray, "y x c"]) -> Float32[np.ndarray, "y x 3"]:
         """Pixels as the network takes them."""
-        rgb = to_rgb(pixels)
+        rgb = to_rgb(self._visible(pixels))
         if self._table is None:
             return standardise(scale_intensity(rgb, self._low, self._high), self._spec)
         # One memory layout, because a kernel is compiled anew for each.
@@ -64,7 +65,7 @@ class Preparation:
 
     def as_bytes(self, pixels: Num[np.ndarray, "y x c"]) -> UInt8[np.ndarray, "y x 3"]:
         """Pixels scaled to [0, 255] and rounded, as the fields of a classifier are before they are resized."""
-        rgb = to_rgb(pixels)
+        rgb = to_rgb(self._visible(pixels))
         if rgb.dtype not in (np.uint8, np.uint16):
             return self._rounded(rgb)
         if self._byte_of_value is None:

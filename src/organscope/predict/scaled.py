@@ -41,6 +41,7 @@ class ScaledSource:
         self.dtype = image.dtype
         self.um_per_px = None if image.um_per_px is None else image.um_per_px / factor
         self.value_range = image.value_range
+        self.channels, self.selection, self.notes = image.channels, image.selection, image.notes
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """A region, from as many rows of the image at a time as `MAX_READ_PX` allows."""
@@ -77,7 +78,7 @@ class ScaledSource:
 
 def scale_image(image: Image, factor: float) -> Image:
     """The same image with `factor` times as many pixels along each axis, resampled when it is read."""
-    return Image(image.path, ScaledSource(image, factor), {"um_per_px": None, "channel": None})
+    return image.with_source(ScaledSource(image, factor))
 
 
 def rescale_bands(

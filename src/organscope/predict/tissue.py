@@ -39,7 +39,7 @@ class Tissue:
         level = self._image.levels[self._level]
         y, y_end = _inside(top, bottom, level.downsample, level.height_px)
         x, x_end = _inside(left, right, level.downsample, level.width_px)
-        pixels = self._image.read(y, x, y_end - y, x_end - x, level=self._level)
+        pixels = self._image.visible(self._image.read(y, x, y_end - y, x_end - x, level=self._level))
         step = max(1, round(BLOCK_PX / level.downsample))
         return pixels if step == 1 else block_mean(pixels, step)
 

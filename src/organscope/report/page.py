@@ -120,7 +120,7 @@ class ImageEntry:
     evidence: Path | None = None
     organ_map: OrganMapEntry | None = None
     cell_count: int | None = None
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def n_pictures(self) -> int:

@@ -88,14 +88,14 @@ def _segmented(sample: Sample, bundle: Bundle) -> np.ndarray | None:
         if image.height_px * image.width_px > MAX_SAMPLE_PX:
             return None
         labels = segment_image(image, bundle).labels
-        return draw_overlay(image.read_whole(), labels, image.value_range, max_side_px=SAMPLE_SIDE_PX)
+        return draw_overlay(image.visible(image.read_whole()), labels, image.value_range, max_side_px=SAMPLE_SIDE_PX)
 
 
 def _classified(sample: Sample, bundle: Bundle) -> NamedPicture:
     with sample.open() as image:
         found = classify_image(image, bundle)
         side = min(image.height_px, image.width_px, 2 * SAMPLE_SIDE_PX)
-        pixels = image.read((image.height_px - side) // 2, (image.width_px - side) // 2, side, side)
+        pixels = image.visible(image.read((image.height_px - side) // 2, (image.width_px - side) // 2, side, side))
         labels = np.zeros(pixels.shape[:2], np.int32)
         picture, _ = shrunk_to_bytes(pixels, labels, image.value_range, max_side_px=SAMPLE_SIDE_PX // 2)
     best = int(np.argmax(found.probabilities))

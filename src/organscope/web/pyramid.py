@@ -37,22 +37,12 @@ def highest_power(height_px: int, width_px: int) -> int:
 
 def display_range(image: Image) -> tuple[tuple[float, float], bool]:
     """The intensities of an image to show as black and white, and whether that stretches what the file holds."""
-    return preprocess.display_range(as_displayed(image.sample(SAMPLE_PX)), image.value_range)
+    return preprocess.display_range(image.displayed(image.sample(SAMPLE_PX)), image.value_range)
 
 
-def as_displayed(pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x d"]:
-    """The channels that are shown: the first three where there are more than four."""
-    return pixels if pixels.shape[2] <= 4 else pixels[:, :, :3]
-
-
-def as_rgb(pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x 3"]:
-    """Red, green and blue of what is shown."""
-    return to_rgb(as_displayed(pixels))
-
-
-def to_display(pixels: Num[np.ndarray, "y x c"], shown: tuple[float, float]) -> UInt8[np.ndarray, "y x 3"]:
-    """Intensities as 8-bit colour in the display range."""
-    colours = as_rgb(pixels)
+def to_display(pixels: Num[np.ndarray, "y x k"], shown: tuple[float, float]) -> UInt8[np.ndarray, "y x 3"]:
+    """Intensities that are seen (see `Image.displayed`) as 8-bit color in the display range."""
+    colours = to_rgb(pixels)
     if colours.dtype == np.uint8 and shown == (0.0, 255.0):
         return np.ascontiguousarray(colours)
     return np.rint(scale_intensity(colours, *shown) * 255).astype(np.uint8)
@@ -79,7 +69,7 @@ def write_pyramid(path: Path, image: Image, shown: tuple[float, float]) -> None:
         top = _Level(tiles, 0, highest_power(image.height_px, image.width_px))
         for y in range(0, image.height_px, TILE_PX):
             rows = image.read(y, 0, min(TILE_PX, image.height_px - y), image.width_px)
-            top.add(to_display(rows, shown))
+            top.add(to_display(image.displayed(rows), shown))
         top.finish()
         tiles.execute("COMMIT")
 

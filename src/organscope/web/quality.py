@@ -5,8 +5,7 @@ from jaxtyping import Float32
 from scipy.ndimage import gaussian_filter
 
 from organscope.images import Image
-from organscope.ops.preprocess import scale_intensity
-from organscope.web.pyramid import as_rgb
+from organscope.ops.preprocess import scale_intensity, to_rgb
 
 VIEW_PX = 1024
 #: Below this spread of gray, of 1, there is hardly anything to see; tissue has 0.1 and more.
@@ -41,4 +40,4 @@ def _change(gray: Float32[np.ndarray, "y x"]) -> float:
 def _middle(image: Image, shown: tuple[float, float]) -> Float32[np.ndarray, "y x"]:
     height, width = min(VIEW_PX, image.height_px), min(VIEW_PX, image.width_px)
     pixels = image.read((image.height_px - height) // 2, (image.width_px - width) // 2, height, width)
-    return scale_intensity(as_rgb(pixels), *shown).mean(axis=2)
+    return scale_intensity(to_rgb(image.displayed(pixels)), *shown).mean(axis=2)

@@ -11,6 +11,7 @@ from jaxtyping import Int32
 
 from organscope.images import read_labels
 from organscope.images.label_pyramid import TILE_PX
+from organscope.images.selection import Choice
 from organscope.images.tiff import TiffSource
 from organscope.jobs.files import CELLS_GEOJSON, LABELS, SLIDE_GEOJSON, SLIDE_LABELS
 from organscope.web.corrections import Corrected, corrected_labels
@@ -63,7 +64,7 @@ def label_strips(folder: Path, found: Corrected) -> Iterator[Int32[np.ndarray, "
 
 
 def _slide_labels(folder: Path) -> TiffSource:
-    return TiffSource(folder / SLIDE_LABELS, max_pixels=2 * TILE_PX * TILE_PX, as_stored=True)
+    return TiffSource(folder / SLIDE_LABELS, 2 * TILE_PX * TILE_PX, Choice(), as_stored=True)
 
 
 def _features_of(lines: Iterator[str]) -> Iterator[str]:

@@ -70,7 +70,7 @@ def slide_tile(image: Image, shown: tuple[float, float], power: int, x: int, y: 
     height, width = min(side, size.height_px - top), min(side, size.width_px - left)
     if height < 1 or width < 1:
         raise _no_tile(power, x, y)
-    pixels = image.read(top, left, height, width, level=level)
+    pixels = image.displayed(image.read(top, left, height, width, level=level))
     return to_display(block_mean(pixels, step) if step > 1 else pixels, shown)
 
 

@@ -6,6 +6,7 @@ import tifffile
 
 from organscope.errors import ImageReadError
 from organscope.images import open_image
+from organscope.images.selection import Choice
 from organscope.images.slides import SlideSource, is_slide
 from organscope.images.tiff import TiffSource
 
@@ -43,7 +44,7 @@ def test_aperio_is_read_as_tiff(tmp_path, colon):
 def test_openslide_and_tifffile_agree(tmp_path, colon):
     path = tmp_path / "a.svs"
     write_aperio(path, colon)
-    slide = SlideSource(path)
+    slide = SlideSource(path, Choice())
     with open_image(path) as image:
         assert (slide.levels, slide.um_per_px) == (image.levels, image.um_per_px)
         for level, region in enumerate([(37, 201, 150, 222), (11, 17, 90, 100)]):

@@ -28,7 +28,7 @@ def result(tmp_path) -> ImageResult:
         scale=Scale(0.5, "pixel size", "half"),
         cell_count=2,
         fields_by_organ=np.array([0, 2]),
-        note="cut",
+        notes=("cut",),
     )
 
 

@@ -21,7 +21,6 @@ BAND_PIXELS = 2**21
 BAND_ALIGNMENT_PX = 512
 SAMPLE_PIXELS = 250_000
 SMALL_SIDE_PX = 256
-MAX_COLOURS = 4
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 
@@ -82,7 +81,7 @@ def look_at(image: Image) -> PixelFacts:
         tally.add(band)
         samples.append(band[-top % stride :: stride, ::stride].reshape(-1, 1, band.shape[2]))
         blocks.append(block_mean(band, step) if step > 1 else band)
-    sample, small = _colours(np.concatenate(samples)), _colours(np.concatenate(blocks))
+    sample, small = (_colours(image, np.concatenate(parts)) for parts in (samples, blocks))
     return PixelFacts(
         height_px=image.height_px,
         width_px=image.width_px,
@@ -136,9 +135,9 @@ def _bands(image: Image, level: int) -> Iterator[tuple[int, Num[np.ndarray, "y x
         yield top, image.read(top, 0, min(rows, height - top), width, level=level)
 
 
-def _colours(pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x 3"]:
-    """Three colours of any number of channels: the first three where there are more than four."""
-    return to_rgb(pixels if pixels.shape[2] <= MAX_COLOURS else pixels[:, :, :3])
+def _colours(image: Image, pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x 3"]:
+    """Three colours of any number of channels: the first three where it is not known which is looked at."""
+    return to_rgb(image.visible(pixels) if image.channels.shown else pixels[:, :, :3])
 
 
 def _percentiles(sample: Num[np.ndarray, "n 1 3"], value_range: tuple[float, float]) -> Float32[np.ndarray, "3 q"]:

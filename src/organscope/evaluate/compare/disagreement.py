@@ -91,7 +91,7 @@ def seen_pictures(comparison: Comparison, index: Index, n_pictures: int) -> Iter
                 labels["truth"] = sample.read_labels()
                 for model in _outlined(comparison.models, row):
                     labels[model.name] = segment_image(image, model.bundle).labels
-            yield Seen(sample.id, image.read_whole(), image.value_range, labels)
+            yield Seen(sample.id, image.displayed(image.read_whole()), image.value_range, labels)
 
 
 def _outlined(models: Sequence[Model], row: dict) -> list[Model]:

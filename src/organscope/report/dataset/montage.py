@@ -18,7 +18,6 @@ SIDE_PX = 256
 MOSAIC_COLUMNS = 9
 MOSAIC_SIDE_PX = 96
 MOSAIC_GAP_PX = 4
-MAX_COLOURS = 4
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def _draw(sample: Sample) -> UInt8[np.ndarray, "y x 3"]:
     with sample.open() as image:
         height, width = min(FIELD_PX, image.height_px), min(FIELD_PX, image.width_px)
         top, left = (image.height_px - height) // 2, (image.width_px - width) // 2
-        pixels = image.read(top, left, height, width)
+        pixels = image.displayed(image.read(top, left, height, width))
         value_range = image.value_range
         size = image.height_px, image.width_px
     labels = np.zeros((height, width), np.int32)
@@ -75,5 +74,4 @@ def _draw(sample: Sample) -> UInt8[np.ndarray, "y x 3"]:
         whole = sample.read_labels()
         if whole.shape == size:
             labels = whole[top : top + height, left : left + width]
-    pixels = pixels if pixels.shape[2] <= MAX_COLOURS else pixels[:, :, :3]
     return draw_overlay(pixels, labels, value_range, max_side_px=SIDE_PX)

@@ -41,7 +41,7 @@ class Pictures:
             return self._kept[number]
         sample = self.samples[number]
         with sample.open() as image:
-            pixels = to_rgb(image.read_whole())
+            pixels = to_rgb(image.visible(image.read_whole()))
             low, high = intensity_range(pixels, self._preprocessing, image.value_range)
         scaled = scale_intensity(pixels, low, high)
         pair = np.round(scaled * 255).astype(np.uint8), training_maps(sample.read_labels(), self._head)
