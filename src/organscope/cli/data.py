@@ -128,6 +128,8 @@ def _tell_import(report, as_json: bool) -> None:
         f"{facts['n_images']} images (layout {report.layout}), {facts['n_labelled']} with labels, "
         f"{facts['n_cells']} cells, {len(facts['organs'])} organs"
     )
+    if facts["cell_classes"]:
+        print(f"Classes of cells: {', '.join(f'{shown(name)} {n}' for name, n in facts['cell_classes'].items())}")
     _print_folds(report.index)
     print(f"Index: {report.index.folder}")
 
@@ -138,6 +140,7 @@ def _facts(index) -> dict:
         "n_images": len(table),
         "n_labelled": int(table["labeled"].sum()),
         "n_cells": int(table["n_cells"].sum()),
+        "cell_classes": index.cell_classes(),
         "organs": {organ: int(n) for organ, n in table["organ"].value_counts(sort=False).items() if organ},
         "folds": {str(fold): int(n) for fold, n in table["fold"].value_counts().sort_index().items()},
         "fingerprint": index.fingerprint(),

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from organscope.dataset.annotations import READERS
+from organscope.dataset.annotations import POINTS_SUFFIX, READERS
 from organscope.dataset.annotations.json_stream import JSON_SUFFIXES, PACKED_SUFFIXES
 from organscope.dataset.index import PARQUET_NAME, WORK_FOLDER
 from organscope.images.files import SUFFIXES, walk_images
@@ -13,7 +13,7 @@ from organscope.images.files import SUFFIXES, walk_images
 ANNOTATION_ENDINGS = ("", "_labels", "_label", "_masks", "_mask")
 #: Stands for a folder, with one mask picture a cell, among the suffixes.
 MASK_FOLDER = "/"
-ANNOTATION_SUFFIXES = frozenset({*SUFFIXES, *READERS, ".npy", MASK_FOLDER})
+ANNOTATION_SUFFIXES = frozenset({*SUFFIXES, *READERS, ".npy", POINTS_SUFFIX, MASK_FOLDER})
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class AnnotationFolder:
         if parent not in self._by_parent:
             folder = self._folder / parent
             paths = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
+            # A table counts only where there is nothing else of that name.
+            paths.sort(key=lambda path: path.suffix.lower() != POINTS_SUFFIX)
             self._by_parent[parent] = {self._stem(path): path for path in paths if self._may_annotate(path)}
         return self._by_parent[parent]
 

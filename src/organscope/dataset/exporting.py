@@ -44,11 +44,12 @@ class ExportReport:
 
 @dataclass(frozen=True)
 class Exported:
-    """One image that was exported: its cells as COCO annotations without ids, or only their number."""
+    """One image that was exported: cells as COCO annotations without ids, with their classes, or only their number."""
 
     n_cells: int
     size_px: tuple[int, int]
     annotations: tuple[dict, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 def export_labels(
@@ -69,7 +70,8 @@ def export_labels(
         index: The index.
         out: Folder to write to.
         format: "masks" (tiled int32 TIFF), "coco" (`annotations.json`: polygons, run lengths for cells with holes)
-            or "geojson" (for QuPath).
+            or "geojson" (for QuPath). The last two keep the classes of cells; cells without one have the organ of
+            their image as category.
         fold: Only these folds.
         split: Only the delivered "train" or "test" part.
         workers: Number of processes.
@@ -104,25 +106,39 @@ def _count(results: Iterator, n_all: int, progress: Progress | None) -> Iterator
 def _export_sample(sample: Sample, out: Path, format: str) -> Exported | Problem:
     try:
         labels = sample.read_labels()
+        classes = _classes_by_label(sample)
     except InputError as error:
         return Problem(sample.id, str(error), failed=True)
-    return FORMATS[format](sample, labels, out)
+    return FORMATS[format](sample, labels, classes, out)
 
 
-def _export_mask(sample: Sample, labels, out: Path) -> Exported:
+#: Class and color of cells by number.
+_Classes = dict[int, tuple[str, str]]
+
+
+def _classes_by_label(sample: Sample) -> _Classes:
+    if sample.classes_path is None:
+        return {}
+    table = sample.read_classes()
+    return dict(zip(table["label"].tolist(), zip(table["class"], table["color"], strict=True), strict=True))
+
+
+def _export_mask(sample: Sample, labels, classes: _Classes, out: Path) -> Exported:
     write_labels(place_below(out, sample.id, ".tif"), labels, sample.um_per_px)
     return Exported(sum(1 for _ in cell_regions(labels)), labels.shape)
 
 
-def _export_geojson(sample: Sample, labels, out: Path) -> Exported:
+def _export_geojson(sample: Sample, labels, classes: _Classes, out: Path) -> Exported:
     path = place_below(out, sample.id, ".geojson")
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        return Exported(write_geojson_cells(stream, labels), labels.shape)
+        return Exported(write_geojson_cells(stream, labels, classes), labels.shape)
 
 
-def _export_coco(sample: Sample, labels, out: Path) -> Exported:
-    cells = tuple(cell_annotation(mask, top, left, labels.shape) for _, top, left, mask in cell_regions(labels))
-    return Exported(len(cells), labels.shape, cells)
+def _export_coco(sample: Sample, labels, classes: _Classes, out: Path) -> Exported:
+    regions = list(cell_regions(labels))
+    cells = tuple(cell_annotation(mask, top, left, labels.shape) for _, top, left, mask in regions)
+    names = tuple(classes.get(number, ("", ""))[0] or _category(sample) for number, *_ in regions)
+    return Exported(len(cells), labels.shape, cells, names)
 
 
 #: Name of the format -> how one sample is exported.
@@ -140,7 +156,8 @@ def _write_coco(
     results: Iterator[tuple[Sample, Exported | Problem]], samples: list[Sample], path: Path
 ) -> ExportReport:
     """Cells are written as they come; the images that they belong to follow at the end."""
-    categories = {organ: n for n, organ in enumerate(sorted({_category(sample) for sample in samples}), start=1)}
+    names = {name for sample in samples for name in sample.class_names or (_category(sample),)}
+    categories = {name: n for n, name in enumerate(sorted(names), start=1)}
     numbers = {sample.id: n for n, sample in enumerate(samples, start=1)}
     root = _common_folder(samples)
     images, problems, n_cells = [], [], 0
@@ -150,8 +167,9 @@ def _write_coco(
             if isinstance(result, Problem):
                 problems.append(result)
                 continue
-            links = {"image_id": numbers[sample.id], "category_id": categories[_category(sample)]}
-            for annotation in result.annotations:
+            for name, annotation in zip(result.classes, result.annotations, strict=True):
+                category = categories.setdefault(name, len(categories) + 1)
+                links = {"image_id": numbers[sample.id], "category_id": category}
                 stream.write((",\n" if n_cells else "\n") + json.dumps({"id": n_cells + 1} | links | annotation))
                 n_cells += 1
             images.append(_coco_image(sample, result, numbers[sample.id], root))

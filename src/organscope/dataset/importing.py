@@ -177,7 +177,9 @@ def _read_images(
     outcomes: dict[Entry, Outcome] = {}
     for entry in entries:
         outcome = journal.find(keys[entry])
-        if outcome is not None and (not outcome.row["labels"] or Path(outcome.row["labels"]).exists()):
+        if outcome is not None and all(
+            not outcome.row[name] or Path(outcome.row[name]).exists() for name in ("labels", "classes")
+        ):
             outcomes[entry] = outcome
     n_reused = len(outcomes)
     workers = max(1, min(workers, (len(entries) - n_reused) // IMAGES_PER_WORKER))

@@ -6,6 +6,7 @@ annotations were converted, `labels/`.
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int32
 
+from organscope.dataset.cell_classes import parse_counts, read_class_table
 from organscope.dataset.names import make_folder
 from organscope.errors import DatasetError
 
@@ -27,9 +29,12 @@ LABELS_FOLDER = "labels"
 WORK_FOLDER = ".import"
 """What an import that is not finished has made so far."""
 
+#: Columns that older indexes do not have, with their value there.
+_NEW_COLUMNS = {"labeled": True, "classes": "", "class_counts": ""}
 #: Column -> pandas type. Unknown text is "", an unknown `um_per_px` not-a-number. `labeled` is true only where an
 #: annotation was read; elsewhere `labels` says nothing about cells, and `n_cells` is missing. A labeled image without
-#: a cell has `n_cells` 0.
+#: a cell has `n_cells` 0. `classes` is the table of the classes of an image's cells (see `cell_classes`), which an
+#: image with points alone has too, `class_counts` the number of cells of each class as JSON.
 COLUMNS = {
     "id": "str",
     "image": "str",
@@ -49,6 +54,8 @@ COLUMNS = {
     "n_cells": "Int64",
     "sha256": "str",
     "labels_sha256": "str",
+    "classes": "str",
+    "class_counts": "str",
 }
 
 
@@ -66,6 +73,8 @@ class Sample:
         fold: 1, 2, ... or 0 where the sample is in no fold.
         split: "train", "test" or "" as the set was delivered.
         um_per_px: Pixel size, or None where unknown.
+        classes_path: Table of the classes of its cells or points, or None where none are known.
+        class_names: The classes of its cells, the most frequent one first.
     """
 
     id: str
@@ -77,6 +86,8 @@ class Sample:
     fold: int
     split: str
     um_per_px: float | None
+    classes_path: Path | None = None
+    class_names: tuple[str, ...] = ()
 
     def open(self) -> "Image":
         """Open the image lazily.
@@ -110,6 +121,20 @@ class Sample:
 
         return read_label_region(self._require_labels(), y_px, x_px, height_px, width_px)
 
+    def read_classes(self) -> pd.DataFrame:
+        """The class of each cell: `label` (0 for a point without an outline), `class`, `color`, `y_px`, `x_px`.
+
+        Raises:
+            DatasetError: No class of a cell of this sample is known.
+            AnnotationError: They cannot be read.
+        """
+        if self.classes_path is None:
+            raise DatasetError(
+                f"Expected classes of the cells of {self.id}, found none in the index. "
+                "Import annotations that name the class of each cell."
+            )
+        return read_class_table(self.classes_path)
+
     def _require_labels(self) -> Path:
         if self.labels_path is None:
             raise DatasetError(f"Expected labels for {self.id}, found none in the index. Import annotations.")
@@ -142,6 +167,13 @@ class Index:
         """A path of the table as an absolute path."""
         return Path(os.path.normpath(self.folder / path))
 
+    def cell_classes(self) -> dict[str, int]:
+        """The classes that cells of the index have, with the number of cells of each, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for text in self.table["class_counts"]:
+            counts.update(parse_counts(text))
+        return dict(counts.most_common())
+
     def fingerprint(self) -> str:
         """SHA-256 over what decides a score: ids, hashes of images and labels, organs, splits and folds."""
         columns = ["id", "sha256", "labels_sha256", "organ", "split", "fold"]
@@ -160,6 +192,8 @@ class Index:
             fold=int(row.fold),
             split=row.split,
             um_per_px=None if np.isnan(row.um_per_px) else float(row.um_per_px),
+            classes_path=self.resolve(row.classes) if row.classes else None,
+            class_names=tuple(parse_counts(row.class_counts)),
         )
 
 
@@ -202,7 +236,9 @@ def write_index(folder: str | Path, table: pd.DataFrame) -> Index:
     from organscope.images.atomic import atomic_path
 
     folder = make_folder(Path(folder).resolve())
-    table = table.assign(**{c: [relative_to(p, folder) for p in table[c]] for c in ("image", "labels")})
+    table = table.assign(
+        **{c: [relative_to(p, folder) for p in table[c]] for c in ("image", "labels", "classes") if c in table}
+    )
     table = check_table(table, source="the rows to write")
     with atomic_path(folder / CSV_NAME) as path:
         table.to_csv(path, index=False)
@@ -220,8 +256,8 @@ def check_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
     Raises:
         DatasetError: Columns are missing, values have the wrong type, ids repeat, or there are no rows.
     """
-    if "labeled" not in table.columns and "labels" in table.columns:
-        table = table.assign(labeled=True)
+    if "labels" in table.columns:
+        table = table.assign(**{name: value for name, value in _NEW_COLUMNS.items() if name not in table.columns})
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise DatasetError(f"Expected the columns {', '.join(missing)} in {source}. Import the data again.")

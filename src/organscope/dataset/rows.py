@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int32
 
 from organscope.dataset.annotations import is_outline_file, read_cells
-from organscope.dataset.annotations.cells import Cells, paint_cells
+from organscope.dataset.annotations.cells import Cells, PaintedCells, paint_cells
 from organscope.dataset.annotations.coco import read_coco_cells
 from organscope.dataset.annotations.label_image import label_interiors, read_label_image, split_binary
 from organscope.dataset.annotations.regions import leave_out_regions
+from organscope.dataset.cell_classes import class_table, count_text, point_table, write_class_table
 from organscope.dataset.entries import Entry
 from organscope.dataset.index import LABELS_FOLDER
 from organscope.dataset.names import place_below
@@ -56,11 +58,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """Labels as the index names them; no path where the annotation says nothing about cells."""
+    """Labels as the index names them, no path where there are none, and the classes of cells or points."""
 
     path: Path | None
     n_cells: int
     problems: list[Problem]
+    classes: pd.DataFrame | None = None
 
 
 def make_row(entry: Entry, settings: ImageSettings) -> Outcome:
@@ -84,9 +87,13 @@ def make_row(entry: Entry, settings: ImageSettings) -> Outcome:
         labels = _labels(entry, settings, row)
     except InputError as error:
         return Outcome(row, [Problem(source, f"{error} The image is kept without labels.", failed=True)])
-    if labels is None or labels.path is None:
-        return Outcome(row, [] if labels is None else labels.problems)
-    row.update(labels=str(labels.path), labeled=True, n_cells=labels.n_cells, labels_sha256=hash_path(labels.path))
+    if labels is None:
+        return Outcome(row)
+    if labels.classes is not None:
+        path = write_class_table(settings.out, entry.id, labels.classes)
+        row.update(classes=str(path), class_counts=count_text(labels.classes))
+    if labels.path is not None:
+        row.update(labels=str(labels.path), labeled=True, n_cells=labels.n_cells, labels_sha256=hash_path(labels.path))
     return Outcome(row, labels.problems)
 
 
@@ -109,6 +116,8 @@ def _describe(entry: Entry, image: Image, dataset: str) -> dict[str, Any]:
         "labeled": False,
         "n_cells": None,
         "labels_sha256": "",
+        "classes": "",
+        "class_counts": "",
     }
 
 
@@ -161,13 +170,26 @@ def _labels(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -> Label
     painted = paint_cells(cells.masks, *size)
     problems = _cell_problems(entry, cells, painted.n_dropped)
     if cells.says_nothing:
-        return LabelFile(None, 0, problems)
-    return LabelFile(_write(entry, settings, painted.labels, row), int(painted.labels.max(initial=0)), problems)
+        return LabelFile(None, 0, problems, point_table(cells.points) if cells.points else None)
+    n_cells = int(painted.labels.max(initial=0))
+    return LabelFile(_write(entry, settings, painted.labels, row), n_cells, problems, _classes(cells, painted))
+
+
+def _classes(cells: Cells, painted: PaintedCells) -> pd.DataFrame | None:
+    """The classes of painted cells; None where the annotation names none."""
+    found = {label: cells.masks[place] for label, place in enumerate(painted.cells.tolist(), start=1)}
+    names = {label: cell.class_name for label, cell in found.items()}
+    if not any(names.values()):
+        return None
+    return class_table(painted.labels, names, {label: cell.color for label, cell in found.items()})
 
 
 def _cell_problems(entry: Entry, cells: Cells, n_dropped: int) -> list[Problem]:
     problems = [Problem(str(entry.path), text, failed=False) for text in (*cells.left_out, *cells.notes)]
-    if cells.says_nothing:
+    if cells.points and not cells.masks:
+        text = f"{len(cells.points)} points were kept with their classes; they are no outlines, so nothing is labeled"
+        problems.append(Problem(str(entry.path), text, failed=False))
+    elif cells.says_nothing:
         text = "no part of the annotation is a cell; the image is kept without labels"
         problems.append(Problem(str(entry.path), text, failed=bool(cells.problems)))
     if cells.problems:

@@ -14,6 +14,7 @@ from organscope.dataset.annotations.imagej import read_imagej
 from organscope.dataset.annotations.json_stream import JSON_SUFFIXES, json_members
 from organscope.dataset.annotations.masks import read_masks
 from organscope.dataset.annotations.plane import ONLY_PLANE, Plane
+from organscope.dataset.annotations.points import read_points
 from organscope.dataset.annotations.xml_regions import read_xml
 from organscope.errors import AnnotationError
 
@@ -26,11 +27,13 @@ READERS: dict[str, Callable[[Path, int, int], Cells]] = {
     ".zip": read_imagej,
     ".roi": read_imagej,
 }
+#: Of tables of points. Beside an image a table may be anything; it has to be named as the annotation.
+POINTS_SUFFIX = ".csv"
 
 
 def is_outline_file(path: Path) -> bool:
-    """Whether the annotation has to be converted: an outline file, or a folder with one mask a cell."""
-    return path.suffix.lower() in READERS or path.is_dir()
+    """Whether the annotation has to be converted: outlines, points, or a folder with one mask a cell."""
+    return path.suffix.lower() in (*READERS, POINTS_SUFFIX) or path.is_dir()
 
 
 def read_cells(path: Path, height_px: int, width_px: int, plane: Plane = ONLY_PLANE) -> Cells:
@@ -47,7 +50,8 @@ def read_cells(path: Path, height_px: int, width_px: int, plane: Plane = ONLY_PL
     """
     if path.is_dir():
         return read_masks(path, height_px, width_px)
-    reader = READERS.get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    reader = read_points if suffix == POINTS_SUFFIX else READERS.get(suffix)
     if reader is None:
         raise AnnotationError(
             f"{path}: expected annotations as {', '.join(READERS)}, a label image or a folder of masks."

@@ -40,17 +40,19 @@ class Cells:
         problems: Sentences about parts that could not be used, one a part.
         left_out: Sentences about parts that are no cells, such as regions, with their number.
         notes: Sentences about how parts were read that are cells.
+        points: y, x in pixels and class of cells of which only a point is known.
     """
 
     masks: list[CellMask] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    points: list[tuple[float, float, str]] = field(default_factory=list)
 
     @property
     def says_nothing(self) -> bool:
         """Whether there are parts, and none of them is a cell: then nobody said that the image shows no cell."""
-        return not self.masks and bool(self.problems or self.left_out)
+        return not self.masks and bool(self.problems or self.left_out or self.points)
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,7 @@ def read_coco_cells(database: Path, path: PurePosixPath, height_px: int, width_p
                     f"expected annotations for {height_px} x {width_px} px, the COCO file gives "
                     f"{height} x {width} px (image id {id})"
                 )
-            names = dict(store.execute("select id, name from categories where source = ?", [source]))
+            names = _class_names(store, source)
             rows = store.execute(
                 "select id, category_id, is_crowd, box, segmentation from annotations "
                 "where source = ? and image_id = ? order by rowid",
@@ -248,6 +248,16 @@ def read_coco_cells(database: Path, path: PurePosixPath, height_px: int, width_p
                 _add_cell(cells, counts, found, height_px, width_px)
     _tell_counts(cells, counts)
     return cells
+
+
+#: Categories that say no more than that an annotation is a cell.
+_GENERIC = ("", "cell", "cells", "object", "objects", "none")
+
+
+def _class_names(store: sqlite3.Connection, source: int) -> dict[str, str]:
+    """Class by category id; none where a file knows nothing but cells."""
+    names = dict(store.execute("select id, name from categories where source = ?", [source]))
+    return {} if all(name.casefold() in _GENERIC for name in names.values()) else names
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ Which objects are cells follows QuPath: `objectType` (since 0.4), `object_type` 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import TextIOBase
 from pathlib import Path
@@ -254,8 +254,19 @@ def _cell_sized(
     return answers
 
 
-def write_geojson_cells(stream: TextIOBase, labels: Int32[np.ndarray, "y x"]) -> int:
-    """Write one feature a cell (a cell in pieces is a MultiPolygon); returns the number of cells."""
+def write_geojson_cells(
+    stream: TextIOBase, labels: Int32[np.ndarray, "y x"], classes: Mapping[int, tuple[str, str]] | None = None
+) -> int:
+    """Write one feature a cell (a cell in pieces is a MultiPolygon).
+
+    Args:
+        stream: Text to write to.
+        labels: 0 is background, every other value is one cell.
+        classes: Class and color (`#rrggbb` or "") of cells by number.
+
+    Returns:
+        The number of cells.
+    """
     stream.write('{"type": "FeatureCollection", "features": [\n')
     n_cells = 0
     for number, top, left, mask in cell_regions(labels):
@@ -263,12 +274,20 @@ def write_geojson_cells(stream: TextIOBase, labels: Int32[np.ndarray, "y x"]) ->
             "type": "Feature",
             "id": str(number),
             "geometry": outline_geometry(trace_cell(mask, top, left)),
-            "properties": {"objectType": "detection", "name": str(number)},
+            "properties": {"objectType": "detection", "name": str(number)} | _class_property(classes, number),
         }
         stream.write((",\n" if n_cells else "") + json.dumps(feature))
         n_cells += 1
     stream.write("\n]}\n")
     return n_cells
+
+
+def _class_property(classes: Mapping[int, tuple[str, str]] | None, number: int) -> dict:
+    name, color = (classes or {}).get(number, ("", ""))
+    if not name:
+        return {}
+    colors = {"color": [int(color[n : n + 2], 16) for n in (1, 3, 5)]} if color else {}
+    return {"classification": {"name": name} | colors}
 
 
 def outline_geometry(outlines: list[Outline]) -> dict:
