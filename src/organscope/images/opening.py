@@ -1,6 +1,7 @@
 """Open an image with the reader that its content asks for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,7 +59,7 @@ def open_image(
             an address (https, s3, gs), of which only the regions that are read travel.
         um_per_px: Pixel size of level 0 in micrometres; replaces what the file says.
         channel: Read only this channel, by its number or its name; "rgb" says that the first three channels are red,
-            green and blue.
+            green and blue. Of gray pages without names it is the page of that number.
         page: Page of a file whose planes have no names.
         z: Plane of a stack.
         t: Time point.
@@ -75,9 +76,13 @@ def open_image(
         raise UsageError(f"Expected a pixel size above 0 um, found {um_per_px}.")
     choice = Choice(channel, page, z, t, series, project)
     opened = open_source(path, max_pixels, choice)
+    if _names_a_page(opened, choice):
+        opened.close()
+        choice = replace(choice, channel=None, page=int(choice.channel))
+        opened = open_source(path, max_pixels, choice)
     try:
         _require_usable(path, opened)
-        channels, chosen = _chosen_channels(path, opened, channel)
+        channels, chosen = _chosen_channels(path, opened, choice.channel)
         if chosen is not None:
             opened.choose_channel(chosen)
     except Exception:
@@ -148,6 +153,12 @@ def _require_usable(path: Path, source: Source) -> None:
         raise ImageReadError(
             f"Expected an image with pixels, found {level.height_px} x {level.width_px} px in {path}. Export it again."
         )
+
+
+def _names_a_page(source: Source, choice: Choice) -> bool:
+    """Whether a channel is asked for of a file whose pages have no names: programs write channels so, too."""
+    is_number = str(choice.channel).isdecimal() and int(choice.channel) > 0
+    return is_number and choice.page is None and source.selection.n_pages > 1 and len(source.channels) == 1
 
 
 def _chosen_channels(path: Path, source: Source, wanted: int | str | None) -> tuple[Channels, int | None]:
