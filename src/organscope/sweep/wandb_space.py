@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from organscope.errors import ConfigError
 from organscope.tracking.names import row_key
 
@@ -18,16 +20,11 @@ USED = ("method", "metric", "parameters", "early_terminate", "name", "run_cap")
 IGNORED = ("program", "command", "project", "entity", "description")
 ETA = 3
 
-UNSUPPORTED = (
-    "normal",
-    "q_normal",
-    "log_normal",
-    "q_log_normal",
-    "beta",
-    "q_beta",
-    "inv_log_uniform",
-    "categorical_w_probabilities",
-)
+UNSUPPORTED = ("normal", "q_normal", "log_normal", "q_log_normal", "beta", "q_beta", "categorical_w_probabilities")
+#: Numbers with an exponent that YAML 1.1, which W&B reads, takes for text: it wants a point and a signed exponent.
+_TEXT_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+#: exp() of more is no number any more.
+_MAX_EXPONENT = 700
 
 
 def from_wandb(content: dict[str, Any], origin: str) -> dict[str, Any]:
@@ -44,14 +41,13 @@ def from_wandb(content: dict[str, Any], origin: str) -> dict[str, Any]:
     if unknown:
         raise ConfigError(f"{origin}: not supported here: {', '.join(unknown)}. Known are {', '.join(USED)}.")
     method = _one_of(content.get("method"), METHODS, f"{origin}: method")
+    notes = [f"{key} of {origin} is not used: trials run organscope train" for key in IGNORED if key in content]
     space: dict[str, Any] = {
         "sampler": {"kind": method},
         "objectives": (_objective(content.get("metric"), origin),),
-        "parameters": _parameters(content.get("parameters"), origin),
+        "parameters": _parameters(content.get("parameters"), origin, method == "grid", notes),
         "pruner": _pruner(content.get("early_terminate"), origin),
-        "notes": tuple(
-            f"{key} of {origin} is not used: trials run organscope train" for key in IGNORED if key in content
-        ),
+        "notes": tuple(notes),
     }
     if "run_cap" in content:
         space["trials"] = content["run_cap"]
@@ -86,7 +82,9 @@ def _pruner(rule: Any, origin: str) -> dict[str, Any]:
     return {"kind": "hyperband", "min_epochs": first, "max_epochs": rule["max_iter"], "reduction_factor": eta}
 
 
-def _parameters(parameters: Any, origin: str, prefix: str = "") -> dict[str, dict[str, Any]]:
+def _parameters(
+    parameters: Any, origin: str, is_grid: bool, notes: list[str], prefix: str = ""
+) -> dict[str, dict[str, Any]]:
     """Nested parameters become dotted keys."""
     if not isinstance(parameters, dict) or not parameters:
         raise ConfigError(f"{origin}: expected parameters by name, found {parameters!r}.")
@@ -94,13 +92,13 @@ def _parameters(parameters: Any, origin: str, prefix: str = "") -> dict[str, dic
     for key, entry in parameters.items():
         name = f"{prefix}{key}"
         if isinstance(entry, dict) and set(entry) == {"parameters"}:
-            found |= _parameters(entry["parameters"], origin, f"{name}.")
+            found |= _parameters(entry["parameters"], origin, is_grid, notes, f"{name}.")
         else:
-            found[name] = _parameter(entry, f"{origin}: parameters.{name}", name)
+            found[name] = _parameter(entry, f"{origin}: parameters.{name}", name, is_grid, notes)
     return found
 
 
-def _parameter(entry: Any, where: str, name: str) -> dict[str, Any]:
+def _parameter(entry: Any, where: str, name: str, is_grid: bool, notes: list[str]) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise ConfigError(f"{where}: expected values, value or min and max, found {entry!r}.")
     _refuse(entry, ("values", "value", "min", "max", "distribution", "q"), where)
@@ -108,11 +106,81 @@ def _parameter(entry: Any, where: str, name: str) -> dict[str, Any]:
     if kind in UNSUPPORTED:
         raise ConfigError(f"{where}: the distribution {kind} is not supported. Supported: {', '.join(DISTRIBUTIONS)}.")
     make = DISTRIBUTIONS[_one_of(kind, {known: known for known in DISTRIBUTIONS}, f"{where}.distribution")]
+    entry = _checked(entry, kind, where, notes)
+    if is_grid and kind == "q_uniform":
+        return _grid_values(entry, where, notes)
+    made = make(entry, name)
+    if kind in _EXPONENTIAL:
+        low, high = made["min"], made["max"]
+        notes.append(f"{where}: {kind} takes exponents of e; values from {low:.4g} to {high:.4g} are drawn")
+    return made
+
+
+def _checked(entry: dict[str, Any], kind: str, where: str, notes: list[str]) -> dict[str, Any]:
+    """The entry with numbers for the text that YAML 1.1 makes of 1e-5, and with the keys of its distribution alone."""
     needed = {"constant": ("value",), "categorical": ("values",)}.get(kind, ("min", "max"))
     missing = [key for key in needed if key not in entry]
     if missing:
         raise ConfigError(f"{where}: the distribution {kind} needs {' and '.join(needed)}, found no {missing[0]}.")
-    return make(entry, name)
+    allowed = (*needed, "distribution", *(("q",) if kind.startswith("q_") else ()))
+    foreign = [key for key in entry if key not in allowed]
+    if foreign:
+        remedy = f" Write distribution: q_{kind}." if foreign == ["q"] and f"q_{kind}" in DISTRIBUTIONS else ""
+        if foreign == ["q"] and kind == "int_uniform":
+            remedy = " Write distribution: q_uniform."
+        raise ConfigError(f"{where}: {', '.join(foreign)} does not belong to the distribution {kind}.{remedy}")
+    checked = dict(entry)
+    for key in ("min", "max", "q"):
+        if key in entry:
+            checked[key] = _number(entry[key], f"{where}.{key}", kind, notes)
+    if kind == "categorical":
+        if not isinstance(entry["values"], list) or not entry["values"]:
+            raise ConfigError(f"{where}.values: expected a list of values, found {entry['values']!r}.")
+        checked["values"] = [_plain(value, f"{where}.values", notes) for value in entry["values"]]
+    elif kind == "constant":
+        checked["value"] = _plain(entry["value"], f"{where}.value", notes)
+    if kind in _EXPONENTIAL and max(abs(checked["min"]), abs(checked["max"])) > _MAX_EXPONENT:
+        raise ConfigError(
+            f"{where}: {kind} takes exponents of e, found {entry['min']} and {entry['max']}. "
+            f"Write distribution: {kind}_values for the values themselves."
+        )
+    return checked
+
+
+def _number(value: Any, where: str, kind: str, notes: list[str]) -> int | float:
+    """A number of a range.
+
+    Raises:
+        ConfigError: It is none, or it is text where exponents of e are wanted: nobody means e to the power of 1e-5.
+    """
+    if isinstance(value, str) and kind in _EXPONENTIAL and _TEXT_NUMBER.fullmatch(value.strip()):
+        raise ConfigError(
+            f"{where} is the text {value!r} (YAML 1.1 wants a point: {float(value):.1e}), and {kind} takes exponents "
+            f"of e. Write distribution: {kind}_values for the values themselves."
+        )
+    number = _plain(value, where, notes)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        raise ConfigError(f"{where}: expected a number, found {value!r}.")
+    return number
+
+
+def _plain(value: Any, where: str, notes: list[str]) -> Any:
+    if isinstance(value, str) and _TEXT_NUMBER.fullmatch(value.strip()):
+        notes.append(f"{where}: the text {value!r} was taken as the number {float(value):g}")
+        return float(value)
+    return value
+
+
+def _grid_values(entry: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
+    """What W&B tries of a `q_uniform` in a grid: from the lower end on in steps of `q`, without the upper end."""
+    low, high, step = entry["min"], entry["max"], entry.get("q", 1)
+    if step <= 0 or low >= high:
+        raise ConfigError(f"{where}: expected min below max and q above 0, found {low}, {high} and {step}.")
+    values = [round(value, 12) for value in np.arange(low, high, step).tolist()]
+    notes.append(
+        f"{where}: the grid has {len(values)} values from {values[0]:g} to {values[-1]:g}; as in W&B without max"
+    )
+    return {"values": values}
 
 
 def _implied(entry: dict[str, Any], where: str) -> str:
@@ -140,6 +208,10 @@ def _exponents(entry: dict[str, Any], name: str) -> dict[str, Any]:
     return {"min": math.exp(entry["min"]), "max": math.exp(entry["max"]), "log": True}
 
 
+def _inverse_exponents(entry: dict[str, Any], name: str) -> dict[str, Any]:
+    return {"min": math.exp(-entry["max"]), "max": math.exp(-entry["min"]), "log": True}
+
+
 def _rounded(make: Callable[[dict[str, Any], str], dict[str, Any]]) -> Callable[[dict[str, Any], str], dict[str, Any]]:
     return lambda entry, name: make(entry, name) | {"round_to": entry.get("q", 1)}
 
@@ -161,10 +233,14 @@ DISTRIBUTIONS: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
     "q_uniform": _rounded(_uniform),
     "log_uniform": _exponents,
     "q_log_uniform": _rounded(_exponents),
+    "inv_log_uniform": _inverse_exponents,
     "log_uniform_values": _log,
     "q_log_uniform_values": _rounded(_log),
     "inv_log_uniform_values": _log,
 }
+
+#: Distributions whose ends are exponents of e.
+_EXPONENTIAL = ("log_uniform", "q_log_uniform", "inv_log_uniform")
 
 
 def _one_of(value: Any, known: dict[str, str], where: str) -> str:

@@ -57,7 +57,11 @@ def test_every_supported_key(read):
     (objective,) = space.objectives
     assert (objective.metric, objective.direction, objective.target) == ("pq", "maximize", 0.9)
     assert (space.pruner.kind, space.pruner.min_epochs, space.pruner.reduction_factor) == ("hyperband", 2, 4)
-    assert len(space.notes) == len(IGNORED)
+    exponents = [note for note in space.notes if "exponents of e" in note]
+    assert len(exponents) == 2
+    texts = [note for note in space.notes if "was taken as the number" in note]
+    assert len(texts) == 2  # 1e-5 and 1e-2 have no point
+    assert len(space.notes) == len(IGNORED) + 4
     found = space.parameters
     assert found["network.depth"].integer
     assert found["loss.focus"].model_dump(exclude_defaults=True) == {"min": 0.0, "max": 1.0}
@@ -127,6 +131,20 @@ def test_an_unsupported_distribution_is_named_with_those_that_are(read, kind):
         ("parameters/a", {"distribution": "uniform", "min": 1}, "needs min and max, found no max"),
         ("parameters/a", {"min": 1}, "expected values, value or min and max"),
         ("parameters/a", 3, "expected values, value or min and max, found 3"),
+        ("parameters/a", {"min": 4, "max": 32, "q": 4}, "q does not belong to .* int_uniform. Write .*: q_uniform"),
+        ("parameters/a", {"min": 0.1, "max": 1, "q": 0.1}, "q does not belong to .* uniform. Write .*: q_uniform"),
+        ("parameters/a", {"distribution": "log_uniform_values", "min": 1, "max": 9, "q": 2}, "q_log_uniform_values"),
+        ("parameters/a", {"values": [1, 2], "q": 1}, "q does not belong"),
+        ("parameters/a", {"value": 1, "min": 0, "max": 3}, "(min, max|max, min) does not belong"),
+        (
+            "parameters/a",
+            {"distribution": "log_uniform", "min": "1e-5", "max": "1e-2"},
+            r"text '1e-5'.*log_uniform_val",
+        ),
+        ("parameters/a", {"distribution": "log_uniform", "min": 1, "max": 1e5}, "takes exponents of e, found 1 and"),
+        ("parameters/a", {"min": "low", "max": 3}, "min: expected a number, found 'low'"),
+        ("parameters/a", {"min": True, "max": 3}, "min: expected a number, found True"),
+        ("parameters/a", {"values": 3}, "expected a list of values, found 3"),
     ],
 )
 def test_what_is_not_supported_is_named(read, path, value, reason):
@@ -146,3 +164,31 @@ def test_what_is_no_sweep_is_refused(read):
         read("- 1\n")
     with pytest.raises(ConfigError, match="no valid YAML"):
         read("a: [1")
+
+
+@pytest.mark.parametrize("number", ["1e-5", "1E5", "2.5e3", "-1e-3", ".5e2"])
+def test_numbers_that_yaml_takes_for_text_are_numbers(read, number):
+    text = "method: random\nmetric: {name: score}\nparameters:\n  a: {values: [%s, 1]}\n  b: {value: %s}\n"
+    space = read(text % (number, number))
+    assert space.parameters["a"].values == (float(number), 1)
+    assert space.parameters["b"].values == (float(number),)
+    assert sum(repr(number) in note for note in space.notes) == 2
+    assert read(text % ("e5", "1e")).parameters["b"].values == ("1e",)
+
+
+def test_a_grid_over_q_uniform_is_that_of_wandb(read):
+    """`np.arange(min, max, q)`, as sweeps 0.2 does."""
+    entry = {"distribution": "q_uniform", "min": 0.05, "max": 0.35, "q": 0.1}
+    space = read(changed("parameters/fit.learning_rate", entry) | {"method": "grid"})
+    assert space.parameters["fit.learning_rate"].grid("") == [0.05, 0.15, 0.25]
+    assert "3 values from 0.05 to 0.25" in space.notes[0]
+    entry = {"distribution": "q_uniform", "min": 4, "max": 16, "q": 4}
+    space = read(changed("parameters/fit.learning_rate", entry) | {"method": "grid"})
+    assert space.parameters["fit.learning_rate"].grid("") == [4, 8, 12]
+
+
+def test_the_inverse_of_a_logarithm(read):
+    """1/x lies between e^2 and e^4."""
+    space = read(changed("parameters/a", {"distribution": "inv_log_uniform", "min": 2, "max": 4}))
+    found = space.parameters["a"]
+    assert (found.min, found.max, found.log) == (math.exp(-4), math.exp(-2), True)
