@@ -13,6 +13,7 @@ from organscope.dataset.annotations import is_outline_file, read_cells
 from organscope.dataset.annotations.cells import Cells, PaintedCells, paint_cells
 from organscope.dataset.annotations.coco import read_coco_cells
 from organscope.dataset.annotations.label_image import label_interiors, read_label_image, split_binary
+from organscope.dataset.annotations.plane import Plane
 from organscope.dataset.annotations.regions import leave_out_regions
 from organscope.dataset.cell_classes import class_table, count_text, point_table, write_class_table
 from organscope.dataset.entries import Entry
@@ -80,21 +81,32 @@ def make_row(entry: Entry, settings: ImageSettings) -> Outcome:
         with open_image(entry.image, um_per_px=settings.um_per_px or entry.um_per_px) as image:
             _decode(image)
             row = _describe(entry, image, settings.dataset)
+            plane, notes = _plane(image), [Problem(source, note, failed=False) for note in image.notes]
         row["sha256"] = hash_path(entry.image)
     except InputError as error:
         return Outcome(None, [Problem(source, str(error), failed=True)])
     try:
-        labels = _labels(entry, settings, row)
+        labels = _labels(entry, settings, row, plane)
     except InputError as error:
-        return Outcome(row, [Problem(source, f"{error} The image is kept without labels.", failed=True)])
+        return Outcome(row, [*notes, Problem(source, f"{error} The image is kept without labels.", failed=True)])
     if labels is None:
-        return Outcome(row)
+        return Outcome(row, notes)
     if labels.classes is not None:
         path = write_class_table(settings.out, entry.id, labels.classes)
         row.update(classes=str(path), class_counts=count_text(labels.classes))
     if labels.path is not None:
         row.update(labels=str(labels.path), labeled=True, n_cells=labels.n_cells, labels_sha256=hash_path(labels.path))
-    return Outcome(row, labels.problems)
+    return Outcome(row, [*notes, *labels.problems])
+
+
+def _plane(image: Image) -> Plane:
+    """Which plane of its file an image is. All channels of a plane show the same cells, so none is chosen."""
+    taken = image.selection
+    n_channels = 1 if image.channels.is_color else taken.n_channels
+    if taken.n_pages > 1:
+        return Plane(z=taken.page + 1, n_channels=n_channels, n_z=taken.n_pages)
+    z = None if taken.z is None else taken.z + 1
+    return Plane(z=z, t=taken.t + 1, n_channels=n_channels, n_z=taken.n_z, n_t=taken.n_t)
 
 
 def _describe(entry: Entry, image: Image, dataset: str) -> dict[str, Any]:
@@ -156,14 +168,14 @@ def hash_path(path: Path) -> str:
         raise ImageReadError(f"Expected to read {path}, found: {error.strerror or error}.") from error
 
 
-def _labels(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -> LabelFile | None:
+def _labels(entry: Entry, settings: ImageSettings, row: dict[str, Any], plane: Plane) -> LabelFile | None:
     size = row["height_px"], row["width_px"]
     if entry.in_coco:
         cells = read_coco_cells(settings.coco_database, entry.path, *size)
     elif entry.annotation is None:
         return None
     elif is_outline_file(entry.annotation):
-        cells = read_cells(entry.annotation, *size)
+        cells = read_cells(entry.annotation, *size, plane)
     else:
         return _label_picture(entry, settings, row)
     cells = leave_out_regions(cells, *size)

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 
-from annotation_writers import write_aperio, write_cell_masks, write_roi_zip
+from annotation_writers import polygon_roi, write_aperio, write_cell_masks, write_roi_zip
 from mission_standin import COCO_NAME, ORGANS, draw_cells, write_mission_set
 from organscope.dataset import import_folder, importing, read_index
 from organscope.dataset.annotations.geojson import write_geojson_cells
@@ -253,3 +253,21 @@ def test_cells_between_membranes_are_four_connected(tmp_path):
     labels = report.index.samples()[0].read_labels()
     assert labels.max() == 3
     assert np.array_equal(labels == 0, membranes == 0)
+
+
+def test_selections_of_other_planes_than_the_one_read_are_left_out(tmp_path):
+    """ImageJ stacks: two of six selections lie on the first plane, whichever way positions are written."""
+    planes = np.random.default_rng(0).integers(0, 200, (3, 64, 200), np.uint8)
+    for name, axes in (("position", "ZYX"), ("z_position", "ZYX"), ("t_position", "TYX")):
+        folder = tmp_path / name
+        folder.mkdir()
+        tifffile.imwrite(folder / "a.tif", planes, imagej=True, metadata={"axes": axes})
+        for number in range(6):
+            roi = polygon_roi(np.array([[0, 0], [9, 0], [9, 9], [0, 9]]) + np.array([20 * number, 5]))
+            setattr(roi, name, number % 3 + 1)
+            roi.name = str(number)
+            roi.tofile(folder / "a.zip")
+        report = import_folder(folder, tmp_path / f"index_{name}")
+        assert report.index.table["n_cells"].tolist() == [2]
+        assert report.n_failed == 0
+        assert any("4 of 6 selections left out" in problem.message for problem in report.problems)
