@@ -31,6 +31,7 @@ from organscope.predict import (
     classify_image,
     segment_image,
 )
+from organscope.predict.prepare import intensity_notes
 from organscope.report.cell_map import cell_colours, draw_cell_map, write_cell_map
 from organscope.report.evidence import MAX_SIDE_PX as EVIDENCE_SIDE_PX
 from organscope.report.evidence import draw_evidence, write_evidence
@@ -110,6 +111,7 @@ def work_on_image(
     areas_px = classification = cell_answer = scale = None
     with reading.open(target.source) as opened:
         image = opened if models.cells is None else hold_image(opened)
+        notes = reading_notes(image, models)
         if models.organs is not None:
             classification = classify_image(image, models.organs, rules=models.image_rules)
         if models.cells is not None:
@@ -133,8 +135,19 @@ def work_on_image(
         cell_answer=cell_answer,
         scale=scale,
         selection=image.selection,
-        notes=image.notes,
+        notes=notes,
     )
+
+
+def reading_notes(image: Image, models: Models) -> tuple[str, ...]:
+    """What was chosen when the file was read and its intensities were scaled, in sentences, each once.
+
+    Raises:
+        InputError: The image is damaged, or has channels of which one must be chosen.
+    """
+    bundles = [bundle for bundle in (models.cells, models.organs) if bundle is not None]
+    scaled = (note for bundle in bundles for note in intensity_notes(image, bundle.manifest.preprocessing))
+    return tuple(dict.fromkeys((*image.notes, *scaled)))
 
 
 def find_cells(

@@ -30,6 +30,7 @@ from organscope.jobs.files import (
     result_folder,
 )
 from organscope.jobs.models import Models
+from organscope.jobs.one_image import reading_notes
 from organscope.jobs.result import ImageResult
 from organscope.jobs.slide_parts import Part
 from organscope.jobs.slide_work import SEAMS, WINDOWS, FinishTask
@@ -75,7 +76,7 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
         image.um_per_px,
         0.0,
         selection=image.selection,
-        notes=(*image.notes, *_notes(task)),
+        notes=(*reading_notes(image, models), *_notes(task)),
     )
     with result_folder(task.slide.out / task.slide.target.stem) as folder:
         if models.cells is not None:

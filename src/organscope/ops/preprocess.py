@@ -13,6 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from organscope.errors import ShapeError, ValueRangeError
 from organscope.ops.preprocess_kernels import count_values
 
+_BITS = (8, 10, 12, 14, 16)
+"""Of cameras and of the files that hold their images."""
+_BRIGHTEST = 99.9
+"""Percentile that has to be within them: single hot pixels do not count."""
+
 
 class Preprocessing(BaseModel):
     """How pixels go into a network.
@@ -60,18 +65,14 @@ def intensity_range(
     Args:
         pixels: Raw intensities; not-a-number and infinity are left out.
         spec: Says which rule to follow.
-        value_range: What black and white mean in this image, as its file says.
+        value_range: What black and white mean in this image, as its file says; see `used_range` for the full range.
 
     Raises:
         ValueRangeError: No pixel is finite.
     """
     if spec.intensity == "full_range":
-        return float(value_range[0]), float(value_range[1])
-    values = pixels.reshape(-1)
-    if np.issubdtype(values.dtype, np.floating):
-        values = values[np.isfinite(values)]
-    if values.size == 0:
-        raise ValueRangeError("Expected an image with finite pixel values, found none. Check how it was exported.")
+        return used_range(pixels, value_range)
+    values = _finite(pixels)
     wanted = [spec.low_percentile, spec.high_percentile]
     low, high = _percentiles(values, wanted) if values.dtype in (np.uint8, np.uint16) else np.percentile(values, wanted)
     return float(low), float(high)
@@ -96,6 +97,41 @@ def display_range(
     if sample.dtype == np.uint8 and sample.shape[2] >= 3:
         return (0.0, 255.0), False
     return intensity_range(to_rgb(sample), Preprocessing(), value_range), True
+
+
+def used_range(pixels: Num[np.ndarray, "y x c"], value_range: tuple[float, float]) -> tuple[float, float]:
+    """Black and white of an image that may use few of the bits of its pixel type, as cameras of 10 to 14 bits do.
+
+    Args:
+        pixels: The image or a fair sample of it.
+        value_range: What the file or the pixel type says.
+
+    Returns:
+        `value_range`; where 99.9 % of the pixels are within fewer bits, the range of these (at least 8); of floats
+        beyond 1 the range of the bits that hold them.
+
+    Raises:
+        ValueRangeError: No pixel is finite.
+    """
+    low, high = float(value_range[0]), float(value_range[1])
+    if pixels.dtype == np.uint8:
+        return low, high
+    values = _finite(pixels)
+    brightest = float(np.percentile(values, _BRIGHTEST))
+    if values.dtype.kind == "f" and ((low, high) != (0.0, 1.0) or brightest <= 1.0):
+        return low, high
+    whites = [2.0**bits - 1 for bits in _BITS]
+    white = next((white for white in whites if brightest <= white), max(brightest, whites[-1]))
+    return low, white if values.dtype.kind == "f" else min(high, white)
+
+
+def _finite(pixels: Num[np.ndarray, "..."]) -> Num[np.ndarray, " n"]:
+    values = pixels.reshape(-1)
+    if np.issubdtype(values.dtype, np.floating):
+        values = values[np.isfinite(values)]
+    if values.size == 0:
+        raise ValueRangeError("Expected an image with finite pixel values, found none. Check how it was exported.")
+    return values
 
 
 def gray_range(rgb: Num[np.ndarray, "y x 3"]) -> tuple[float, float]:

@@ -87,6 +87,31 @@ class Preparation:
         return standardise(scale_intensity(values, self._low, self._high), self._spec)[:, 0]
 
 
+def intensity_notes(image: Image, spec: Preprocessing) -> tuple[str, ...]:
+    """What a person should know of how the intensities of an image were read; one sentence each.
+
+    Raises:
+        InputError: The image is damaged, has no finite pixel, or has channels of which one must be chosen.
+    """
+    if image.dtype == np.uint8:
+        return ()
+    sample = image.visible(image.sample(SAMPLE_PX))
+    notes = []
+    if image.dtype.kind == "f":
+        share = 1 - float(np.isfinite(sample).mean())
+        if share > 0:
+            notes.append(
+                f"{share:.2%} of the pixels are no finite numbers; they were seen as black, infinity as white."
+            )
+    low, high = intensity_range(sample, spec, image.value_range)
+    if spec.intensity == "full_range" and (low, high) != image.value_range:
+        notes.append(
+            f"Black and white were taken as {low:g} and {high:g}, because the pixels do not use the range of their "
+            f"type ({image.dtype}, {image.value_range[0]:g} to {image.value_range[1]:g})."
+        )
+    return tuple(notes)
+
+
 def _all_values(dtype: np.dtype) -> Num[np.ndarray, "value 1 1"]:
     return np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 1, 1)
 

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pyarrow import parquet
 
-from organscope.errors import InputError
+from organscope.errors import InputError, UsageError
 from organscope.images import Image, open_image
 from organscope.jobs import Listener, Models, Plan, Reading, Target, run_plan
 from organscope.jobs.decisions import read_predictions
@@ -43,16 +44,17 @@ def prepare_view(job: Job, out: Path, limits: Limits) -> dict[str, Any]:
 
     Returns:
         What the page needs to show it: `pyramid` (the file of its tiles, "" where they are read from the image),
-        `shown` (intensities of black and white), `stretched` (whether these are not those of the file), `channel`, and
-        `quality` (flags with reasons).
+        `shown` (intensities of black and white), `stretched` (whether these are not those of the file), `height_px`,
+        `width_px`, `options` (with
+        which the file is opened), `selection` and `notes` (what of it is shown), and `quality` (flags with reasons).
 
     Raises:
         AnalysisError: The image is damaged.
     """
     try:
-        with open_image(job.path, channel=job.channel, max_pixels=limits.image_pixels) as image:
+        with open_image(job.path, max_pixels=limits.image_pixels, **job.options()) as image:
             return _view_of(image, job, out)
-    except InputError as error:
+    except (InputError, UsageError) as error:
         raise AnalysisError(_for_user(str(error), job)) from error
 
 
@@ -66,7 +68,11 @@ def _view_of(image: Image, job: Job, out: Path) -> dict[str, Any]:
         "pyramid": str(pyramid) if needs_pyramid(image) else "",
         "shown": list(shown),
         "stretched": is_stretched,
-        "channel": job.channel,
+        "height_px": image.height_px,
+        "width_px": image.width_px,
+        "options": job.options(),
+        "selection": asdict(image.selection),
+        "notes": list(image.notes),
         "quality": quality_flags(image, shown),
     }
 
@@ -82,7 +88,7 @@ def analyse(job: Job, out: Path, models: Models, limits: Limits, listener: Liste
     """
     source = Path(job.path)
     plan = Plan(out, (Target(Path(source.name), Path(STEM)),))
-    reading = Reading(um_per_px=job.um_per_px, channel=job.channel, max_pixels=limits.image_pixels)
+    reading = Reading(um_per_px=job.um_per_px, max_pixels=limits.image_pixels, **job.options())
     # Reports then name the image, not the place where this server keeps it.
     with contextlib.chdir(source.parent):
         result = run_plan(plan, models, reading, listener, streaming=Streaming())
@@ -91,7 +97,7 @@ def analyse(job: Job, out: Path, models: Models, limits: Limits, listener: Liste
     table = cells_of(out)
     done = result.images[0]
     write_view(out, table, done.height_px, done.width_px)
-    return summarise(out, table, models)
+    return {**summarise(out, table, models), "notes": list(done.notes)}
 
 
 def write_view(out: Path, table: pd.DataFrame, height_px: int, width_px: int) -> None:

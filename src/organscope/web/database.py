@@ -11,7 +11,7 @@ from organscope.errors import OutputError, UsageError
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS studies (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, created REAL NOT NULL,
-    um_per_px REAL, channel INTEGER
+    um_per_px REAL, channel INTEGER, choice TEXT NOT NULL DEFAULT '{}'
 );
 CREATE TABLE IF NOT EXISTS images (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
@@ -39,7 +39,10 @@ CREATE TABLE IF NOT EXISTS corrections (
 CREATE INDEX IF NOT EXISTS corrections_of_image ON corrections(image, number);
 """
 #: Columns that tables of an earlier version lack.
-ADDED = (("images", "file_stem", "TEXT NOT NULL DEFAULT ''"),)
+ADDED = (
+    ("images", "file_stem", "TEXT NOT NULL DEFAULT ''"),
+    ("studies", "choice", "TEXT NOT NULL DEFAULT '{}'"),
+)
 BUSY_TIMEOUT_S = 20.0
 
 

@@ -118,8 +118,8 @@ def _quality(row: dict[str, Any], max_distance: float | None) -> list[dict[str, 
 
 
 def _notes(row: dict[str, Any]) -> list[str]:
-    notes = list((row["summary"] or {}).get("notes") or ())
     view = row["view"] or {}
+    notes = list((row["summary"] or view).get("notes") or ())
     # Images that were analyzed by an earlier version do not say whether they are stretched.
     notes.append(display_note(tuple(view["shown"]), is_stretched=view.get("stretched", False)) if view else "")
     return [note for note in notes if note]

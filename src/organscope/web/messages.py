@@ -1,12 +1,14 @@
 """What the interface takes and gives, as models: its description under /docs is made from them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from organscope.web.corrections import Action
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
+Number = Annotated[int, Field(ge=0, le=1_000_000)]
+ChannelChoice = Annotated[int, Field(ge=0, le=1000)] | Annotated[str, Field(min_length=1, max_length=100)]
 CellNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -19,7 +21,20 @@ class NewStudy(_Asked):
 
     name: Name = "Untitled study"
     um_per_px: float | None = Field(None, ge=1e-4, le=1e4, description="Pixel size where the files do not say it.")
-    channel: int | None = Field(None, ge=0, le=1000, description="Only channel to look at, counted from 0.")
+    channel: ChannelChoice | None = Field(
+        None, description="Only channel to look at: its number, from 0, or its name; 'rgb' where they are colors."
+    )
+    page: Number | None = Field(None, description="Page of files whose planes have no names, from 0.")
+    z: Number | None = Field(None, description="Plane of a stack, from 0.")
+    t: Number | None = Field(None, description="Time point, from 0.")
+    series: Number | None = Field(None, description="Image of files that hold several, from 0.")
+    project: Literal["max"] | None = Field(None, description="'max' takes the brightest of all z planes.")
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """What was chosen beside the channel, without what was not."""
+        chosen = {name: getattr(self, name) for name in ("page", "z", "t", "series", "project")}
+        return {name: value for name, value in chosen.items() if value is not None}
 
 
 class AllowedPath(_Asked):
@@ -50,7 +65,8 @@ class Study(BaseModel):
     name: str
     created: float
     um_per_px: float | None
-    channel: int | None
+    channel: int | str | None
+    choice: dict[str, Any] = {}
     n_images: int = 0
     n_done: int = 0
     n_waiting: int = 0
@@ -152,7 +168,8 @@ class Options(BaseModel):
     """What a person gave for a drop of images."""
 
     um_per_px: float | None
-    channel: int | None
+    channel: int | str | None
+    choice: dict[str, Any] = Field({}, description="Page, plane, time point, image and projection that were chosen.")
 
 
 class Findings(BaseModel):

@@ -26,11 +26,16 @@ def quality_flags(image: Image, shown: tuple[float, float]) -> list[dict[str, st
     if min(image.height_px, image.width_px) < MIN_SIDE_PX:
         return [{"flag": "tiny", "reason": f"only {image.height_px} x {image.width_px} px"}]
     gray = _middle(image, shown)
-    if float(gray.std()) < BLANK_SPREAD:
+    # Few nuclei on a dark ground may all lie outside of the middle.
+    if float(gray.std()) < BLANK_SPREAD and float(_glance(image, shown).std()) < BLANK_SPREAD:
         return [{"flag": "blank", "reason": "nearly blank: there is too little contrast to see tissue"}]
     if _change(gaussian_filter(gray, AGAIN_PX)) > MAX_KEPT_CHANGE * _change(gray):
         return [{"flag": "blur", "reason": "out of focus: blurring it once more changes little"}]
     return []
+
+
+def _glance(image: Image, shown: tuple[float, float]) -> Float32[np.ndarray, "y x"]:
+    return scale_intensity(to_rgb(image.displayed(image.thumbnail(VIEW_PX))), *shown).mean(axis=2)
 
 
 def _change(gray: Float32[np.ndarray, "y x"]) -> float:

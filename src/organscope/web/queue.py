@@ -1,8 +1,10 @@
 """The queue of images that wait for the network, in the database."""
 
+import json
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from organscope.web.database import Database
 
@@ -24,6 +26,7 @@ class Job:
         path: Its file.
         um_per_px: Pixel size that the user gave, None where the file is to be believed.
         channel: The only channel to look at, None for all.
+        choice: Page, plane and so on to read, see `organscope.images.selection.Choice`.
     """
 
     number: int
@@ -31,7 +34,12 @@ class Job:
     name: str
     path: str
     um_per_px: float | None
-    channel: int | None
+    channel: int | str | None
+    choice: dict[str, Any] = field(default_factory=dict)
+
+    def options(self) -> dict[str, Any]:
+        """What is read of the file, as keywords of `organscope.images.open_image`."""
+        return {"channel": self.channel, **self.choice}
 
 
 def add_job(connection: sqlite3.Connection, image: str) -> None:
@@ -55,11 +63,12 @@ def claim(database: Database, worker: int) -> Job | None:
         if row is None:
             return None
         image = connection.execute(
-            "SELECT i.name, i.path, s.um_per_px, s.channel FROM images i JOIN studies s ON s.id = i.study "
+            "SELECT i.name, i.path, s.um_per_px, s.channel, s.choice FROM images i JOIN studies s ON s.id = i.study "
             "WHERE i.id = ?",
             (row["image"],),
         ).fetchone()
-    return Job(row["number"], row["image"], image["name"], image["path"], image["um_per_px"], image["channel"])
+    given = image["um_per_px"], image["channel"], json.loads(image["choice"])
+    return Job(row["number"], row["image"], image["name"], image["path"], *given)
 
 
 def report(database: Database, number: int, stage: str, fraction: float) -> bool:

@@ -18,6 +18,7 @@ from organscope.web.settings import Settings
 _LATEST = "SELECT max(number) FROM jobs WHERE image = i.id"
 _IMAGE_COLUMNS = (
     "i.*, s.owner, s.name AS study_name, s.um_per_px AS given_um_per_px, s.channel AS given_channel, "
+    "s.choice AS given_choice, "
     "j.number AS job, j.state, j.stage, j.fraction, j.message, j.started, j.ended, "
     "j.seconds FROM images i JOIN studies s ON s.id = i.study "
     f"LEFT JOIN jobs j ON j.number = ({_LATEST})"
@@ -50,11 +51,19 @@ def new_id() -> str:
     return secrets.token_hex(8)
 
 
-def add_study(database: Database, owner: str, name: str, um_per_px: float | None, channel: int | None) -> str:
-    """A new, empty study; its id."""
+def add_study(
+    database: Database,
+    owner: str,
+    name: str,
+    um_per_px: float | None,
+    channel: int | str | None,
+    choice: dict[str, Any] | None = None,
+) -> str:
+    """A new, empty study; its id. `choice` is what is read of each file, see `organscope.images.selection.Choice`."""
     study = new_id()
     database.read().execute(
-        "INSERT INTO studies VALUES (?, ?, ?, ?, ?, ?)", (study, owner, name, time.time(), um_per_px, channel)
+        "INSERT INTO studies (id, owner, name, created, um_per_px, channel, choice) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (study, owner, name, time.time(), um_per_px, channel, json.dumps(choice or {})),
     )
     return study
 
@@ -62,7 +71,7 @@ def add_study(database: Database, owner: str, name: str, um_per_px: float | None
 def studies_of(database: Database, owner: str) -> list[dict[str, Any]]:
     """The studies of a user, the newest first, with how many images are in which state."""
     rows = database.read().execute(
-        "SELECT s.id, s.name, s.created, s.um_per_px, s.channel, count(i.id) AS n_images, "
+        "SELECT s.id, s.name, s.created, s.um_per_px, s.channel, s.choice, count(i.id) AS n_images, "
         "coalesce(sum(j.state = 'done'), 0) AS n_done, "
         "coalesce(sum(j.state IN ('queued', 'running')), 0) AS n_waiting, "
         "coalesce(sum(j.state = 'failed'), 0) AS n_failed "
@@ -70,7 +79,7 @@ def studies_of(database: Database, owner: str) -> list[dict[str, Any]]:
         f"LEFT JOIN jobs j ON j.number = ({_LATEST}) WHERE s.owner = ? GROUP BY s.id ORDER BY s.created DESC",
         (owner,),
     )
-    return [dict(row) for row in rows]
+    return [_with_choice(row) for row in rows]
 
 
 def study_of(database: Database, study: str, owner: str) -> dict[str, Any]:
@@ -82,7 +91,11 @@ def study_of(database: Database, study: str, owner: str) -> dict[str, Any]:
     row = database.read().execute("SELECT * FROM studies WHERE id = ? AND owner = ?", (study, owner)).fetchone()
     if row is None:
         raise not_found("a study of yours", study)
-    return dict(row)
+    return _with_choice(row)
+
+
+def _with_choice(row: sqlite3.Row) -> dict[str, Any]:
+    return {**dict(row), "choice": json.loads(row["choice"])}
 
 
 def images_of(database: Database, study: str) -> list[dict[str, Any]]:
@@ -165,8 +178,11 @@ def try_again(database: Database, image: dict[str, Any]) -> None:
 
 
 def keep_view(database: Database, image: str, view: dict[str, Any]) -> None:
-    """Note how the picture is shown."""
-    database.read().execute("UPDATE images SET view = ? WHERE id = ?", (json.dumps(view), image))
+    """Note how the image is shown, and its size: what was chosen of a file may be smaller than its largest image."""
+    database.read().execute(
+        "UPDATE images SET view = ?, height_px = ?, width_px = ? WHERE id = ?",
+        (json.dumps(view), view["height_px"], view["width_px"], image),
+    )
 
 
 def keep_summary(database: Database, image: str, summary: dict[str, Any]) -> None:
@@ -194,6 +210,7 @@ def remove_files(image: str, settings: Settings) -> None:
 
 def _decoded(row: sqlite3.Row) -> dict[str, Any]:
     found = dict(row)
+    found["given_choice"] = json.loads(found["given_choice"])
     for name in ("view", "summary"):
         found[name] = None if found[name] is None else json.loads(found[name])
     return found

@@ -105,3 +105,14 @@ def test_a_cache_keeps_what_was_asked_for_last():
     assert [cache.get((key,)) is not None for key in range(3)] == [True, False, True]
     cache.put((9,), bytes(100))
     assert cache.get((9,)) is not None
+
+
+@pytest.mark.parametrize("place", [(100, 100), (1500, 1500)])
+def test_deep_fluorescence_with_clear_nuclei_is_not_blank(tmp_path, rng, place):
+    """12 bits in 16, few nuclei, in the middle or far from it."""
+    y, x = np.mgrid[:1600, :1600]
+    deep = rng.normal(200, 8, (1600, 1600))
+    for k in range(40):
+        deep += 2500.0 * (np.hypot(y - place[0] + 15 * (k // 6), x - place[1] + 15 * (k % 6)) < 6)
+    image = saved(tmp_path, deep.clip(0, 4095).astype(np.uint16))
+    assert "blank" not in [entry["flag"] for entry in quality_flags(image, display_range(image)[0])]

@@ -78,3 +78,42 @@ def labels_from(client, image: str) -> np.ndarray:
     with tifffile.TiffFile(io.BytesIO(client.get(f"/api/images/{image}/files/labels.ome.tif").content)) as file:
         assert file.is_ome
         return file.asarray()
+
+
+@pytest.fixture
+def stacked(tmp_path, bundle_paths, models, colon):
+    """Upload a stack with what was chosen for it, and work on it."""
+    settings = Settings(tmp_path / "store", bundles=bundle_paths, threads=1, analyse=False)
+    stream = io.BytesIO()
+    stack = np.stack([np.full((200, 160), 240, np.uint8), colon[:200, :160, 0], colon[200:400, :160, 0]])
+    tifffile.imwrite(stream, stack, imagej=True, metadata={"axes": "ZYX"})
+    app = create_app(settings)
+    with TestClient(app, base_url=ADDRESS) as client:
+
+        def work(**options):
+            made = client.post("/api/studies", json={"name": "stack", **options})
+            assert made.status_code == 201, made.text
+            study = made.json()["id"]
+            answer = client.post(f"/api/studies/{study}/uploads?name=stack.tif", content=stream.getvalue())
+            image = answer.json()["images"][0]["id"]
+            work_on(queue.claim(app.state.parts.database, 1), app.state.parts.database, models, settings)
+            return client.get(f"/api/images/{image}").json(), client
+
+        yield work
+
+
+def test_what_was_read_of_a_stack_is_said_and_can_be_chosen(stacked):
+    first, client = stacked()
+    assert first["image"]["state"] == "done", first["image"]["message"]
+    assert any(note.startswith("Plane 1 of 3 in z was read") for note in first["findings"]["notes"])
+    assert first["summary"]["n_cells"] == 0
+    chosen, _ = stacked(z=1)
+    assert chosen["options"]["choice"] == {"z": 1}
+    assert chosen["summary"]["n_cells"] > 0
+    assert not any("Plane" in note for note in chosen["findings"]["notes"])
+    tile = client.get(f"/api/images/{chosen['image']['id']}/tiles/0/0/0")
+    assert tile.status_code == 200
+    wrong, _ = stacked(z=7)
+    assert wrong["image"]["state"] == "failed"
+    assert "3 z planes" in wrong["image"]["message"]
+    assert client.post("/api/studies", json={"project": "mean"}).status_code == 422

@@ -48,7 +48,9 @@ def shown_details(row: dict[str, Any], state: State) -> messages.Details:
     return messages.Details(
         image=shown_image(row, queue.seconds_left(state.database), said),
         study_name=row["study_name"],
-        options=messages.Options(um_per_px=row["given_um_per_px"], channel=row["given_channel"]),
+        options=messages.Options(
+            um_per_px=row["given_um_per_px"], channel=row["given_channel"], choice=row["given_choice"]
+        ),
         tile_px=TILE_PX,
         highest_power=highest_power(row["height_px"], row["width_px"]),
         has_evidence=(results / EVIDENCE).is_file(),

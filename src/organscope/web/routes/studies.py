@@ -40,7 +40,7 @@ def list_studies(user: User, state: Parts) -> list[messages.Study]:
 @router.post("/studies", status_code=201)
 def make_study(new: messages.NewStudy, user: User, state: Parts) -> messages.Study:
     """Make an empty study."""
-    study = studies.add_study(state.database, user, new.name, new.um_per_px, new.channel)
+    study = studies.add_study(state.database, user, new.name, new.um_per_px, new.channel, new.choice)
     return messages.Study(**studies.study_of(state.database, study, user))
 
 

@@ -115,7 +115,7 @@ export function takeOptions() {
   const fields = ["study-name", "pixel-size", "channel"].map(byId);
   const [name, pixel, channel] = fields.map((field) => field.value.trim());
   for (const field of fields) field.value = "";
-  return { name, um_per_px: pixel ? Number(pixel) : null, channel: channel === "" ? null : Number(channel) };
+  return { name, um_per_px: pixel ? Number(pixel) : null, channel: channel === "" ? null : /^\d+$/.test(channel) ? Number(channel) : channel };
 }
 
 export const makeStudy = (options, name) => post("/api/studies", { ...options, name: options.name || name });
