@@ -7,7 +7,18 @@ import typer
 
 from organscope.cli import data_check, data_summary
 from organscope.cli.guard import SOME_FAILED, say
-from organscope.cli.options import Debug, IndexFolder, Json, PixelSize, Workers
+from organscope.cli.options import (
+    Channel,
+    Debug,
+    IndexFolder,
+    Json,
+    Page,
+    PixelSize,
+    Plane,
+    Project,
+    Series,
+    Workers,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -81,6 +92,11 @@ def import_command(
     holdout: Holdout = None,
     seed: Seed = 0,
     um_per_px: PixelSize = None,
+    channel: Channel = None,
+    page: Page = None,
+    plane: Plane = None,
+    series: Series = None,
+    project: Project = None,
     workers: Workers = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -95,12 +111,15 @@ def import_command(
     """
     import os
 
+    from organscope.cli.planes import plane_from_text
     from organscope.cli.progress import counting
     from organscope.dataset import import_folder
+    from organscope.images.selection import Choice
 
     with counting("importing") as progress:
         report = import_folder(
             folder, output, annotations=annotations, format=format, dataset=name, um_per_px=um_per_px,
+            choice=Choice(channel=channel, page=page, series=series, project=project, **plane_from_text(plane)),
             group=group, n_folds=folds, holdout=holdout, seed=seed, workers=workers or os.cpu_count() or 1,
             progress=progress,
         )  # fmt: skip

@@ -9,10 +9,10 @@ import typer
 from organscope.cli.decisions import print_promise, promise_as_data
 from organscope.cli.few_misses import few_misses_as_data, print_few_misses
 from organscope.cli.guard import SOME_FAILED, say
+from organscope.cli.planes import plane_from_text
 from organscope.cli.printing import print_json, shown
 from organscope.cli.progress import progress_of
 from organscope.cli.results import as_data, print_results
-from organscope.errors import UsageError
 from organscope.jobs import (
     Reading,
     RunResult,
@@ -94,21 +94,6 @@ def run_and_report(
     _explain_failures(result, debug)
     if result.failures:
         raise typer.Exit(SOME_FAILED)
-
-
-def plane_from_text(text: str | None) -> dict[str, int]:
-    """`z` and `t` from text such as "z=3,t=0".
-
-    Raises:
-        UsageError: It is written in another way.
-    """
-    found: dict[str, int] = {}
-    for part in (text or "").replace(" ", "").split(",") if text is not None else ():
-        axis, _, number = part.casefold().partition("=")
-        if axis not in ("z", "t") or not number.isdecimal() or axis in found:
-            raise UsageError(f"Expected a plane such as z=3 or z=3,t=0, found '{text}'. Write it so, counted from 0.")
-        found[axis] = int(number)
-    return found
 
 
 def _say_notes(result: RunResult) -> None:

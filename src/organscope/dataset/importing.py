@@ -19,6 +19,7 @@ from organscope.dataset.rows import ImageSettings, Outcome, make_row
 from organscope.dataset.sources import assign_annotations, count_without, link_coco
 from organscope.dataset.splits import check_split, regroup, split_table
 from organscope.errors import DatasetError, InputError, UsageError
+from organscope.images.selection import Choice
 
 #: Called with the number of finished images and the number of all.
 Progress = Callable[[int, int], None]
@@ -75,6 +76,7 @@ def import_folder(
     format: str | None = None,
     dataset: str | None = None,
     um_per_px: float | None = None,
+    choice: Choice | None = None,
     group: str | None = None,
     n_folds: int | None = None,
     holdout: float | None = None,
@@ -95,6 +97,7 @@ def import_folder(
         format: Name of a layout; None recognises it.
         dataset: Name of the set; None takes the folder's.
         um_per_px: Pixel size that replaces what the images say.
+        choice: Channel, page, plane and image of every file; None takes the documented ones.
         group: Column, or regular expression on the image path, that gives the group (slide, patient); None keeps
             the layout's.
         n_folds: Number of folds; None keeps the folds that the set was delivered with, or makes 4.
@@ -117,7 +120,7 @@ def import_folder(
     given = None if annotations is None else Path(annotations).absolute()
     entries, coco_files = assign_annotations(folder, entries, given)
     work = make_folder(out / WORK_FOLDER)
-    settings = ImageSettings(out, dataset or folder.name, um_per_px)
+    settings = ImageSettings(out, dataset or folder.name, um_per_px, choice or Choice())
     problems: list[Problem] = []
     if coco_files:
         entries, problems = link_coco(coco_files, work / DATABASE_NAME, entries)

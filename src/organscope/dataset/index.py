@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from jaxtyping import Int32
 from organscope.dataset.cell_classes import parse_counts, read_class_table
 from organscope.dataset.names import make_folder
 from organscope.errors import DatasetError
+from organscope.images.selection import Choice, choice_as_options, choice_from_text
 
 if TYPE_CHECKING:
     from organscope.images import Image
@@ -30,11 +31,12 @@ WORK_FOLDER = ".import"
 """What an import that is not finished has made so far."""
 
 #: Columns that older indexes do not have, with their value there.
-_NEW_COLUMNS = {"labeled": True, "classes": "", "class_counts": ""}
+_NEW_COLUMNS = {"labeled": True, "classes": "", "class_counts": "", "choice": ""}
 #: Column -> pandas type. Unknown text is "", an unknown `um_per_px` not-a-number. `labeled` is true only where an
 #: annotation was read; elsewhere `labels` says nothing about cells, and `n_cells` is missing. A labeled image without
 #: a cell has `n_cells` 0. `classes` is the table of the classes of an image's cells (see `cell_classes`), which an
-#: image with points alone has too, `class_counts` the number of cells of each class as JSON.
+#: image with points alone has too, `class_counts` the number of cells of each class as JSON. `choice` is what of a
+#: file is the image (channel, page, plane), as `organscope.images.selection.choice_as_text` writes it; "" by default.
 COLUMNS = {
     "id": "str",
     "image": "str",
@@ -56,6 +58,7 @@ COLUMNS = {
     "labels_sha256": "str",
     "classes": "str",
     "class_counts": "str",
+    "choice": "str",
 }
 
 
@@ -75,6 +78,7 @@ class Sample:
         um_per_px: Pixel size, or None where unknown.
         classes_path: Table of the classes of its cells or points, or None where none are known.
         class_names: The classes of its cells, the most frequent one first.
+        choice: Channel, page, plane and image of the file.
     """
 
     id: str
@@ -88,6 +92,7 @@ class Sample:
     um_per_px: float | None
     classes_path: Path | None = None
     class_names: tuple[str, ...] = ()
+    choice: Choice = field(default_factory=Choice)
 
     def open(self) -> "Image":
         """Open the image lazily.
@@ -97,7 +102,7 @@ class Sample:
         """
         from organscope.images import open_image
 
-        return open_image(self.image_path, um_per_px=self.um_per_px)
+        return open_image(self.image_path, um_per_px=self.um_per_px, **choice_as_options(self.choice))
 
     def read_labels(self) -> Int32[np.ndarray, "y x"]:
         """The label image: 0 is background, every other value is one cell.
@@ -177,6 +182,8 @@ class Index:
     def fingerprint(self) -> str:
         """SHA-256 over what decides a score: ids, hashes of images and labels, organs, splits and folds."""
         columns = ["id", "sha256", "labels_sha256", "organ", "split", "fold"]
+        if self.table["choice"].any():
+            columns.append("choice")
         rows = self.table[columns].sort_values("id").itertuples(index=False)
         text = "\n".join("\t".join(str(value) for value in row) for row in rows)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -194,6 +201,7 @@ class Index:
             um_per_px=None if np.isnan(row.um_per_px) else float(row.um_per_px),
             classes_path=self.resolve(row.classes) if row.classes else None,
             class_names=tuple(parse_counts(row.class_counts)),
+            choice=choice_from_text(row.choice),
         )
 
 

@@ -20,8 +20,9 @@ from organscope.dataset.entries import Entry
 from organscope.dataset.index import LABELS_FOLDER
 from organscope.dataset.names import place_below
 from organscope.dataset.problems import Problem
-from organscope.errors import ImageReadError, InputError
+from organscope.errors import ImageReadError, InputError, ShapeError, UsageError
 from organscope.images import Image, open_image, write_labels
+from organscope.images.selection import Choice, choice_as_options, choice_as_text
 
 #: Larger images are not decoded whole while importing; only their coarsest level is.
 MAX_DECODED_PIXELS = 400_000_000
@@ -38,6 +39,7 @@ class ImageSettings:
         out: The index folder, absolute.
         dataset: Name of the set.
         um_per_px: Pixel size that replaces what images say.
+        choice: Channel, page, plane and image of every file.
         coco_database: Annotations made ready by `build_store`.
         coco_files: The files that they came from.
     """
@@ -45,6 +47,7 @@ class ImageSettings:
     out: Path
     dataset: str
     um_per_px: float | None = None
+    choice: Choice = field(default_factory=Choice)
     coco_database: Path | None = None
     coco_files: tuple[Path, ...] = ()
 
@@ -78,12 +81,14 @@ def make_row(entry: Entry, settings: ImageSettings) -> Outcome:
     source = str(entry.path)
     try:
         _require_plain_name(entry.image)
-        with open_image(entry.image, um_per_px=settings.um_per_px or entry.um_per_px) as image:
+        um_per_px = settings.um_per_px or entry.um_per_px
+        with open_image(entry.image, um_per_px=um_per_px, **choice_as_options(settings.choice)) as image:
             _decode(image)
-            row = _describe(entry, image, settings.dataset)
-            plane, notes = _plane(image), [Problem(source, note, failed=False) for note in image.notes]
+            row = _describe(entry, image, settings)
+            plane = _plane(image)
+            notes = [Problem(source, note, failed=False) for note in (*image.notes, *_ambiguous(image))]
         row["sha256"] = hash_path(entry.image)
-    except InputError as error:
+    except (InputError, UsageError) as error:
         return Outcome(None, [Problem(source, str(error), failed=True)])
     try:
         labels = _labels(entry, settings, row, plane)
@@ -109,7 +114,16 @@ def _plane(image: Image) -> Plane:
     return Plane(z=z, t=taken.t + 1, n_channels=n_channels, n_z=taken.n_z, n_t=taken.n_t)
 
 
-def _describe(entry: Entry, image: Image, dataset: str) -> dict[str, Any]:
+def _ambiguous(image: Image) -> tuple[str, ...]:
+    """That networks cannot look at an image before a channel is chosen."""
+    try:
+        image.channels.require_shown(image.path)
+    except ShapeError as error:
+        return (f"No network can look at it. {error}",)
+    return ()
+
+
+def _describe(entry: Entry, image: Image, settings: ImageSettings) -> dict[str, Any]:
     return {
         "id": entry.id,
         "image": str(entry.image.absolute()),
@@ -117,7 +131,7 @@ def _describe(entry: Entry, image: Image, dataset: str) -> dict[str, Any]:
         "species": entry.species,
         "group": entry.group or entry.id,
         "labels": "",
-        "dataset": dataset,
+        "dataset": settings.dataset,
         "split": entry.split,
         "fold": entry.fold,
         "height_px": image.height_px,
@@ -130,6 +144,7 @@ def _describe(entry: Entry, image: Image, dataset: str) -> dict[str, Any]:
         "labels_sha256": "",
         "classes": "",
         "class_counts": "",
+        "choice": choice_as_text(settings.choice),
     }
 
 

@@ -1,5 +1,6 @@
 """Which plane, channel, page, time point and image of a file is read: what was asked for, and what was taken."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -257,6 +258,17 @@ def _counted(found: Selection) -> str:
         "channels": found.n_channels,
     }  # fmt: skip
     return ", ".join(f"{n} {what}" for what, n in counts.items() if n > 1)
+
+
+def choice_as_text(choice: Choice) -> str:
+    """The choice as JSON of what was asked for; "" where nothing was."""
+    asked = {name: value for name, value in choice_as_options(choice).items() if value is not None}
+    return json.dumps(asked) if asked else ""
+
+
+def choice_from_text(text: str) -> Choice:
+    """What `choice_as_text` was given."""
+    return Choice(**json.loads(text)) if text else Choice()
 
 
 def choice_as_options(choice: Choice) -> dict[str, Any]:
