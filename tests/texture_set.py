@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image as PillowImage
 
-from organscope.dataset.index import COLUMNS, write_index
+from organscope.dataset.index import write_index
 
 ORGANS = ("bark", "dots", "mesh")
 SIDE_PX = 96
@@ -72,7 +72,7 @@ def write_texture_set(folder: Path) -> Path:
             path = folder / f"{organ}_{number}.png"
             PillowImage.fromarray(texture(organ, random)).save(path)
             rows.append(index_row(path, organ, fold=1 + number // 2))
-    write_index(folder / "index", pd.DataFrame(rows)[list(COLUMNS)])
+    write_index(folder / "index", pd.DataFrame(rows))
     (folder / "tiny.toml").write_text(CONFIG)
     return folder / "tiny.toml"
 

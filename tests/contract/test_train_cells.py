@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from organscope.bundle import Bundle, verify_bundle
-from organscope.dataset.index import COLUMNS, read_index, write_index
+from organscope.dataset.index import read_index, write_index
 from organscope.errors import DatasetError, UsageError
 from organscope.evaluate import evaluate_bundle
 from organscope.images import write_labels
@@ -84,7 +84,7 @@ def config_file(tmp_path_factory) -> Path:
             PillowImage.fromarray(pixels).save(path)
             write_labels(path.with_suffix(".tif"), labels)
             rows.append(index_row(path, organ, fold=1 if number < 2 else 2))
-    write_index(folder / "index", pd.DataFrame(rows)[list(COLUMNS)])
+    write_index(folder / "index", pd.DataFrame(rows))
     (folder / "tiny.toml").write_text(CONFIG)
     return folder / "tiny.toml"
 

@@ -192,7 +192,7 @@ class Index:
         return Sample(
             id=row.id,
             image_path=self.resolve(row.image),
-            labels_path=self.resolve(row.labels) if row.labeled else None,
+            labels_path=self.resolve(row.labels) if row.labeled and row.labels else None,
             organ=row.organ,
             group=row.group,
             dataset=row.dataset,

@@ -12,7 +12,7 @@ from organscope.bundle.parity import Certificate, Comparison, Kind
 from organscope.dataset.index import Sample
 from organscope.metrics.classification import classification_scores
 from organscope.metrics.matching import match_cells
-from organscope.metrics.segmentation import segmentation_scores
+from organscope.metrics.segmentation import defined_mean, segmentation_scores
 from organscope.ops.instances import decode_cells
 from organscope.predict import classify_cells, classify_image, predict_maps
 
@@ -117,7 +117,7 @@ def _compare_maps(
         n_changed=n_changed,
         n_lost=n_lost,
         scores={
-            name: _finite(np.nanmean([other[name] - one[name] for one, other in scores]))
+            name: _finite(float(defined_mean([other[name] - one[name] for one, other in scores])))
             for name in SEGMENTATION_SCORES
         },
         note=note,

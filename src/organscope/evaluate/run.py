@@ -133,6 +133,11 @@ def score_bundle(
         usable = [sample for sample in samples if sample.labels_path is not None]
     if not usable:
         raise DatasetError(f"Expected pictures with labels in {index.folder} ({_subset_name(fold)}), found none.")
+    if kind == "segmentation" and not any(sample.read_labels().any() for sample in usable):
+        raise DatasetError(
+            f"Expected labeled cells on the {len(usable)} images of {index.folder} ({_subset_name(fold)}), found none: "
+            "no score is defined. Choose other folds, or import annotations with cells."
+        )
     if kind != "segmentation":
         classification.check_organs(usable, bundle.manifest.classes, bundle.manifest.name)
     report = progress or (lambda done, total: None)
@@ -152,7 +157,7 @@ def score_bundle(
         cells=cells,
         copies=altered,
         leaks=leak_table(index, pictures["id"]) if checks and kind == "classification" else pd.DataFrame(),
-        notes=_notes(bundle, left_out),
+        notes=(*_notes(bundle, left_out), *_undefined(kind, pictures)),
     )
 
 
@@ -167,6 +172,14 @@ def _notes(bundle: Bundle, left_out: int) -> tuple[str, ...]:
             f"show {bundle.manifest.name}."
         )
     return tuple(notes)
+
+
+def _undefined(kind: str, images: pd.DataFrame) -> tuple[str, ...]:
+    """What is said of images without a cell, labeled or found."""
+    n = int(images["pq"].isna().sum()) if kind == "segmentation" else 0
+    if not n:
+        return ()
+    return (f"{n} of {len(images)} images show no cell and none was found there: they have no score.",)
 
 
 def _answers(

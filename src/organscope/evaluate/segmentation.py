@@ -18,7 +18,7 @@ from organscope.metrics.bootstrap import (
 )
 from organscope.metrics.calibration import N_BINS, calibration_error, reliability_sums
 from organscope.metrics.matching import CellPairs, match_cells
-from organscope.metrics.segmentation import cell_counts, detection_scores, scores_of_pairs
+from organscope.metrics.segmentation import cell_counts, defined_mean, detection_scores, scores_of_pairs
 from organscope.predict import Segmentation, segment_image
 
 ORGAN_MEANS = ("dice", "aji", "pq", "ap_50")
@@ -81,8 +81,11 @@ def by_organ(pictures: pd.DataFrame) -> pd.DataFrame:
         row = {"dataset": dataset, "organ": organ, "n_images": len(part), "n_cells": part["n_truth"].sum()}
         for name in ORGAN_MEANS:
             values = part[name].to_numpy()
-            row[name] = values.mean()
-            row[f"{name}_low"], row[f"{name}_high"] = bootstrap_mean(values, alone, seed=SEED)
+            defined = ~np.isnan(values)
+            row[name] = float(defined_mean(values))
+            row[f"{name}_low"], row[f"{name}_high"] = (np.nan, np.nan)
+            if defined.any():
+                row[f"{name}_low"], row[f"{name}_high"] = bootstrap_mean(values[defined], alone[defined], seed=SEED)
         for name, column in (("missed_rate", "n_truth"), ("false_rate", "n_predicted")):
             below = part[column].to_numpy()
             above = below - part["n_matched_50"].to_numpy()
@@ -122,10 +125,19 @@ def _statistics(
     pooled = detection_scores(sums)
     bins = (drawn @ _reliability_of_pictures(pictures, cells)).reshape(-1, 3, N_BINS)
     return {
-        **{name: drawn @ means[name].to_numpy() / drawn.sum(axis=1) for name in means},
+        **{name: _drawn_mean(means[name].to_numpy(np.float64), drawn) for name in means},
         **{f"pooled_{name}": pooled[name] for name in pooled if name not in ("rq", "sq")},
         "cell_ece": np.array([calibration_error(one) for one in bins]),
     }
+
+
+def _drawn_mean(
+    values: Float64[np.ndarray, " n"], drawn: Int64[np.ndarray, "resamples n"]
+) -> Float64[np.ndarray, " resamples"]:
+    """Mean of each draw over the images whose score is defined; not-a-number where none of them was drawn."""
+    n_defined = drawn @ (~np.isnan(values)).astype(np.int64)
+    sums = drawn @ np.nan_to_num(values)
+    return np.where(n_defined > 0, sums / np.maximum(n_defined, 1), np.nan)
 
 
 def _reliability_of_pictures(pictures: pd.DataFrame, cells: pd.DataFrame) -> Float64[np.ndarray, "n sums"]:

@@ -90,7 +90,8 @@ def paired_mean_difference(
     """Difference of the mean scores of two models on the same pictures, whole groups drawn together.
 
     Args:
-        first: One score a picture of the first model, for instance right or wrong; `second` of the other.
+        first: One score a picture of the first model, for instance right or wrong; `second` of the other. Images on
+            which one of them is not defined (not-a-number) are left out.
         groups: Which slide or patient each picture belongs to; all different to draw single pictures.
         level: Coverage aimed at by the interval.
 
@@ -99,7 +100,11 @@ def paired_mean_difference(
     """
     _check_pairs(first.size, second.size)
     difference = first.astype(np.float64) - second.astype(np.float64)
-    counts = resample_counts(groups, n_resamples=n_resamples, seed=seed)
+    defined = ~np.isnan(difference)
+    if not defined.any():
+        return PairedDifference(float("nan"), float("nan"), float("nan"), 1.0)
+    difference = difference[defined]
+    counts = resample_counts(groups[defined], n_resamples=n_resamples, seed=seed)
     return _summary(difference.mean(), counts @ difference / counts.sum(axis=1), level)
 
 

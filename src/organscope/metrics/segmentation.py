@@ -1,15 +1,16 @@
-"""How well predicted cells agree with true cells, on one picture and pooled over pictures.
+"""How well predicted cells agree with true cells, on one image and pooled over images.
 
-Empty cases, everywhere in this module: where neither image has a cell the agreement is perfect (1, error
-rates 0); where only one has cells there is no agreement (0). A rate whose denominator is empty is 0: without
-true cells none is missed, without predicted cells none is false. stardist 0.9 scores a picture without any
-cell 0; the two differ on such pictures only.
+Empty cases, everywhere in this module: where neither image has a cell nothing is defined (not-a-number), so that an
+image without cells is not an image with a perfect score; means are over the images with a score (`defined_mean`).
+Where only one has cells there is no agreement (0); without true cells none is missed, without predicted cells none is
+false (rates of 0). stardist 0.9 scores an image without any cell 0; the two differ on such images only.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float64, Integer, Num
+from numpy.typing import ArrayLike
 
 from organscope.metrics.matching import CellPairs, match_cells
 
@@ -36,8 +37,9 @@ def scores_of_pairs(pairs: CellPairs) -> dict[str, float]:
     """Every score of one picture.
 
     Returns:
-        All in [0, 1]: `dice` and `iou` of the foreground, `aji`, `adapted_rand_error` (the only one that is better the
-        smaller it is, beside the rates of errors), and those of `detection_scores`.
+        All in [0, 1], or not-a-number where neither image has a cell: `dice` and `iou` of the foreground, `aji`,
+        `adapted_rand_error` (the only one that is better the smaller it is, beside the rates of errors), and those of
+        `detection_scores`.
     """
     counts = cell_counts(pairs)
     detection = {name: float(value) for name, value in detection_scores(counts).items()}
@@ -53,7 +55,7 @@ def foreground_scores(pairs: CellPairs) -> dict[str, float]:
     both = int(pairs.intersection_px.sum())
     total = int(pairs.truth_area_px.sum() + pairs.predicted_area_px.sum())
     if total == 0:
-        return {"dice": 1.0, "iou": 1.0}
+        return {"dice": float("nan"), "iou": float("nan")}
     return {"dice": 2 * both / total, "iou": both / (total - both)}
 
 
@@ -71,7 +73,7 @@ def aggregated_jaccard(pairs: CellPairs) -> float:
     untaken_truth = np.delete(pairs.truth_area_px, taken).sum()
     untaken_predicted = np.delete(pairs.predicted_area_px, np.unique(pairs.predicted[best])).sum()
     union = pairs.union_px[best].sum() + untaken_truth + untaken_predicted
-    return float(pairs.intersection_px[best].sum() / union) if union else 1.0
+    return float(pairs.intersection_px[best].sum() / union) if union else float("nan")
 
 
 def adapted_rand_error(pairs: CellPairs) -> float:
@@ -84,7 +86,7 @@ def adapted_rand_error(pairs: CellPairs) -> float:
     shared = pairs.intersection_px.astype(np.float64)
     in_truth = pairs.truth_area_px.astype(np.float64)
     if in_truth.size == 0:
-        return 0.0 if pairs.predicted_ids.size == 0 else 1.0
+        return float("nan") if pairs.predicted_ids.size == 0 else 1.0
     left = in_truth - np.bincount(pairs.truth, weights=shared, minlength=in_truth.size)
     in_predicted = np.append(np.bincount(pairs.predicted, weights=shared), left.sum())
     both = sum(_n_pairs(members) for members in (shared, left))
@@ -122,7 +124,7 @@ def detection_scores(counts: Mapping[str, Counts]) -> dict[str, Float64[np.ndarr
         counts: Numbers, or arrays of one shape for many sums at once.
 
     Returns:
-        All in [0, 1] and of the shape of the counts:
+        All in [0, 1], not-a-number where there is no cell at all, and of the shape of the counts:
         `rq`, `sq`, `pq`: recognition (also called detection, DQ), segmentation and panoptic quality at IoU
         .5, equation 1 of Kirillov et al., CVPR 2019. `sq` is 0 where cells are there but none matches.
         `f1_50`: 2 TP / (2 TP + FP + FN) at IoU .5, which is `rq` by its other name.
@@ -133,19 +135,32 @@ def detection_scores(counts: Mapping[str, Counts]) -> dict[str, Float64[np.ndarr
     n_truth, n_predicted = np.asarray(counts["n_truth"]), np.asarray(counts["n_predicted"])
     n_matched = [np.asarray(counts[f"n_matched_{_percent(t)}"]) for t in IOU_THRESHOLDS]
     matched_iou = np.asarray(counts["matched_iou_50"])
-    precisions = [_ratio(n, n_truth + n_predicted - n, empty=1.0) for n in n_matched]
+    precisions = [_ratio(n, n_truth + n_predicted - n, empty=np.nan) for n in n_matched]
     n_mean = (n_truth + n_predicted) / 2
-    recognition = _ratio(n_matched[0], n_mean, empty=1.0)
+    recognition = _ratio(n_matched[0], n_mean, empty=np.nan)
+    none_wrong = np.where(n_mean > 0, 0.0, np.nan)
     return {
         "rq": recognition,
-        "sq": _ratio(matched_iou, n_matched[0], empty=np.where(n_mean > 0, 0.0, 1.0)),
-        "pq": _ratio(matched_iou, n_mean, empty=1.0),
+        "sq": _ratio(matched_iou, n_matched[0], empty=none_wrong),
+        "pq": _ratio(matched_iou, n_mean, empty=np.nan),
         "f1_50": recognition,
         **{f"ap_{_percent(t)}": p for t, p in zip(IOU_THRESHOLDS, precisions, strict=True)},
         "mean_ap": np.asarray(np.mean(precisions, axis=0)),
-        "missed_rate": _ratio(n_truth - n_matched[0], n_truth, empty=0.0),
-        "false_rate": _ratio(n_predicted - n_matched[0], n_predicted, empty=0.0),
+        "missed_rate": _ratio(n_truth - n_matched[0], n_truth, empty=none_wrong),
+        "false_rate": _ratio(n_predicted - n_matched[0], n_predicted, empty=none_wrong),
     }
+
+
+def defined_mean(values: ArrayLike, axis: int = 0) -> Float64[np.ndarray, "..."]:
+    """Mean of the scores that are defined; not-a-number where none is.
+
+    Args:
+        values: Scores, not-a-number where one is not defined.
+        axis: Over which the mean is taken.
+    """
+    values = np.asarray(values, np.float64)
+    n_defined = np.count_nonzero(~np.isnan(values), axis=axis)
+    return np.asarray(_ratio(np.nansum(values, axis=axis), n_defined, empty=np.nan))
 
 
 def _ratio(above: Counts, below: Counts, *, empty: Counts) -> Float64[np.ndarray, "..."]:

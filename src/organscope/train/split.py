@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,8 @@ import pandas as pd
 from organscope.dataset.index import Index, Sample, read_index
 from organscope.errors import DatasetError
 from organscope.train.settings import DataSettings
+
+_N_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,41 @@ def split_samples(settings: DataSettings) -> TrainingSplit:
         probability.append(source.weight * _draw_probability(kept, settings.organ_balance))
     joined = np.concatenate(probability)
     return TrainingSplit(training, validation, test, indexes, joined / joined.sum())
+
+
+def split_cells(settings: DataSettings) -> TrainingSplit:
+    """The same of images with labels, for trainings on cells; those without labels are left out.
+
+    Raises:
+        DatasetError: No image with labels is left to train or to validate on, or those of a part show no cell: then
+            nothing tells when to stop, and thresholds and probabilities cannot be chosen.
+    """
+    split = _with_labels(split_samples(settings))
+    for part, samples in (("train", split.training), ("validate", split.validation)):
+        if not any(sample.read_labels().any() for sample in samples):
+            named = ", ".join(sample.id for sample in samples[:_N_NAMED]) + (", ..." if len(samples) > _N_NAMED else "")
+            raise DatasetError(
+                f"Expected labeled cells on the {len(samples)} images to {part} on, found none ({named}). "
+                "Set data.seed to draw other images, raise data.validation_fraction, or label cells on more images."
+            )
+    return split
+
+
+def _with_labels(split: TrainingSplit) -> TrainingSplit:
+    kept = np.array([sample.labels_path is not None for sample in split.training], bool)
+    parts = {
+        part: [sample for sample in getattr(split, part) if sample.labels_path is not None]
+        for part in ("training", "validation", "test")
+    }
+    if not parts["training"] or not parts["validation"]:
+        raise DatasetError(
+            f"Expected images with labels of cells, found {len(parts['training'])} to train and "
+            f"{len(parts['validation'])} to validate. Import the annotations with: organscope data import."
+        )
+    if len(kept) == kept.sum():
+        return replace(split, **parts)
+    probability = split.draw_probability[kept]
+    return replace(split, **parts, draw_probability=probability / probability.sum())
 
 
 def _partition(samples: list[Sample], test_folds: tuple[int, ...]) -> tuple[list[Sample], list[Sample]]:

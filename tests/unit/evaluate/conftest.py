@@ -40,6 +40,7 @@ def make_index(folder, rows) -> Index:
         "fold": 1,
         **dict.fromkeys(("height_px", "width_px", "n_channels"), 1),
         "um_per_px": np.nan,
+        "labeled": True,
         "n_cells": None,
     }
     return write_index(folder, pd.DataFrame([{**defaults, **row} for row in rows]))

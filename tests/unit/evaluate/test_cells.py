@@ -46,9 +46,17 @@ def index(tmp_path_factory) -> Index:
 
 
 def row(path, organ: str, fold: int) -> dict:
-    facts = {"height_px": 10, "width_px": 60, "n_channels": 3, "um_per_px": np.nan, "n_cells": N_CELLS, "fold": fold}
+    facts = {
+        "height_px": 10,
+        "width_px": 60,
+        "n_channels": 3,
+        "um_per_px": np.nan,
+        "n_cells": N_CELLS,
+        "fold": fold,
+        "labeled": True,
+    }
     names = {"id": path.stem, "image": str(path), "labels": str(path.with_suffix(".tif")), "organ": organ}
-    return {**dict.fromkeys(COLUMNS, ""), **facts, **names, "group": path.stem, "dataset": "tiny"}
+    return {**dict.fromkeys(COLUMNS, ""), **facts, **names, "labeled": True, "group": path.stem, "dataset": "tiny"}
 
 
 @pytest.fixture(scope="module")

@@ -28,13 +28,15 @@ def answers(organs, organ_index):
 def test_a_bundle_agrees_with_its_own_labels_but_for_the_cell_left_out(cells):
     pictures = cells.per_image.set_index("id")
     assert pictures.index.tolist() == ["crop 1", "crop 2", "crop 3", "crop 4"]
-    for crop in ("crop 1", "crop 3", "crop 4"):
+    assert pictures.loc["crop 4", ["dice", "aji", "pq", "mean_ap"]].isna().all()
+    assert any(note.startswith("1 of 4 images show no cell") for note in cells.notes)
+    for crop in ("crop 1", "crop 3"):
         assert pictures.loc[crop, ["dice", "aji", "pq", "mean_ap"]].tolist() == pytest.approx([1] * 4)
 
     n_predicted = pictures.loc["crop 2", "n_predicted"]
     assert pictures.loc["crop 2", "n_truth"] == n_predicted - 1 > 0
     assert pictures.loc["crop 2", "false_rate"] == pytest.approx(1 / n_predicted)
-    assert cells.score("false_rate") == pytest.approx(1 / n_predicted / 4)
+    assert cells.score("false_rate") == pytest.approx(1 / n_predicted / 3)  # the fourth has no score
     assert cells.score("pooled_false_rate") == pytest.approx(1 / pictures["n_predicted"].sum())
     assert cells.score("pooled_ap_50") == pytest.approx(1 - 1 / pictures["n_predicted"].sum())
 
@@ -75,7 +77,7 @@ def test_data_sets_are_scored_apart(nuclei, cell_index):
     evaluation = evaluate_bundle(nuclei, index)
     assert evaluation.score("pq", dataset="a") == pytest.approx(1)
     assert evaluation.score("pq", dataset="b") < 1
-    assert [note[:2] for note in evaluation.notes] == ["a:", "b:"]
+    assert [note[:2] for note in evaluation.notes] == ["a:", "b:", "1 "]
 
 
 def test_progress_counts_pictures(nuclei, cell_index):
@@ -147,3 +149,10 @@ def test_scores_fit_a_manifest_with_the_most_telling_first(cells, answers):
     assert [score.metric for score in scores][:2] == ["accuracy", "colour_forest_accuracy"]
     assert (scores[0].dataset, scores[0].subset, scores[0].n_images) == ("tiny", "fold 1", 18)
     assert scores[0].low < scores[0].value < scores[0].high
+
+
+def test_images_without_any_labeled_cell_are_refused_before_the_work(nuclei, cell_index):
+    """On glass alone every score is undefined, and a network that finds nothing is not perfect."""
+    glass = cell_index.table[cell_index.table["id"] == "crop 4"]
+    with pytest.raises(DatasetError, match="labeled cells on the 1 images"):
+        evaluate_bundle(nuclei, Index(cell_index.folder, glass))

@@ -99,3 +99,11 @@ def test_difference_of_any_score(rng):
 def test_other_pictures_are_refused():
     with pytest.raises(ShapeError, match="same pictures"):
         mcnemar(np.ones(3, bool), np.ones(4, bool))
+
+
+def test_images_without_a_score_are_left_out_of_paired_means():
+    first, second = np.array([0.9, np.nan, 0.7, 0.5]), np.array([0.5, 0.0, 0.6, np.nan])
+    groups = np.arange(4)
+    found = paired_mean_difference(first, second, groups)
+    assert found == paired_mean_difference(first[[0, 2]], second[[0, 2]], groups[:2])
+    assert np.isnan(paired_mean_difference(first * np.nan, second, groups).value)

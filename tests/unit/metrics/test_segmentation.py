@@ -8,6 +8,7 @@ from organscope.metrics.segmentation import (
     IOU_THRESHOLDS,
     aggregated_jaccard,
     cell_counts,
+    defined_mean,
     detection_scores,
     segmentation_scores,
 )
@@ -45,14 +46,26 @@ def test_aji_lets_true_cells_share_a_predicted_cell():
 
 @pytest.mark.parametrize(
     ("truth", "predicted", "agreement", "missed", "false"),
-    [(EMPTY, EMPTY, 1, 0, 0), (TRUTH, EMPTY, 0, 1, 0), (EMPTY, PREDICTED, 0, 0, 1)],
-    ids=["no cells", "nothing predicted", "nothing true"],
+    [(TRUTH, EMPTY, 0, 1, 0), (EMPTY, PREDICTED, 0, 0, 1)],
+    ids=["nothing predicted", "nothing true"],
 )
 def test_empty_cases(truth, predicted, agreement, missed, false):
     scores = segmentation_scores(truth, predicted)
     del scores["adapted_rand_error"]  # has a test of its own
     rates = {"missed_rate": missed, "false_rate": false}
     assert scores == {name: rates.get(name, agreement) for name in scores}
+
+
+def test_an_image_without_cells_has_no_score():
+    """A network that finds nothing anywhere is not perfect on images that show nothing."""
+    assert all(np.isnan(value) for value in segmentation_scores(EMPTY, EMPTY).values())
+
+
+def test_means_are_over_what_is_defined():
+    nan = float("nan")
+    assert defined_mean([1.0, nan, 0.5]) == 0.75
+    assert np.isnan(defined_mean([nan, nan]))
+    np.testing.assert_array_equal(defined_mean([[1, nan], [nan, nan]]), [1, nan])
 
 
 def slow_scores(truth, predicted):
@@ -115,8 +128,8 @@ def test_detection_scores_take_many_sums_at_once():
     one = cell_counts(match_cells(TRUTH, PREDICTED))
     none = cell_counts(match_cells(EMPTY, EMPTY))
     both = detection_scores({name: np.array([one[name], none[name]]) for name in one})
-    assert both["ap_50"].tolist() == [0.5, 1]
-    assert both["sq"].tolist() == [pytest.approx(0.65), 1]
+    np.testing.assert_allclose(both["ap_50"], [0.5, np.nan])
+    np.testing.assert_allclose(both["sq"], [0.65, np.nan])
 
 
 def test_adapted_rand_error_is_that_of_scikit_image(rng):
@@ -137,5 +150,5 @@ def test_adapted_rand_error_by_hand():
     assert segmentation_scores(truth, merged)["adapted_rand_error"] == pytest.approx(0.5)
     assert segmentation_scores(truth, truth)["adapted_rand_error"] == 0
     empty = np.zeros_like(truth)
-    assert segmentation_scores(empty, empty)["adapted_rand_error"] == 0
+    assert np.isnan(segmentation_scores(empty, empty)["adapted_rand_error"])
     assert segmentation_scores(empty, truth)["adapted_rand_error"] == 1

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from organscope.dataset import Sample
 from organscope.errors import DatasetError
 from organscope.train import split as split_module
 from organscope.train.settings import DataSettings, Source
-from organscope.train.split import split_samples
+from organscope.train.split import split_cells, split_samples
 
 
 class Listed:
@@ -35,7 +36,8 @@ def divide(monkeypatch):
         monkeypatch.setattr(split_module, "read_index", tables.get)
         weights = settings.pop("weights", [1.0] * len(sets))
         sources = tuple(Source(index=path, weight=w) for path, w in zip(tables, weights, strict=True))
-        return split_samples(DataSettings(sources=sources, **settings))
+        split = split_cells if settings.pop("cells", False) else split_samples
+        return split(DataSettings(sources=sources, **settings))
 
     return run
 
@@ -87,3 +89,37 @@ def test_sources_are_drawn_by_their_weights(divide):
 def test_nothing_left_to_train_on_is_an_error(divide):
     with pytest.raises(DatasetError, match="found 0 to train"):
         divide([sample(i, "liver", 1) for i in range(5)])
+
+
+def labeled(folder: Path, number: int, n_cells: int | None) -> Sample:
+    path = folder / f"{number}.tif"
+    if n_cells is not None:
+        tifffile.imwrite(path, np.full((4, 4), n_cells, np.uint16))
+    labels = None if n_cells is None else path
+    return Sample(f"image-{number}", path, labels, "", str(number), "set", number % 4 + 1, "", None)
+
+
+def test_trainings_on_cells_need_cells_to_validate_on(divide, tmp_path):
+    """Whichever image is drawn: with cells it trains, without any it is refused before the first step."""
+    whole = [labeled(tmp_path, number, 1) for number in range(1, 12)]
+    held = divide(whole, cells=True).validation
+    assert held
+    numbers = {int(sample.id.split("-")[1]) for sample in held}
+    empty = [labeled(tmp_path, number, 0 if number in numbers else 1) for number in range(1, 12)]
+    with pytest.raises(DatasetError, match=r"to validate on, found none \(image-.*data.seed"):
+        divide(empty, cells=True)
+    others = [labeled(tmp_path, number, 1 if number in numbers else 0) for number in range(1, 12)]
+    with pytest.raises(DatasetError, match="to train on, found none"):
+        divide(others, cells=True)
+
+
+def test_images_without_labels_do_not_train_on_cells(divide, tmp_path):
+    """They are not images without cells."""
+    split = divide([labeled(tmp_path, number, 1 if number % 3 else None) for number in range(40)], cells=True)
+    for samples in (split.training, split.validation, split.test):
+        assert samples
+        assert all(sample.labels_path is not None for sample in samples)
+    assert split.draw_probability.sum() == pytest.approx(1)
+    assert len(split.draw_probability) == len(split.training)
+    with pytest.raises(DatasetError, match="Import the annotations"):
+        divide([labeled(tmp_path, number, None) for number in range(40)], cells=True)

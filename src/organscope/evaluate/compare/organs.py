@@ -7,6 +7,7 @@ import pandas as pd
 
 from organscope.evaluate.intervals import SEED
 from organscope.metrics.paired import paired_mean_difference
+from organscope.metrics.segmentation import defined_mean
 
 FEWEST_PICTURES = 5
 """Drawing from fewer pictures shows no doubt, though there is most."""
@@ -34,7 +35,13 @@ def organ_differences(pictures: Mapping[str, pd.DataFrame], reference: str, colu
         for name, table in pictures.items():
             first = table.loc[part.index, column].to_numpy(np.float64)
             gap = paired_mean_difference(first, second, np.arange(len(part)), n_resamples=2000, seed=SEED)
-            row = {"dataset": dataset, "organ": organ, "n_images": len(part), "model": name, "value": first.mean()}
+            row = {
+                "dataset": dataset,
+                "organ": organ,
+                "n_images": len(part),
+                "model": name,
+                "value": float(defined_mean(first)),
+            }
             ends = (gap.low, gap.high) if len(part) >= FEWEST_PICTURES else (np.nan, np.nan)
             rows.append(row | {"difference": gap.value, "low": ends[0], "high": ends[1]})
     columns = ["dataset", "organ", "n_images", "model", "value", "difference", "low", "high"]

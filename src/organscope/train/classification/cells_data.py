@@ -16,7 +16,6 @@ from organscope.ops.tiles import Span, mirror_indices, read_tile
 from organscope.predict.prepare import Preparation
 from organscope.train.classification.config import ClassificationConfig
 from organscope.train.classification.data import DECODING_THREADS
-from organscope.train.split import TrainingSplit
 
 
 @dataclass
@@ -159,26 +158,6 @@ def read_cells(samples: Sequence[Sample], config: ClassificationConfig, cache_mb
         room_px=room_px,
         draws_per_epoch=config.cells.per_epoch,
     )
-
-
-def with_labels(split: TrainingSplit) -> TrainingSplit:
-    """The split without the pictures that have no labels.
-
-    Raises:
-        DatasetError: No picture with labels is left to train or to validate on.
-    """
-    kept = np.array([sample.labels_path is not None for sample in split.training], bool)
-    parts = {
-        part: [sample for sample in getattr(split, part) if sample.labels_path is not None]
-        for part in ("training", "validation", "test")
-    }
-    if not parts["training"] or not parts["validation"]:
-        raise DatasetError(
-            f"Expected pictures with labels of cells, found {len(parts['training'])} to train and "
-            f"{len(parts['validation'])} to validate. Import the annotations with: organscope data import."
-        )
-    probability = split.draw_probability[kept]
-    return replace(split, **parts, draw_probability=probability / probability.sum())
 
 
 def draw_probability(

@@ -14,7 +14,6 @@ from organscope.errors import DatasetError
 from organscope.evaluate import evaluate_bundle, manifest_scores
 from organscope.evaluate.parity import certificate, choose_pictures, compare_use
 from organscope.train.classification.bundling import BundleWriter, Measured, measure, run_validation
-from organscope.train.classification.cells_data import with_labels
 from organscope.train.classification.cells_train import (
     cell_facts,
     cell_training_data,
@@ -41,7 +40,7 @@ from organscope.train.origin import Base, base_of
 from organscope.train.place import torchrun_place
 from organscope.train.run import Report, RunDirectory
 from organscope.train.settings import read_settings
-from organscope.train.split import TrainingSplit, split_samples
+from organscope.train.split import TrainingSplit, split_cells, split_samples
 
 
 def train_classification(
@@ -95,7 +94,7 @@ def train_with(
         clock: Seconds that each epoch is taken to last, where the learning rate follows them (`fit.max_minutes`).
     """
     is_cell = config.field.subject == "cell"
-    split = with_labels(split_samples(config.data)) if is_cell else split_samples(config.data)
+    split = (split_cells if is_cell else split_samples)(config.data)
     organs = organs_of(split)
     network, loss = _untrained(config, split, organs)
     place = torchrun_place()

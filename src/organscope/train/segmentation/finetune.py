@@ -168,7 +168,8 @@ def _with_folds(index: Index, run_dir: Path) -> Path:
     if table["group"].nunique() < MIN_PICTURES:
         table = table.assign(group=table["id"])
     table = split_table(table.assign(split=""), n_folds=min(4, table["group"].nunique()))
-    paths = {name: [str(index.resolve(p)) if p else "" for p in table[name]] for name in ("image", "labels")}
+    named = ("image", "labels", "classes")
+    paths = {name: [str(index.resolve(path)) if path else "" for path in table[name]] for name in named}
     return write_index(run_dir / "index", table.assign(**paths)).folder
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 
 from organscope.bundle import Bundle
 from organscope.dataset.index import Sample
-from organscope.metrics.segmentation import segmentation_scores
+from organscope.metrics.segmentation import defined_mean, segmentation_scores
 from organscope.ops.instances import decode_cells
 from organscope.ops.tiles import Span, padded_length, read_tile
 from organscope.predict import predict_maps
@@ -90,7 +90,7 @@ def compare_bundles(plain: Bundle, integers: Bundle, samples: Sequence[Sample]) 
         with sample.open() as image:
             found = [decode_cells(predict_maps(image, b), plain.manifest.spec.decoder) for b in (plain, integers)]
         rows.setdefault(sample.dataset, []).append(tuple(segmentation_scores(truth, labels)["pq"] for labels in found))
-    pq = np.mean([np.mean(scores, axis=0) for scores in rows.values()], axis=0)
+    pq = defined_mean([defined_mean(scores) for scores in rows.values()])
     # The second half: the first run of each shape also finds its memory.
     middle = np.median(seconds[:, len(tiles) :], axis=1)
     return Trial(float(middle[0] / middle[1]), float(pq[0] - pq[1]))

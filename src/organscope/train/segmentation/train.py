@@ -27,7 +27,7 @@ from organscope.train.segmentation.quantise import compare_bundles, prepared_til
 from organscope.train.segmentation.start import Start
 from organscope.train.segmentation.tune import tune_decoder
 from organscope.train.settings import read_settings
-from organscope.train.split import TrainingSplit, split_samples
+from organscope.train.split import TrainingSplit, split_cells
 
 if TYPE_CHECKING:
     from organscope.train.segmentation.distributed import Together
@@ -90,7 +90,7 @@ def train_with(
             otherwise next time.
     """
     together, place = _join(config.fit.batch)
-    split = split_samples(config.data)
+    split = split_cells(config.data)
     n_parts = len(split.training), len(split.validation), len(split.test)
     run, report = run_directory(run_dir, place, report)
     with run:

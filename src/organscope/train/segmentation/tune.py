@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from organscope.metrics.segmentation import segmentation_scores
+from organscope.metrics.segmentation import defined_mean, segmentation_scores
 from organscope.ops.instances import Decoder, Head, decode_cells, decoder_in_words
 
 MOST_PX = 1 << 25
@@ -90,7 +90,7 @@ def _try(decoders: list[Decoder], examples: list[MapsAndLabels], scores: dict[De
             by_dataset: dict[str, list[float]] = {}
             for dataset, maps, labels in examples:
                 by_dataset.setdefault(dataset, []).append(_score(maps, labels, decoder))
-            scores[decoder] = float(np.mean([np.nanmean(values) for values in by_dataset.values()]))
+            scores[decoder] = float(defined_mean([defined_mean(values) for values in by_dataset.values()]))
 
 
 def _score(maps: np.ndarray, labels: np.ndarray, decoder: Decoder) -> float:

@@ -5,7 +5,7 @@ from collections import defaultdict
 import keras
 import numpy as np
 
-from organscope.metrics.segmentation import segmentation_scores
+from organscope.metrics.segmentation import defined_mean, segmentation_scores
 from organscope.ops.instances import Decoder, decode_cells
 from organscope.ops.preprocess import standardise
 from organscope.train.segmentation.config import SegmentationConfig
@@ -37,7 +37,9 @@ def validate(network: keras.Model, pictures: Pictures, config: SegmentationConfi
             maps = np.ascontiguousarray(network.predict_on_batch(padded[None])[0, : size[0], : size[1]])
             scores = [segmentation_scores(labels, decode_cells(maps, decoder)) for decoder in decoders]
             rows[sample.dataset].append([[score[metric] for metric in METRICS] for score in scores])
-    means = np.mean([np.nanmean(values, axis=0) for values in rows.values()], axis=0)
+    means = defined_mean([defined_mean(values) for values in rows.values()])
+    # Crops without a cell in which none was found have no score. Where no crop has one, no epoch is better for it.
+    means = np.nan_to_num(means)
     best = means[np.argmax(means[:, 0])]
     return {**{metric: float(value) for metric, value in zip(METRICS, best, strict=True)}, "score": float(best[0])}
 
