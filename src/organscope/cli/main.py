@@ -19,6 +19,7 @@ from organscope.cli import (
     serve,
     status,
     sweep,
+    teach,
     train,
 )
 from organscope.cli.guard import GuardedGroup, remember_debug
@@ -60,6 +61,7 @@ app.command(epilog=compare.EXAMPLES)(compare.compare)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.add_typer(train.app, name="train")
+app.add_typer(teach.app, name="teach")
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
 app.command(epilog=dashboard.EXAMPLES)(dashboard.dashboard)
 app.command(epilog=reproduce.EXAMPLES)(reproduce.reproduce)

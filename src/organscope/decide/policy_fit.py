@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Real, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from organscope.decide.calibration import check_labels, fit_temperature, softmax
 from organscope.decide.conformal import fit_conformal
 from organscope.decide.contract import fit_contract
 from organscope.decide.policy import Policy
 from organscope.decide.quality import QualityLimits
-from organscope.decide.unknown import fit_distance_limit, nearest_distance
+from organscope.decide.unknown import fit_distance_limit
 from organscope.errors import ValueRangeError
 
 
@@ -33,8 +33,7 @@ class PolicyFigures:
 def fit_policy(
     logits: Float[np.ndarray, "n c"],
     labels: Int[np.ndarray, " n"],
-    features: Float[np.ndarray, "n d"],
-    reference_features: Real[np.ndarray, "m d"],
+    distances: Float[np.ndarray, " n"],
     *,
     target_error: float = 0.05,
     min_coverage: float = 0.5,
@@ -47,15 +46,16 @@ def fit_policy(
 ) -> Policy:
     """Fit temperature, limits, recall contract and prediction sets, all on the same held-out pictures.
 
-    They must be in neither the training nor the reference set. Score the policy on others again.
+    They must not have trained what answered for them. Score the policy on others again.
 
     Args:
-        logits: Of the fields of held-out pictures; with `labels`, their true classes, and `features`, their embeddings.
-        reference_features: Embeddings of the training pictures, of any length.
+        logits: Of the fields of held-out pictures; with `labels`, their true classes.
+        distances: `nearest_distance` of each field to what trained the network or head that answered for it, with
+            k = `n_neighbours`.
         target_error: Largest share of wrong answers among the accepted, see `fit_min_confidence`.
         min_coverage: Share that must be accepted all the same.
         in_domain_pass: Share of held-out pictures that are not called unknown.
-        n_neighbours: k of the novelty distance, at most m; `reference` is the name of its file in the bundle.
+        n_neighbours: k of the novelty distance; `reference` is the name of its file in the bundle.
         organs: Names of the classes; without them there are no contract and no sets.
         pictures: Which picture each field belongs to; every field is a picture without.
         quality: Limits on the look of a picture (`fit_quality`), which are passed on.
@@ -65,7 +65,6 @@ def fit_policy(
         ValueRangeError: A share leaves [0, 1], or a number is not finite.
     """
     temperature = fit_temperature(logits, labels)
-    distances = nearest_distance(features, reference_features, n_neighbours)
     probabilities, truth, medians = _by_picture(softmax(logits, temperature), labels, distances, pictures)
     right = probabilities.argmax(axis=1) == truth
     return Policy(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
+from jaxtyping import Float, Float32, Int, Shaped
 
 from organscope.dataset.index import Index, Sample
 from organscope.images import Image
@@ -55,10 +55,15 @@ def colour_forest_baseline(
     }
 
 
-def _features(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    with sample.open() as image:
-        rgb = scale_intensity(to_rgb(image.visible(image.read_whole(_small_level(image)))), *image.value_range)
+def image_statistics(image: Image) -> tuple[Float32[np.ndarray, " bin"], Float32[np.ndarray, " bin"]]:
+    """What the two forests see of an image: its color histogram, and its gray texture."""
+    rgb = scale_intensity(to_rgb(image.visible(image.read_whole(_small_level(image)))), *image.value_range)
     return colour_histogram(rgb), gray_texture(rgb)
+
+
+def _features(sample: Sample) -> tuple[Float32[np.ndarray, " bin"], Float32[np.ndarray, " bin"]]:
+    with sample.open() as image:
+        return image_statistics(image)
 
 
 def _small_level(image: Image) -> int:
@@ -67,20 +72,43 @@ def _small_level(image: Image) -> int:
     return max((number for number, side in enumerate(sides) if side >= ENOUGH_PX), default=0)
 
 
+def forest_out_of_fold(
+    features: Float32[np.ndarray, "n bin"],
+    truth: Shaped[np.ndarray, " n"],
+    folds: Int[np.ndarray, " n"],
+    scored: Sequence[int],
+    organs: Sequence[str],
+    *,
+    seed: int = 0,
+) -> Float[np.ndarray, "n organ"]:
+    """Probabilities of a random forest that was trained on all other folds; rows of folds that are not scored are 0.
+
+    Args:
+        features: Of each image.
+        truth: Name of the organ of each image.
+        folds: Of each image.
+        scored: Folds to answer for.
+        organs: Columns of the answer; one that no other fold shows is never named.
+        seed: Of the forests.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    answers = pd.DataFrame(0.0, range(len(truth)), list(organs))
+    for fold in scored:
+        held = folds == fold
+        forest = RandomForestClassifier(N_TREES, random_state=seed).fit(features[~held], truth[~held])
+        answers.loc[held, list(forest.classes_)] = forest.predict_proba(features[held])
+    return answers.to_numpy()
+
+
 def _out_of_fold(
-    features: Float32[np.ndarray, "n bins"],
+    features: Float32[np.ndarray, "n bin"],
     samples: Sequence[Sample],
     scored: Sequence[int],
     organs: Sequence[str],
     seed: int,
 ) -> pd.DataFrame:
-    from sklearn.ensemble import RandomForestClassifier
-
     truth, folds, ids = (np.array([getattr(s, name) for s in samples]) for name in ("organ", "fold", "id"))
-    parts = []
-    for fold in scored:
-        held = folds == fold
-        forest = RandomForestClassifier(N_TREES, random_state=seed).fit(features[~held], truth[~held])
-        part = pd.DataFrame(forest.predict_proba(features[held]), ids[held], forest.classes_)
-        parts.append(part.reindex(columns=list(organs), fill_value=0.0))
-    return pd.concat(parts)
+    answers = forest_out_of_fold(features, truth, folds, scored, organs, seed=seed)
+    order = np.concatenate([np.flatnonzero(folds == fold) for fold in scored])
+    return pd.DataFrame(answers[order], ids[order], list(organs))

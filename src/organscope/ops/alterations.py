@@ -7,6 +7,7 @@ from jaxtyping import Float64, UInt8
 from PIL import Image as PillowImage
 from scipy.ndimage import gaussian_filter
 
+from organscope.ops.preprocess import gray_range, scale_intensity
 from organscope.ops.tiles import mirror_indices
 
 Picture = UInt8[np.ndarray, "y x 3"]
@@ -28,6 +29,33 @@ def stain_shifted(picture: Picture, haematoxylin: float, eosin: float) -> Pictur
     density = -np.log(np.maximum(picture, 1) / 255.0)
     stains = density @ hed_from_rgb * np.array([haematoxylin, eosin, 1.0])
     return np.rint(255 * np.exp(-np.maximum(stains @ rgb_from_hed, 0.0))).astype(np.uint8)
+
+
+def restained(image: Picture, generator: np.random.Generator, *, turn: float = 0.08, strength: float = 1.4) -> Picture:
+    """As if another laboratory had stained it: color and strength of both stains (and of the rest) differ.
+
+    Args:
+        image: uint8 RGB, bright field.
+        generator: Draws the difference.
+        turn: Standard deviation of each number of a stain's optical density of length 1.
+        strength: Each stain becomes stronger or weaker by up to this factor.
+    """
+    from skimage.color import hed_from_rgb, rgb_from_hed
+
+    other = np.abs(rgb_from_hed + generator.normal(0, turn, rgb_from_hed.shape))
+    other /= np.linalg.norm(other, axis=1, keepdims=True)
+    strengths = np.exp(generator.uniform(-1, 1, 3) * np.log(strength))
+    # One matrix from density to density: unmix, strengthen, mix again.
+    change = (hed_from_rgb * strengths @ other).astype(np.float32)
+    density = -np.log((image.astype(np.float32) + 1) / 256)
+    return np.clip(np.rint(256 * np.exp(-(density @ change)) - 1), 0, 255).astype(np.uint8)
+
+
+def gray_copy(image: Picture) -> Picture:
+    """The mean of red, green and blue, stretched from its own black to its own white."""
+    gray = image.mean(axis=2, keepdims=True, dtype=np.float32)
+    stretched = np.rint(scale_intensity(gray, *gray_range(image)) * 255).astype(np.uint8)
+    return np.repeat(stretched, 3, axis=2)
 
 
 def blurred(picture: Picture, sigma_px: float) -> Picture:

@@ -64,7 +64,8 @@ def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) 
     policy = bundle.policy
     preparation = Preparation(image, bundle.manifest.preprocessing)
     judge = LookJudge(policy.quality)
-    fields = judge.watch(_fields(image, bundle, preparation))
+    spec = bundle.manifest.spec
+    fields = judge.watch(image_fields(image, preparation, spec.field_px, spec.input_px))
     outputs = [bundle.run(preparation.standardised(field)[None]) for field in fields]
     logits = np.concatenate([output["logits"] for output in outputs])
     features = np.concatenate([output["features"] for output in outputs])
@@ -89,15 +90,26 @@ def _evidence(image: Image, bundle: Bundle, outputs: list[dict[str, np.ndarray]]
     return Evidence(np.concatenate([output[EVIDENCE] for output in outputs]), rows, columns, field_px)
 
 
-def _fields(image: Image, bundle: Bundle, preparation: Preparation) -> Iterator[UInt8[np.ndarray, "input input 3"]]:
-    """Every field, scaled to 8 bits and resized as in training."""
-    spec = bundle.manifest.spec
+def image_fields(
+    image: Image, preparation: Preparation, field_px: int, input_px: int, *, most: int | None = None
+) -> Iterator[UInt8[np.ndarray, "input input 3"]]:
+    """The fewest square fields that cover an image, scaled to 8 bits and resized as in training.
+
+    Args:
+        image: Any size.
+        preparation: Of this image.
+        field_px: Side of a field, in pixels of the image; what a smaller image lacks is mirrored.
+        input_px: Side that it is resized to.
+        most: Of more fields only so many are yielded, spread evenly.
+    """
     shape = (image.height_px, image.width_px)
-    rows, columns = (_field_spans(length, spec.field_px) for length in shape)
-    for row in rows:
-        for column in columns:
-            field = preparation.as_bytes(read_tile(image.read, shape, row, column))
-            yield resize_field(field, spec.input_px, spec.input_px)
+    rows, columns = (_field_spans(length, field_px) for length in shape)
+    places = [(row, column) for row in rows for column in columns]
+    step = 1.0 if most is None else max(1.0, len(places) / most)
+    for number in range(int(len(places) / step)):
+        row, column = places[int(number * step)]
+        field = preparation.as_bytes(read_tile(image.read, shape, row, column))
+        yield resize_field(field, input_px, input_px)
 
 
 def _field_spans(length_px: int, field_px: int) -> list[Span]:

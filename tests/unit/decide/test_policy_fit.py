@@ -62,7 +62,8 @@ def _pictures(rng, n):
 def test_a_fitted_policy_keeps_its_promises_on_other_pictures(rng):
     reference = _pictures(rng, 300)[2]
     logits, labels, features = _pictures(rng, 2000)
-    policy = fit_policy(logits, labels, features, reference, target_error=0.05, reference="known.safetensors")
+    known = nearest_distance(features, reference, Policy().n_neighbours)
+    policy = fit_policy(logits, labels, known, target_error=0.05, reference="known.safetensors")
     assert policy.reference == "known.safetensors"
     assert policy.temperature > 1.2
     assert 0 < policy.min_confidence < 1
@@ -86,6 +87,6 @@ def test_nothing_accepted_is_nothing_wrong():
 
 
 def test_too_few_references_are_refused(rng):
-    logits, labels, features = _pictures(rng, 20)
+    features = _pictures(rng, 20)[2]
     with pytest.raises(ShapeError, match="fewer neighbours"):
-        fit_policy(logits, labels, features, features[:4], n_neighbours=5)
+        nearest_distance(features, features[:4], 5)

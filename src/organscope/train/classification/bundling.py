@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Int8, Int64, Real, UInt8
 from organscope.bundle import Bundle, Certificate, ClassificationSpec, Graph, Score, Weights
 from organscope.bundle.session import Session
 from organscope.dataset.index import Sample
-from organscope.decide import Policy, QualityLimits, fit_policy, softmax
+from organscope.decide import Policy, QualityLimits, fit_policy, nearest_distance, softmax
 from organscope.decide.pooling import Pooling
 from organscope.ops.preprocess import standardise
 from organscope.predict import classify_image
@@ -180,12 +180,12 @@ def measure(
 
     `quality` are the limits on the look of a picture (`looks.fit_looks`), which become part of the policy.
     """
+    n_neighbours = min(Policy().n_neighbours, len(reference))
     policy = fit_policy(
         outputs.logits,
         outputs.organs,
-        outputs.features,
-        reference,
-        n_neighbours=min(Policy().n_neighbours, len(reference)),
+        nearest_distance(outputs.features, reference, n_neighbours),
+        n_neighbours=n_neighbours,
         reference=REFERENCE_FILE,
         organs=organs,
         pictures=np.array(outputs.pictures),

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from organscope.ops.alterations import stain_shifted
-from organscope.ops.preprocess import gray_range, scale_intensity
+from organscope.ops.alterations import gray_copy, stain_shifted
 from organscope.train.classification.augment import change_geometry
 from organscope.train.classification.config import AugmentationConfig, ClassificationConfig
 from organscope.train.classification.data import channels_first
@@ -61,11 +60,8 @@ def as_they_are(fields: Fields) -> Fields:
 
 
 def gray_copies(fields: Fields) -> Fields:
-    """The mean of red, green and blue, each field stretched from its own black to its own white."""
-    grays = [
-        scale_intensity(field.mean(axis=2, keepdims=True, dtype=np.float32), *gray_range(field)) for field in fields
-    ]
-    return np.repeat(np.rint(np.stack(grays) * 255).astype(np.uint8), 3, axis=3)
+    """Each field in gray, stretched from its own black to its own white."""
+    return np.stack([gray_copy(field) for field in fields])
 
 
 def _gray_after(alter: Alter, fields: Fields) -> Fields:
