@@ -108,7 +108,7 @@ def test_known_pixel_size_adds_micrometres(tmp_path, pictures, bundles):
     table = pd.read_parquet(tmp_path / "out" / "gray" / "cells.parquet")
     np.testing.assert_allclose(table["area_um2"], table["area_px"] * 0.25)
     summary = pd.read_csv(tmp_path / "out" / "summary.csv")
-    assert summary.loc[0, "um_per_px"] == pytest.approx(0.5)
+    assert summary.loc[0, "um_per_px_y"] == pytest.approx(0.5)
     assert summary.loc[0, "median_area_um2"] == pytest.approx(summary.loc[0, "median_area_px"] / 4)
 
 

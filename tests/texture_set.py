@@ -78,7 +78,14 @@ def write_texture_set(folder: Path) -> Path:
 
 
 def index_row(path: Path, organ: str, fold: int) -> dict:
-    facts = {"height_px": SIDE_PX, "width_px": SIDE_PX, "n_channels": 3, "dtype": "uint8", "um_per_px": np.nan}
+    facts = {
+        "height_px": SIDE_PX,
+        "width_px": SIDE_PX,
+        "n_channels": 3,
+        "dtype": "uint8",
+        "um_per_px_y": np.nan,
+        "um_per_px_x": np.nan,
+    }
     texts = dict.fromkeys(("species", "labels", "split", "labels_sha256"), "")
     names = {"id": path.stem, "image": str(path), "organ": organ, "group": path.stem, "dataset": "textures"}
     return {**names, **facts, **texts, "fold": fold, "n_cells": pd.NA, "sha256": path.stem}

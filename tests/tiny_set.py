@@ -23,8 +23,10 @@ class TinySet:
     def add(self, name: str, pixels: np.ndarray | None = None, labels: np.ndarray | None = None, **columns) -> Path:
         """Write one image (noise without `pixels`) and its labels, if any; return the image's path.
 
-        Further columns are those of the index, such as organ, group, fold, split and um_per_px.
+        Further columns are those of the index, such as organ, group, fold and split; `um_per_px` is one number or
+        height and width.
         """
+        height_um, width_um = np.broadcast_to(columns.pop("um_per_px", np.nan), 2).tolist()
         pixels = self.noise() if pixels is None else pixels
         path = self.folder / f"{name}.tif"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +45,8 @@ class TinySet:
             "width_px": pixels.shape[1],
             "n_channels": pixels.shape[2] if pixels.ndim == 3 else 1,
             "dtype": str(pixels.dtype),
-            "um_per_px": float("nan"),
+            "um_per_px_y": height_um,
+            "um_per_px_x": width_um,
             "n_cells": None,
             "sha256": hash_path(path),
             "labels_sha256": "",

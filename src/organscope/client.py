@@ -139,14 +139,18 @@ class Client:
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def submit(
-        self, inputs: str | Path | Sequence[str | Path], *, name: str | None = None, um_per_px: float | None = None
+        self,
+        inputs: str | Path | Sequence[str | Path],
+        *,
+        name: str | None = None,
+        um_per_px: float | Sequence[float] | None = None,
     ) -> Study:
         """Upload images, and all images below folders, into a new study.
 
         Args:
             inputs: Files (images or zips of images) and folders.
             name: Of the study; that of the first input where it is left out.
-            um_per_px: Pixel size, where the files do not say it.
+            um_per_px: Pixel size in place of what the files say: one number, or height and width.
 
         Raises:
             UsageError: An input does not exist, or there is no image.

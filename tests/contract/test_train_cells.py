@@ -90,7 +90,14 @@ def config_file(tmp_path_factory) -> Path:
 
 
 def index_row(path: Path, organ: str, fold: int) -> dict:
-    facts = {"height_px": SIDE_PX, "width_px": SIDE_PX, "n_channels": 3, "dtype": "uint8", "um_per_px": np.nan}
+    facts = {
+        "height_px": SIDE_PX,
+        "width_px": SIDE_PX,
+        "n_channels": 3,
+        "dtype": "uint8",
+        "um_per_px_y": np.nan,
+        "um_per_px_x": np.nan,
+    }
     texts = dict.fromkeys(("species", "split", "labels_sha256"), "")
     names = {"id": path.stem, "image": str(path), "labels": str(path.with_suffix(".tif")), "organ": organ}
     return {**names, **facts, **texts, "group": path.stem, "dataset": "discs", "fold": fold, "n_cells": 9, "sha256": ""}

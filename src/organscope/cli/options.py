@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from organscope.cli.guard import remember_debug
+from organscope.ops.pixel_size import parse_pixel_size
 
 Images = Annotated[
     list[Path],
@@ -18,9 +19,13 @@ Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the results.", show_default=False)
 ]
 PixelSize = Annotated[
-    float | None,
+    tuple | None,
     typer.Option(
-        "--um-per-px", min=1e-4, max=1e4, help="Micrometres a pixel, where the files do not say it.", show_default=False
+        "--um-per-px",
+        parser=parse_pixel_size,
+        metavar="UM or Y,X",
+        help="Micrometers per pixel in place of what the files say: one number, or height and width of a pixel.",
+        show_default=False,
     ),
 ]
 Diameter = Annotated[

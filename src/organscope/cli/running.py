@@ -27,6 +27,7 @@ from organscope.jobs import (
     with_few_misses,
     with_rules,
 )
+from organscope.ops.pixel_size import PixelSize
 from organscope.predict import Sizing, require_diameter
 
 MOST_NOTES = 20
@@ -38,7 +39,7 @@ def run_and_report(
     output: Path,
     bundles: Sequence[str],
     *,
-    um_per_px: float | None,
+    um_per_px: PixelSize | None,
     channel: str | None,
     page: int | None,
     plane: str | None,

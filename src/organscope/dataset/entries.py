@@ -8,6 +8,7 @@ from organscope.dataset.annotations import POINTS_SUFFIX, READERS
 from organscope.dataset.annotations.json_stream import JSON_SUFFIXES, PACKED_SUFFIXES
 from organscope.dataset.index import PARQUET_NAME, WORK_FOLDER
 from organscope.images.files import SUFFIXES, walk_images
+from organscope.ops.pixel_size import PixelSize
 
 #: What annotators put behind the name of the image; the first that is found counts.
 ANNOTATION_ENDINGS = ("", "_labels", "_label", "_masks", "_mask")
@@ -41,7 +42,7 @@ class Entry:
     group: str = ""
     split: str = ""
     fold: int = 0
-    um_per_px: float | None = None
+    um_per_px: PixelSize | None = None
     in_coco: bool = False
     shows_membranes: bool = False
 

@@ -1,7 +1,7 @@
 """Import a folder of images with annotations: layout, conversion, folds, index."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from organscope.dataset.sources import assign_annotations, count_without, link_c
 from organscope.dataset.splits import check_split, regroup, split_table
 from organscope.errors import DatasetError, InputError, UsageError
 from organscope.images.selection import Choice
+from organscope.ops.pixel_size import given_pixel_size
 
 #: Called with the number of finished images and the number of all.
 Progress = Callable[[int, int], None]
@@ -75,7 +76,7 @@ def import_folder(
     annotations: str | Path | None = None,
     format: str | None = None,
     dataset: str | None = None,
-    um_per_px: float | None = None,
+    um_per_px: float | Sequence[float] | None = None,
     choice: Choice | None = None,
     group: str | None = None,
     n_folds: int | None = None,
@@ -96,7 +97,7 @@ def import_folder(
         annotations: A COCO file, or a folder with one annotation an image (equal path or stem).
         format: Name of a layout; None recognises it.
         dataset: Name of the set; None takes the folder's.
-        um_per_px: Pixel size that replaces what the images say.
+        um_per_px: Pixel size that replaces what the images say: one number, or height and width.
         choice: Channel, page, plane and image of every file; None takes the documented ones.
         group: Column, or regular expression on the image path, that gives the group (slide, patient); None keeps
             the layout's.
@@ -120,7 +121,7 @@ def import_folder(
     given = None if annotations is None else Path(annotations).absolute()
     entries, coco_files = assign_annotations(folder, entries, given)
     work = make_folder(out / WORK_FOLDER)
-    settings = ImageSettings(out, dataset or folder.name, um_per_px, choice or Choice())
+    settings = ImageSettings(out, dataset or folder.name, given_pixel_size(um_per_px), choice or Choice())
     problems: list[Problem] = []
     if coco_files:
         entries, problems = link_coco(coco_files, work / DATABASE_NAME, entries)

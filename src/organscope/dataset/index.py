@@ -20,6 +20,7 @@ from organscope.dataset.cell_classes import parse_counts, read_class_table
 from organscope.dataset.names import make_folder
 from organscope.errors import DatasetError
 from organscope.images.selection import Choice, choice_as_options, choice_from_text
+from organscope.ops.pixel_size import PixelSize
 
 if TYPE_CHECKING:
     from organscope.images import Image
@@ -32,7 +33,7 @@ WORK_FOLDER = ".import"
 
 #: Columns that older indexes do not have, with their value there.
 _NEW_COLUMNS = {"labeled": True, "classes": "", "class_counts": "", "choice": ""}
-#: Column -> pandas type. Unknown text is "", an unknown `um_per_px` not-a-number. `labeled` is true only where an
+#: Column -> pandas type. Unknown text is "", an unknown pixel size not-a-number. `labeled` is true only where an
 #: annotation was read; elsewhere `labels` says nothing about cells, and `n_cells` is missing. A labeled image without
 #: a cell has `n_cells` 0. `classes` is the table of the classes of an image's cells (see `cell_classes`), which an
 #: image with points alone has too, `class_counts` the number of cells of each class as JSON. `choice` is what of a
@@ -51,7 +52,8 @@ COLUMNS = {
     "width_px": "int64",
     "n_channels": "int64",
     "dtype": "str",
-    "um_per_px": "float64",
+    "um_per_px_y": "float64",
+    "um_per_px_x": "float64",
     "labeled": "bool",
     "n_cells": "Int64",
     "sha256": "str",
@@ -75,7 +77,7 @@ class Sample:
         dataset: Name of the set that the image came with.
         fold: 1, 2, ... or 0 where the sample is in no fold.
         split: "train", "test" or "" as the set was delivered.
-        um_per_px: Pixel size, or None where unknown.
+        um_per_px: Height and width of a pixel, or None where unknown.
         classes_path: Table of the classes of its cells or points, or None where none are known.
         class_names: The classes of its cells, the most frequent one first.
         choice: Channel, page, plane and image of the file.
@@ -89,7 +91,7 @@ class Sample:
     dataset: str
     fold: int
     split: str
-    um_per_px: float | None
+    um_per_px: PixelSize | None
     classes_path: Path | None = None
     class_names: tuple[str, ...] = ()
     choice: Choice = field(default_factory=Choice)
@@ -198,11 +200,16 @@ class Index:
             dataset=row.dataset,
             fold=int(row.fold),
             split=row.split,
-            um_per_px=None if np.isnan(row.um_per_px) else float(row.um_per_px),
+            um_per_px=_pixel_size(row),
             classes_path=self.resolve(row.classes) if row.classes else None,
             class_names=tuple(parse_counts(row.class_counts)),
             choice=choice_from_text(row.choice),
         )
+
+
+def _pixel_size(row) -> PixelSize | None:
+    sides = float(row.um_per_px_y), float(row.um_per_px_x)
+    return None if np.isnan(sides).any() else sides
 
 
 def fold_numbers(fold: int | Collection[int]) -> tuple[int, ...]:
@@ -266,6 +273,9 @@ def check_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """
     if "labels" in table.columns:
         table = table.assign(**{name: value for name, value in _NEW_COLUMNS.items() if name not in table.columns})
+    if "um_per_px" in table.columns and "um_per_px_y" not in table.columns:
+        # Of an index made before pixels had two sides.
+        table = table.assign(um_per_px_y=table["um_per_px"], um_per_px_x=table["um_per_px"])
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise DatasetError(f"Expected the columns {', '.join(missing)} in {source}. Import the data again.")

@@ -171,7 +171,8 @@ class Layout:
 LAYOUTS = (
     Layout(
         "table",
-        "index.csv (columns image, label; also name, organ, species, group, split, fold, um_per_px)",
+        "index.csv (columns image, label; also name, organ, species, group, split, fold, um_per_px or both um_per_px_y "
+        "and um_per_px_x)",
         read_sheet,
     ),
     Layout("membranes", "images/slice_01.png + membranes/slice_01.png (0 on membranes)", membranes),

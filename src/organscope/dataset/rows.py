@@ -23,6 +23,7 @@ from organscope.dataset.problems import Problem
 from organscope.errors import ImageReadError, InputError, ShapeError, UsageError
 from organscope.images import Image, open_image, write_labels
 from organscope.images.selection import Choice, choice_as_options, choice_as_text
+from organscope.ops.pixel_size import PixelSize
 
 #: Larger images are not decoded whole while importing; only their coarsest level is.
 MAX_DECODED_PIXELS = 400_000_000
@@ -46,7 +47,7 @@ class ImageSettings:
 
     out: Path
     dataset: str
-    um_per_px: float | None = None
+    um_per_px: PixelSize | None = None
     choice: Choice = field(default_factory=Choice)
     coco_database: Path | None = None
     coco_files: tuple[Path, ...] = ()
@@ -138,7 +139,8 @@ def _describe(entry: Entry, image: Image, settings: ImageSettings) -> dict[str, 
         "width_px": image.width_px,
         "n_channels": image.n_channels,
         "dtype": str(image.dtype),
-        "um_per_px": image.um_per_px,
+        "um_per_px_y": None if image.um_per_px is None else image.um_per_px[0],
+        "um_per_px_x": None if image.um_per_px is None else image.um_per_px[1],
         "labeled": False,
         "n_cells": None,
         "labels_sha256": "",
@@ -146,6 +148,10 @@ def _describe(entry: Entry, image: Image, settings: ImageSettings) -> dict[str, 
         "class_counts": "",
         "choice": choice_as_text(settings.choice),
     }
+
+
+def _pixel_size(row: dict[str, Any]) -> PixelSize | None:
+    return None if row["um_per_px_y"] is None else (row["um_per_px_y"], row["um_per_px_x"])
 
 
 def _require_plain_name(path: Path) -> None:
@@ -246,5 +252,5 @@ def _label_picture(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -
 
 def _write(entry: Entry, settings: ImageSettings, labels: Int32[np.ndarray, "y x"], row: dict) -> Path:
     path = place_below(settings.out / LABELS_FOLDER, entry.id, ".tif")
-    write_labels(path, labels, row["um_per_px"])
+    write_labels(path, labels, _pixel_size(row))
     return path

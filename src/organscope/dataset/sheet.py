@@ -5,7 +5,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from organscope.dataset.entries import Entry
-from organscope.errors import DatasetError
+from organscope.errors import DatasetError, UsageError
+from organscope.ops.pixel_size import PixelSize, given_pixel_size, parse_pixel_size
 
 SHEET_NAME = "index.csv"
 #: Name in an entry -> names that the column may have.
@@ -19,6 +20,8 @@ COLUMN_NAMES = {
     "split": ("split",),
     "fold": ("fold",),
     "um_per_px": ("um_per_px",),
+    "um_per_px_y": ("um_per_px_y",),
+    "um_per_px_x": ("um_per_px_x",),
 }
 
 
@@ -63,9 +66,11 @@ def _entry(row, folder: Path, sheet: Path) -> Entry:
         raise DatasetError(f"{sheet}: expected split train, test or nothing for {row.image}, found {row.split}.")
     try:
         fold = int(row.fold or 0)
-        um_per_px = float(row.um_per_px) if row.um_per_px else None
+        um_per_px = _pixel_size(row)
     except ValueError as error:
         raise DatasetError(f"{sheet}: fold or um_per_px of {row.image} is no number ({error}).") from error
+    except UsageError as error:
+        raise DatasetError(f"{sheet}: um_per_px of {row.image}: {error}") from error
     return Entry(
         id=row.id or str(image.with_suffix("")),
         path=image,
@@ -78,3 +83,9 @@ def _entry(row, folder: Path, sheet: Path) -> Entry:
         fold=fold,
         um_per_px=um_per_px,
     )
+
+
+def _pixel_size(row) -> PixelSize | None:
+    if row.um_per_px_y and row.um_per_px_x:
+        return given_pixel_size((float(row.um_per_px_y), float(row.um_per_px_x)))
+    return parse_pixel_size(row.um_per_px) if row.um_per_px else None

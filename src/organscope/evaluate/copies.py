@@ -36,6 +36,7 @@ class PixelSource:
     dtype = np.dtype(np.uint8)
     value_range = (0.0, 255.0)
     channels = Channels.unnamed(3, is_color=True)
+    pixel_notes = ()
 
     def __init__(self, pixels: UInt8[np.ndarray, "y x 3"], image: Image) -> None:
         self._pixels = pixels

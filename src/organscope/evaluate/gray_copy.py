@@ -22,7 +22,7 @@ class GraySource:
         self._pixels = np.rint(scaled * 255).astype(np.uint8)
         self.levels = image.levels[:1]
         self.um_per_px = image.um_per_px
-        self.selection, self.notes = image.selection, image.notes
+        self.selection, self.notes, self.pixel_notes = image.selection, image.notes, ()
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """A view of the held pixels."""

@@ -11,6 +11,7 @@ from organscope.errors import ShapeError
 from organscope.images.sampling import sample_image, shrink_image
 from organscope.images.selection import Channels, Selection
 from organscope.images.source import Level, Source
+from organscope.ops.pixel_size import PixelSize, given_pixel_size, is_square, pixel_size_text
 
 
 class Image:
@@ -21,13 +22,13 @@ class Image:
     Attributes:
         path: The file or folder.
         levels: Resolutions, full one first; at least one.
-        um_per_px: Side of a level-0 pixel in micrometres, None where unknown.
+        um_per_px: Height and width (y, x) of a level-0 pixel in micrometers, None where unknown.
         value_range: What black and white are: the full range of the integer type or of the bits that the file
             says are used; (0, 1) for floats. Never derived from the pixels.
         n_channels: 1 where a channel was chosen.
         channels: Which of them are colors, and their names where the file gives them.
         selection: Which image, page, z plane, time point and channel of the file is read, and of how many.
-        notes: Full sentences on choices that were made because nobody made them.
+        notes: Full sentences on choices that were made because nobody made them, and on the pixel size.
     """
 
     def __init__(
@@ -55,14 +56,15 @@ class Image:
         self._source = source
         self._options = options
         given = options["um_per_px"]
-        self.um_per_px: float | None = source.um_per_px if given is None else float(given)
+        self.um_per_px: PixelSize | None = source.um_per_px if given is None else given_pixel_size(given)
         self.n_channels = source.n_channels
         self.channels = channels or source.channels
         shown = self.channels.shown
         seen = channel if channel is not None else shown[0] if len(shown) == 1 else None
         self.selection: Selection = replace(source.selection, channel=seen)
         sentence = self.channels.sentence()
-        self.notes: tuple[str, ...] = (*source.notes, *([sentence] if sentence else []))
+        on_size = (*(source.pixel_notes if given is None else ()), *_note_on_shape(self.um_per_px))
+        self.notes: tuple[str, ...] = (*source.notes, *([sentence] if sentence else []), *on_size)
 
     @property
     def name(self) -> str:
@@ -187,4 +189,11 @@ class Image:
 
     def __repr__(self) -> str:
         size = f"{self.height_px} x {self.width_px} px, {self.n_channels} x {self.dtype}"
-        return f"Image({str(self.path)!r}, {size}, {len(self.levels)} level(s), {self.um_per_px} um/px)"
+        pixel = "pixel size unknown" if self.um_per_px is None else f"pixels {pixel_size_text(self.um_per_px)}"
+        return f"Image({str(self.path)!r}, {size}, {len(self.levels)} level(s), {pixel})"
+
+
+def _note_on_shape(um_per_px: PixelSize | None) -> tuple[str, ...]:
+    if um_per_px is None or is_square(um_per_px):
+        return ()
+    return (f"Pixels are not square: {pixel_size_text(um_per_px)}. Areas and lengths in um allow for it.",)

@@ -12,6 +12,7 @@ import tifffile
 from jaxtyping import Int32
 
 from organscope.images.atomic import atomic_path
+from organscope.ops.pixel_size import PixelSize
 
 if TYPE_CHECKING:
     import zarr
@@ -43,7 +44,7 @@ def level_sizes(shape: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 def write_label_pyramid(
-    path: str | Path, strips: Iterable[Strip], shape: tuple[int, int], um_per_px: float | None = None
+    path: str | Path, strips: Iterable[Strip], shape: tuple[int, int], um_per_px: PixelSize | None = None
 ) -> None:
     """Write labels as a tiled, deflated OME-TIFF (BigTIFF, int32) with smaller levels, in memory of a few strips.
 
@@ -64,7 +65,10 @@ def write_label_pyramid(
         writer = stack.enter_context(tifffile.TiffWriter(temporary, bigtiff=True))
         options = {"dtype": np.int32, "tile": (TILE_PX, TILE_PX), "compression": "zlib", "photometric": "minisblack"}
         options |= {"metadata": None, "software": False}
-        resolution = {} if um_per_px is None else {"resolution": 2 * (1e4 / um_per_px,), "resolutionunit": "CENTIMETER"}
+        resolution = {}
+        if um_per_px is not None:
+            per_cm = (1e4 / um_per_px[1], 1e4 / um_per_px[0])
+            resolution = {"resolution": per_cm, "resolutionunit": "CENTIMETER"}
         tiles = (tile for strip in _passed_on(strips, shape, spools) for tile in _tiles(strip))
         description = _ome_xml(shape, um_per_px)
         writer.write(tiles, shape=shape, subifds=len(spools), description=description, **resolution, **options)
@@ -75,7 +79,7 @@ def write_label_pyramid(
 class ZarrLabels:
     """Takes strips of labels to an OME-Zarr image (NGFF 0.5) of the kind `image-label`, with smaller levels."""
 
-    def __init__(self, folder: Path, shape: tuple[int, int], um_per_px: float | None = None) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, int], um_per_px: PixelSize | None = None) -> None:
         """Make the folder with its metadata; chunks follow strip by strip.
 
         Args:
@@ -177,11 +181,12 @@ def _tiles(strip: Strip) -> Iterator[bytes]:
 _EMPTY = imagecodecs.deflate_encode(np.zeros((TILE_PX, TILE_PX), np.int32), level=_LEVEL)
 
 
-def _ome_xml(shape: tuple[int, int], um_per_px: float | None) -> str:
+def _ome_xml(shape: tuple[int, int], um_per_px: PixelSize | None) -> str:
     # Written by hand, because tifffile adds a random identifier to its own. A tag of TIFF holds ASCII only.
     size = ""
     if um_per_px is not None:
-        size = "".join(f' PhysicalSize{axis}="{um_per_px!r}" PhysicalSize{axis}Unit="&#181;m"' for axis in "XY")
+        sides = zip("XY", um_per_px[::-1], strict=True)
+        size = "".join(f' PhysicalSize{axis}="{side!r}" PhysicalSize{axis}Unit="&#181;m"' for axis, side in sides)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
@@ -193,15 +198,15 @@ def _ome_xml(shape: tuple[int, int], um_per_px: float | None) -> str:
     )
 
 
-def _ngff(n_levels: int, um_per_px: float | None) -> dict[str, object]:
+def _ngff(n_levels: int, um_per_px: PixelSize | None) -> dict[str, object]:
     """Metadata of NGFF 0.5."""
     unit = {} if um_per_px is None else {"unit": "micrometer"}
     axes = [{"name": axis, "type": "space", **unit} for axis in "yx"]
-    side = 1.0 if um_per_px is None else um_per_px
+    sides = um_per_px or (1.0, 1.0)
     datasets = [
         {
             "path": str(level),
-            "coordinateTransformations": [{"type": "scale", "scale": [side * SHRINK**level] * 2}],
+            "coordinateTransformations": [{"type": "scale", "scale": [side * SHRINK**level for side in sides]}],
         }
         for level in range(n_levels)
     ]

@@ -12,22 +12,26 @@ from organscope.images.atomic import atomic_path
 from organscope.images.opening import open_source
 from organscope.images.selection import Choice, Selection
 from organscope.images.source import DEFAULT_MAX_PIXELS
+from organscope.ops.pixel_size import PixelSize, given_pixel_size
 
 TILE_PX = 256
 
 
-def write_labels(path: str | Path, labels: Int32[np.ndarray, "y x"], um_per_px: float | None = None) -> None:
+def write_labels(
+    path: str | Path, labels: Int32[np.ndarray, "y x"], um_per_px: float | PixelSize | None = None
+) -> None:
     """Write a label image as a tiled, deflated TIFF (int32), which QuPath, Fiji and tifffile read.
 
     Args:
         path: The file; its folder exists.
         labels: 0 for background, then one value a cell.
-        um_per_px: Kept in the resolution tags where known.
+        um_per_px: Side, or height and width, of a pixel, kept in the resolution tags where known.
 
     Raises:
         OutputError: The folder is not writable or the disk is full.
     """
-    resolution = None if um_per_px is None else (1e4 / um_per_px, 1e4 / um_per_px)
+    size = given_pixel_size(um_per_px)
+    resolution = None if size is None else (1e4 / size[1], 1e4 / size[0])
     with atomic_path(path) as temporary:
         tifffile.imwrite(
             temporary,

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from organscope.ops.pixel_size import PixelSize
+
 
 def write_map_zarr(
     folder: Path,
@@ -13,7 +15,7 @@ def write_map_zarr(
     channels: list[str],
     *,
     step_px: tuple[float, float],
-    um_per_px: float | None,
+    um_per_px: PixelSize | None,
     facts: dict[str, Any],
 ) -> None:
     """Write a map as an OME-Zarr image (NGFF 0.5) with one level.
@@ -29,7 +31,7 @@ def write_map_zarr(
     import zarr
 
     unit = {} if um_per_px is None else {"unit": "micrometer"}
-    scale = [1.0, *(step * (1.0 if um_per_px is None else um_per_px) for step in step_px)]
+    scale = [1.0, *(step * side for step, side in zip(step_px, um_per_px or (1.0, 1.0), strict=True))]
     axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "yx")]
     datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}]
     ome = {

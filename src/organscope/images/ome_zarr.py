@@ -10,8 +10,9 @@ from jaxtyping import Num
 
 from organscope.errors import ImageReadError, OrganscopeError
 from organscope.images.files import ZARR_SUFFIX
+from organscope.images.pixel_size import Stated, stated_in_unit
 from organscope.images.selection import Channels, Choice, Selection, named_channels, select, selection_notes
-from organscope.images.source import Level, as_pixels, dtype_range, pixel_dtype, plausible_um_per_px
+from organscope.images.source import Level, as_pixels, dtype_range, pixel_dtype
 from organscope.images.urls import is_url, require_packages
 
 if TYPE_CHECKING:
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
 
 _RGB_COLORS = ("FF0000", "00FF00", "0000FF")
 MARKERS = ("zarr.json", ".zgroup", ".zattrs")
-UM_PER_UNIT = {
-    "angstrom": 1e-4,
-    "nanometer": 1e-3,
-    "micrometer": 1.0,
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-}
 
 
 def is_ome_zarr(path: Path, head: bytes) -> bool:
@@ -55,7 +48,8 @@ class ZarrSource:
             self._axes = [_axis_name(axis) for axis in multiscale["axes"]]
             self._arrays = self._sorted([group[dataset["path"]] for dataset in multiscale["datasets"]])
             self.levels = self._describe_levels()
-            self.um_per_px = _um_per_px(multiscale, self._axes.index("x"))
+            stated = _pixel_size(multiscale, self._axes)
+            self.um_per_px, self.pixel_notes = stated.um_per_px, stated.notes
             self.channels = _channels(_attributes(group), self._size("c"), self._arrays[0].dtype)
             found = replace(found, n_z=self._size("z"), n_t=self._size("t"), n_channels=len(self.channels))
             self.selection = select(choice, found, path)
@@ -168,14 +162,19 @@ def _axis_name(axis: Any) -> str:
     return (axis["name"] if isinstance(axis, dict) else axis).lower()
 
 
-def _um_per_px(multiscale: dict[str, Any], x: int) -> float | None:
-    """Scale of the first level along x in micrometres; None where the axis has no unit."""
-    axis = multiscale["axes"][x]
-    unit = UM_PER_UNIT.get(axis.get("unit", "") if isinstance(axis, dict) else "")
-    if unit is None:
-        return None
+def _pixel_size(multiscale: dict[str, Any], axes: list[str]) -> Stated:
+    """Scale of the first level along y and x, times that of the whole image."""
     both = multiscale["datasets"][0].get("coordinateTransformations", []) + multiscale.get(
         "coordinateTransformations", []
     )
-    scales = [float(one["scale"][x]) for one in both if one.get("type") == "scale"]
-    return plausible_um_per_px(unit * float(np.prod(scales))) if scales else None
+    scales = [one["scale"] for one in both if one.get("type") == "scale" and "scale" in one]
+    if not scales:
+        return Stated()
+    places = [axes.index(axis) for axis in "yx"]
+    units = tuple(_axis_unit(multiscale["axes"][place]) for place in places)
+    values = (float(np.prod([float(scale[place]) for scale in scales])) for place in places)
+    return stated_in_unit(*values, units, "OME-Zarr")
+
+
+def _axis_unit(axis: Any) -> str:
+    return str(axis.get("unit") or "") if isinstance(axis, dict) else ""

@@ -1,11 +1,11 @@
 """Open an image with the reader that its content asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from organscope.errors import ImageReadError, UsageError
+from organscope.errors import ImageReadError
 from organscope.images.files import leads_nowhere
 from organscope.images.image import Image
 from organscope.images.ome_zarr import ZarrSource, is_ome_zarr
@@ -16,6 +16,7 @@ from organscope.images.slides import SlideSource, is_slide
 from organscope.images.source import DEFAULT_MAX_PIXELS, Source
 from organscope.images.tiff import TiffSource, is_tiff
 from organscope.images.urls import UrlFile, is_url, located
+from organscope.ops.pixel_size import given_pixel_size
 
 HEAD_BYTES = 512
 
@@ -40,7 +41,7 @@ READERS: tuple[tuple[Callable[[Path, bytes], bool], SourceOpener], ...] = (
 def open_image(
     source: str | Path,
     *,
-    um_per_px: float | None = None,
+    um_per_px: float | Sequence[float] | None = None,
     channel: int | str | None = None,
     page: int | None = None,
     z: int | None = None,
@@ -57,7 +58,7 @@ def open_image(
     Args:
         source: TIFF, PNG, JPEG or a whole-slide file, or the folder of an OME-Zarr image. TIFF and OME-Zarr may lie at
             an address (https, s3, gs), of which only the regions that are read travel.
-        um_per_px: Pixel size of level 0 in micrometres; replaces what the file says.
+        um_per_px: Pixel size of level 0 in micrometers, one number or height and width; replaces what the file says.
         channel: Read only this channel, by its number or its name; "rgb" says that the first three channels are red,
             green and blue. Of gray pages without names it is the page of that number.
         page: Page of a file whose planes have no names.
@@ -72,8 +73,7 @@ def open_image(
         UsageError: What was chosen is not in the file, or the pixel size is impossible.
     """
     path = located(source)
-    if um_per_px is not None and not um_per_px > 0:
-        raise UsageError(f"Expected a pixel size above 0 um, found {um_per_px}.")
+    um_per_px = given_pixel_size(um_per_px)
     choice = Choice(channel, page, z, t, series, project)
     opened = open_source(path, max_pixels, choice)
     if _names_a_page(opened, choice):

@@ -35,7 +35,9 @@ class OrientedSource:
             Level(level.width_px, level.height_px, level.downsample) if self._swap else level for level in source.levels
         )
         self.dtype = source.dtype
-        self.um_per_px = source.um_per_px
+        size = source.um_per_px
+        self.um_per_px = size[::-1] if self._swap and size is not None else size
+        self.pixel_notes = source.pixel_notes
         self.value_range = source.value_range
         self.channels = source.channels
         self.selection = source.selection

@@ -7,9 +7,10 @@ from jaxtyping import Num
 from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from organscope.errors import ImageReadError
+from organscope.images.pixel_size import UM_PER_UNIT, Stated, first_usable, stated_resolution
 from organscope.images.png import decode_16_bit_colour, n_channels_of_16_bit_colour
 from organscope.images.selection import Channels, Choice, Selection, select, selection_notes
-from organscope.images.source import Level, dtype_range, plausible_um_per_px
+from organscope.images.source import Level, dtype_range
 
 #: First bytes -> reader. The plug-ins are called directly: the size guard of `PIL.Image.open` is a global
 #: switch of the process, and ours is asked before anything is decoded.
@@ -20,8 +21,10 @@ PLUGINS = {
 }
 #: Modes that keep their values; every other mode is converted to one of them.
 MODE_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "P": 1, "I;16": 1}
-UM_PER_INCH = 25_400.0
-EXIF_ORIENTATION = 274
+EXIF_ORIENTATION, EXIF_X_RESOLUTION, EXIF_Y_RESOLUTION, EXIF_UNIT = 274, 282, 283, 296
+EXIF_UNITS = {2: UM_PER_UNIT["inch"], 3: UM_PER_UNIT["cm"]}
+#: Unit of the JFIF density -> micrometers; 0 states a ratio alone.
+JFIF_UNITS = {1: UM_PER_UNIT["inch"], 2: UM_PER_UNIT["cm"]}
 
 
 def is_raster(path: Path, head: bytes) -> bool:
@@ -47,7 +50,8 @@ class RasterSource:
             _require_size(path, height, width, max_pixels)
             self.orientation = _orientation(image)
             n_frames = getattr(image, "n_frames", 1)
-            self.um_per_px = _um_per_px(image)
+            stated = _pixel_size(image)
+            self.um_per_px, self.pixel_notes = stated.um_per_px, stated.notes
             self._mode = image.mode if as_stored and image.mode == "P" else _kept_mode(image)
         self._channels = slice(None)
         # Pillow reduces 16-bit colour to 8 bits without a word.
@@ -131,6 +135,35 @@ def _kept_mode(image: ImageFile.ImageFile) -> str:
     return "RGBA" if "transparency" in image.info else "RGB"
 
 
-def _um_per_px(image: ImageFile.ImageFile) -> float | None:
-    dots_per_inch = image.info.get("dpi", (0, 0))[0]
-    return plausible_um_per_px(UM_PER_INCH / dots_per_inch) if dots_per_inch else None
+def _pixel_size(image: ImageFile.ImageFile) -> Stated:
+    return first_usable((_density(image), _exif_resolution(image)))
+
+
+def _density(image: ImageFile.ImageFile) -> Stated:
+    """The JFIF density of a JPEG, or pHYs of PNG and the header of BMP, which count pixels in a meter."""
+    place = f"The {image.format} densities"
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        across, down = image.info.get("jfif_density", (None, None))
+        return stated_resolution(down, across, JFIF_UNITS.get(image.info.get("jfif_unit")), place)
+    if "aspect" in image.info:
+        across, down = image.info["aspect"]
+        # pHYs without a unit holds the shape of pixels as densities.
+        return stated_resolution(down, across, None, place)
+    across, down = image.info.get("dpi", (None, None))
+    per_meter = (dpi and dpi / UM_PER_UNIT["inch"] * UM_PER_UNIT["m"] for dpi in (down, across))
+    return stated_resolution(*per_meter, UM_PER_UNIT["m"], place)
+
+
+def _exif_resolution(image: ImageFile.ImageFile) -> Stated:
+    if "exif" not in image.info:
+        return Stated()
+    exif = image.getexif()
+    values = [_number(exif.get(tag)) for tag in (EXIF_Y_RESOLUTION, EXIF_X_RESOLUTION)]
+    return stated_resolution(*values, EXIF_UNITS.get(exif.get(EXIF_UNIT, 2)), "The EXIF resolutions")
+
+
+def _number(value: object) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None

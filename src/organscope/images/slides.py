@@ -7,8 +7,9 @@ import tifffile
 from jaxtyping import UInt8
 
 from organscope.errors import ImageReadError
+from organscope.images.pixel_size import stated_size
 from organscope.images.selection import Channels, Choice, Selection, select
-from organscope.images.source import Level, plausible_um_per_px
+from organscope.images.source import Level
 from organscope.images.urls import UrlFile, UrlPath, is_url
 
 #: Formats that are no TIFF, by suffix or by the first bytes (Sakura: SQLite; DICOM: after 128 free bytes).
@@ -69,7 +70,9 @@ class SlideSource:
             )
         except OpenSlideError as error:
             raise _damaged(path, error) from error
-        self.um_per_px = plausible_um_per_px(_number(self._slide.properties.get("openslide.mpp-x")))
+        sides = (_number(self._slide.properties.get(f"openslide.mpp-{axis}")) for axis in "yx")
+        stated = stated_size(*sides, "The slide")
+        self.um_per_px, self.pixel_notes = stated.um_per_px, stated.notes
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> UInt8[np.ndarray, "y x 3"]:
         """Pixels of a region; raises ImageReadError where the file is damaged."""
@@ -136,4 +139,4 @@ def _number(text: str | None) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:
-        return None
+        return float("nan")

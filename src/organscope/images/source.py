@@ -9,6 +9,7 @@ from jaxtyping import Num
 
 from organscope.errors import ImageReadError
 from organscope.images.selection import Channels, Selection
+from organscope.ops.pixel_size import PixelSize
 
 #: Formats that must be decoded as a whole are refused above this size unless the caller raises it.
 DEFAULT_MAX_PIXELS = 100_000_000
@@ -30,7 +31,8 @@ class Source(Protocol):
         levels: Full resolution first.
         n_channels: Channels of every region that is read.
         dtype: Pixel type, native byte order.
-        um_per_px: Pixel size of level 0, None where the file does not tell.
+        um_per_px: Height and width of a pixel of level 0, None where the file does not tell.
+        pixel_notes: What is unusual about the pixel size that the file states, or why it was not believed.
         value_range: What black and white are.
         channels: What the channels of the file are, before one is chosen.
         selection: What of the file is read.
@@ -40,7 +42,8 @@ class Source(Protocol):
     levels: tuple[Level, ...]
     n_channels: int
     dtype: np.dtype
-    um_per_px: float | None
+    um_per_px: PixelSize | None
+    pixel_notes: tuple[str, ...]
     value_range: tuple[float, float]
     channels: Channels
     selection: Selection
@@ -92,14 +95,3 @@ def as_pixels(stored: Num[np.ndarray, "..."], dtype: np.dtype) -> Num[np.ndarray
     if stored.dtype.kind == "b":
         return stored.astype(np.uint8) * np.uint8(255)
     return stored if stored.dtype == dtype else stored.astype(dtype)
-
-
-def plausible_um_per_px(value: float | None) -> float | None:
-    """A pixel size that a microscope can have, else None.
-
-    Resolution tags often hold the 72, 96 or 300 dots an inch of a screen or a printer; these would be 353,
-    265 and 85 um a pixel. Anything above 20 um (1,270 dots an inch) or below 0.01 nm is taken as unknown.
-    """
-    if value is None or not np.isfinite(value) or not 1e-5 <= value <= 20:
-        return None
-    return float(value)

@@ -25,7 +25,7 @@ from organscope.images.tiff_layout import (
     n_channels,
     plane_pages,
 )
-from organscope.images.tiff_metadata import read_channel_names, read_um_per_px, read_value_range
+from organscope.images.tiff_metadata import read_channel_names, read_pixel_size, read_value_range
 from organscope.images.tiff_scenes import find_scenes, largest, shows_the_same
 from organscope.images.tiff_segments import SegmentReader
 from organscope.images.urls import UrlFile, is_url
@@ -102,7 +102,8 @@ class TiffSource:
         self.dtype = self._colour.dtype
         self.channels = self._named_channels(scene.number, base)
         self.n_channels = len(self.channels)
-        self.um_per_px = read_um_per_px(self._file, page, scene.number)
+        stated = read_pixel_size(self._file, page, scene.number)
+        self.um_per_px, self.pixel_notes = stated.um_per_px, stated.notes
         self.value_range = self._colour.value_range(read_value_range(self._file, page, page.dtype, scene.number))
         self.orientation = page.tags.valueof("Orientation", 1)
 

@@ -7,44 +7,24 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from organscope.images.source import dtype_range, plausible_um_per_px
+from organscope.images.pixel_size import Stated, first_usable, stated_in_unit, stated_resolution, stated_size
+from organscope.images.source import dtype_range
 
-#: Unit as ImageJ and OME write it -> micrometres.
-UM_PER_UNIT = {
-    "pm": 1e-6,
-    "å": 1e-4,
-    "nm": 1e-3,
-    "um": 1.0,
-    "µm": 1.0,
-    "μm": 1.0,
-    "\\u00b5m": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "mm": 1e3,
-    "cm": 1e4,
-    "m": 1e6,
-    "inch": 25_400.0,
-}
 #: Value of the ResolutionUnit tag -> micrometres; 4 and 5 are an extension of tifffile.
 UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0, 4: 1_000.0, 5: 1.0}
 QPI_NAME = re.compile(r"<Name>([^<]*)</Name>")
 APERIO_MPP = re.compile(r"\bMPP\s*=\s*([0-9.]+)")
 
 
-def read_um_per_px(file: tifffile.TiffFile, page: tifffile.TiffPage, series: int = 0) -> float | None:
-    """Pixel size from OME-XML, Aperio, ImageJ or resolution tags, in this order; None where implausible.
+def read_pixel_size(file: tifffile.TiffFile, page: tifffile.TiffPage, series: int = 0) -> Stated:
+    """Pixel size from OME-XML, Aperio, ImageJ or resolution tags: the first of them that is usable.
 
     Args:
         file: Open.
         page: First page of the image.
         series: Number of the image in the file.
     """
-    for value in _stated_um_per_px(file, page, series):
-        plausible = plausible_um_per_px(value)
-        if plausible is not None:
-            return plausible
-    return None
+    return first_usable(_statements(file, page, series))
 
 
 def read_value_range(
@@ -64,20 +44,23 @@ def read_value_range(
     return low, high
 
 
-def _stated_um_per_px(file: tifffile.TiffFile, page: tifffile.TiffPage, series: int) -> Iterator[float | None]:
+def _statements(file: tifffile.TiffFile, page: tifffile.TiffPage, series: int) -> Iterator[Stated]:
     ome = _ome_attributes(file, series)
-    if ome is not None and "PhysicalSizeX" in ome:
-        unit = UM_PER_UNIT.get(ome.get("PhysicalSizeXUnit", "µm").lower())
-        yield _number(ome["PhysicalSizeX"]) * unit if unit else None
+    if ome is not None:
+        values = (_number(ome.get(f"PhysicalSize{axis}")) for axis in "YX")
+        units = tuple(ome.get(f"PhysicalSize{axis}Unit", "µm") for axis in "YX")
+        yield stated_in_unit(*values, units, "OME-XML")
     aperio = APERIO_MPP.search(file.pages.first.description)
     if aperio:
-        yield _number(aperio[1])
-    per_unit = _pixels_per_unit(page)
+        yield stated_size(_number(aperio[1]), _number(aperio[1]), "The Aperio description")
+    per_unit = tuple(_pixels_per_unit(page, name) for name in ("YResolution", "XResolution"))
     if file.is_imagej:
-        unit = UM_PER_UNIT.get(str(file.imagej_metadata.get("unit", "")).lower())
-    else:
-        unit = UM_PER_RESOLUTION_UNIT.get(int(page.tags.valueof("ResolutionUnit", 1)))
-    yield unit / per_unit if unit and per_unit else None
+        unit, unit_of_y = (str(file.imagej_metadata.get(name, "")) for name in ("unit", "yunit"))
+        values = (1 / value if value else None for value in per_unit)
+        yield stated_in_unit(*values, (unit_of_y or unit, unit), "ImageJ")
+        return
+    unit = UM_PER_RESOLUTION_UNIT.get(int(page.tags.valueof("ResolutionUnit", 2)))
+    yield stated_resolution(*per_unit, unit, "The resolution tags")
 
 
 def _stated_white(file: tifffile.TiffFile, page: tifffile.TiffPage, series: int) -> Iterator[int]:
@@ -96,9 +79,9 @@ def _float_range(page: tifffile.TiffPage) -> tuple[float, float] | None:
     return (float(low), float(high)) if np.isfinite([low, high]).all() and high > low else None
 
 
-def _pixels_per_unit(page: tifffile.TiffPage) -> float:
-    numerator, denominator = page.tags.valueof("XResolution", (0, 1))
-    return numerator / denominator if denominator else 0.0
+def _pixels_per_unit(page: tifffile.TiffPage, name: str) -> float | None:
+    numerator, denominator = page.tags.valueof(name, (0, 1))
+    return numerator / denominator if numerator and denominator else None
 
 
 def read_channel_names(file: tifffile.TiffFile, series: int, n_channels: int) -> tuple[str, ...]:
@@ -142,8 +125,8 @@ def _ome_pixels(file: tifffile.TiffFile, series: int) -> ElementTree.Element | N
     return pixels[series] if series < len(pixels) else None
 
 
-def _number(text: str) -> float:
+def _number(text: str | None) -> float | None:
     try:
-        return float(text)
+        return None if text is None else float(text)
     except ValueError:
         return float("nan")

@@ -20,6 +20,7 @@ class HeldSource:
         self.n_channels = image.n_channels
         self.dtype = image.dtype
         self.um_per_px = image.um_per_px
+        self.pixel_notes = ()
         self.value_range = image.value_range
         self.channels, self.selection, self.notes = image.channels, image.selection, image.notes
 

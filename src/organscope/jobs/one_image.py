@@ -19,8 +19,10 @@ from organscope.jobs.files import CELL_MAP, CELLS_GEOJSON, EVIDENCE, LABELS, OVE
 from organscope.jobs.held import hold_image
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Target
+from organscope.jobs.plausible_size import judge_pixel_size
 from organscope.jobs.result import ImageResult
 from organscope.ops.measure import cell_outlines, measure_cells
+from organscope.ops.pixel_size import PixelSize
 from organscope.predict import (
     CellOrgans,
     Classification,
@@ -45,7 +47,7 @@ SEGMENTATION_SHARE = 0.8
 class Reading:
     """How every image of a run is opened and seen; see `organscope.images.open_image`, `organscope.predict.Sizing`."""
 
-    um_per_px: float | None = None
+    um_per_px: float | PixelSize | None = None
     channel: int | str | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
     sizing: Sizing = field(default_factory=Sizing)
@@ -79,12 +81,16 @@ class FoundCells:
         table: One row a cell, as it is written.
         organs: The organ of each; None where it was not named.
         scale: How the network that found them saw the image.
+        um_per_px: Pixel size of the table; None where it is unknown or cannot be true of these cells.
+        notes: Sentences on it.
     """
 
     labels: Int32[np.ndarray, "y x"]
     table: pd.DataFrame
     organs: CellOrgans | None = None
     scale: Scale = field(default_factory=Scale)
+    um_per_px: PixelSize | None = None
+    notes: tuple[str, ...] = ()
 
 
 def work_on_image(
@@ -110,12 +116,16 @@ def work_on_image(
     started = time.perf_counter()
     areas_px = classification = cell_answer = scale = None
     with reading.open(target.source) as opened:
+        um_per_px = opened.um_per_px
         image = opened if models.cells is None else hold_image(opened)
         notes = reading_notes(image, models)
         if models.organs is not None:
             classification = classify_image(image, models.organs, rules=models.image_rules)
         if models.cells is not None:
-            found = find_cells(image, models, advance, sizing=reading.sizing)
+            found = find_cells(
+                image, models, advance, sizing=reading.sizing, size_is_given=reading.um_per_px is not None
+            )
+            um_per_px, notes = found.um_per_px, notes + found.notes
             areas_px, scale = found.table["area_px"].to_numpy(), found.scale
             if found.organs is not None:
                 cell_answer = answer_of_cells(found.organs, classification)
@@ -128,7 +138,7 @@ def work_on_image(
         target=target,
         height_px=image.height_px,
         width_px=image.width_px,
-        um_per_px=image.um_per_px,
+        um_per_px=um_per_px,
         seconds=time.perf_counter() - started,
         areas_px=areas_px,
         classification=classification,
@@ -156,8 +166,11 @@ def find_cells(
     advance: Callable[[float], None] | None = None,
     *,
     sizing: Sizing | None = None,
+    size_is_given: bool = False,
 ) -> FoundCells:
     """Segment an image, measure its cells and, where there is a bundle for it, name the organ of each.
+
+    A pixel size that is not `size_is_given` is left out of the measures where it cannot be true of the cells.
 
     Raises:
         InputError: The image is damaged, or of a kind that cannot be prepared.
@@ -170,15 +183,17 @@ def find_cells(
         faint_threshold=models.faint_threshold,
         progress=_between(advance, 0.0, end),
     )
-    table = cell_table(image.read_whole(), segmentation, image.um_per_px)
+    areas_px = np.bincount(segmentation.labels.ravel())[1:]
+    um_per_px, notes = judge_pixel_size(image.um_per_px, areas_px, is_given=size_is_given)
+    table = cell_table(image.read_whole(), segmentation, um_per_px)
     if models.cell_organs is None:
-        return FoundCells(segmentation.labels, table, scale=segmentation.scale)
+        return FoundCells(segmentation.labels, table, None, segmentation.scale, um_per_px, notes)
     centres = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
     organs = classify_centres(image, centres, models.cell_organs, progress=_between(advance, end, 1.0))
     place = table.columns.get_loc("touches_border")
     table.insert(place, "organ", np.array(organs.organs, object)[organs.organ_index])
     table.insert(place + 1, "organ_probability", organs.confidence)
-    return FoundCells(segmentation.labels, table, organs, segmentation.scale)
+    return FoundCells(segmentation.labels, table, organs, segmentation.scale, um_per_px, notes)
 
 
 def write_cell_results(folder: Path, image: Image, found: FoundCells, whole: Classification | None = None) -> None:
@@ -191,7 +206,7 @@ def write_cell_results(folder: Path, image: Image, found: FoundCells, whole: Cla
     pixels = image.visible(image.read_whole())
     picture, labels = shrunk_to_bytes(pixels, found.labels, image.value_range)
     with result_folder(folder) as partial:
-        write_labels(partial / LABELS, found.labels, image.um_per_px)
+        write_labels(partial / LABELS, found.labels, found.um_per_px)
         write_cells(partial, found.table)
         write_geojson(partial / CELLS_GEOJSON, outlines, found.table)
         write_overlay(partial / OVERLAY, draw_outlines(picture, labels), overlay_note(pixels, image.value_range))
@@ -204,7 +219,9 @@ def write_cell_results(folder: Path, image: Image, found: FoundCells, whole: Cla
             write_evidence(partial / EVIDENCE, draw_evidence(picture, speaks))
 
 
-def cell_table(pixels: Num[np.ndarray, "y x c"], segmentation: Segmentation, um_per_px: float | None) -> pd.DataFrame:
+def cell_table(
+    pixels: Num[np.ndarray, "y x c"], segmentation: Segmentation, um_per_px: PixelSize | None
+) -> pd.DataFrame:
     """One row a cell: what was measured, and the probability that the network gave it."""
     table = pd.DataFrame(measure_cells(segmentation.labels, pixels, um_per_px))
     table.insert(table.columns.get_loc("touches_border"), "probability", segmentation.probability)

@@ -13,6 +13,7 @@ from organscope.jobs.files import CELL_MAP, EVIDENCE, ORGAN_MAP, OVERLAY
 from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
 from organscope.jobs.result import Failure, ImageResult
+from organscope.ops.pixel_size import pixel_area_um2
 from organscope.predict import Classification
 from organscope.predict.classify import EVIDENCE as EVIDENCE_OUTPUT
 from organscope.report.cell_map import COLOURS, OTHER, rank_organs
@@ -51,7 +52,6 @@ def write_report(
 
 
 def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
-    known = image.um_per_px is not None
     folder = out / image.target.stem
     is_slide = image.fields_by_organ is not None
     shows_evidence = EVIDENCE_OUTPUT in models.organs.manifest.graph.outputs and not is_slide
@@ -61,8 +61,8 @@ def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
         height_px=image.height_px,
         width_px=image.width_px,
         um_per_px=image.um_per_px,
-        areas=image.areas_px * (image.um_per_px**2 if known else 1.0),
-        area_unit="µm²" if known else "px",
+        areas=image.areas_px * (1.0 if image.um_per_px is None else pixel_area_um2(image.um_per_px)),
+        area_unit="px" if image.um_per_px is None else "µm²",
         organ=_organ_entry(image.classification, models),
         cells=None if image.cell_answer is None else _cells_entry(folder / CELL_MAP, image, models),
         evidence=folder / EVIDENCE if shows_evidence else None,

@@ -8,6 +8,7 @@ import numpy as np
 from organscope.images.selection import Selection
 from organscope.jobs.cell_answer import CellAnswer
 from organscope.jobs.plan import Target
+from organscope.ops.pixel_size import PixelSize, pixel_area_um2
 from organscope.predict import Classification, Scale
 
 
@@ -19,7 +20,7 @@ class ImageResult:
         target: The image and where its results are.
         height_px: Rows at full resolution.
         width_px: Columns at full resolution.
-        um_per_px: Pixel size, None where unknown.
+        um_per_px: Height and width of a pixel, None where unknown.
         seconds: From opening the file to the last result on disk.
         areas_px: Area of every cell in pixels, of a slide an even sample of them, rising; None where cells were not
             asked for.
@@ -36,7 +37,7 @@ class ImageResult:
     target: Target
     height_px: int
     width_px: int
-    um_per_px: float | None
+    um_per_px: PixelSize | None
     seconds: float
     areas_px: np.ndarray | None = None
     classification: Classification | None = None
@@ -65,7 +66,7 @@ class ImageResult:
     def median_area_um2(self) -> float | None:
         if self.median_area_px is None or self.um_per_px is None:
             return None
-        return self.median_area_px * self.um_per_px**2
+        return self.median_area_px * pixel_area_um2(self.um_per_px)
 
 
 @dataclass(frozen=True)

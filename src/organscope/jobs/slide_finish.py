@@ -31,10 +31,12 @@ from organscope.jobs.files import (
 )
 from organscope.jobs.models import Models
 from organscope.jobs.one_image import reading_notes
+from organscope.jobs.plausible_size import judge_pixel_size
 from organscope.jobs.result import ImageResult
 from organscope.jobs.slide_parts import Part
 from organscope.jobs.slide_work import SEAMS, WINDOWS, FinishTask
 from organscope.ops.measure import measure_cells
+from organscope.ops.pixel_size import PixelSize
 from organscope.predict import Classification
 from organscope.predict.cells import decide_pooled
 from organscope.predict.slide import column_order, slide_windows
@@ -70,19 +72,23 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
     view = LabelView(task.slide.size_px, picture.shape[:2])
     fields = None if models.organs is None else _fields(windows, len(models.organs.manifest.classes))
     classification = None if fields is None else answer_of_fields(fields, models.organs, models.image_rules)
+    areas = {} if models.cells is None else _areas(everything)
+    um_per_px, doubts = judge_pixel_size(
+        image.um_per_px, areas.get("areas_px", np.zeros(0)), is_given=task.slide.size_is_given
+    )
     result = ImageResult(
         task.slide.target,
         *task.slide.size_px,
-        image.um_per_px,
+        um_per_px,
         0.0,
         selection=image.selection,
-        notes=(*reading_notes(image, models), *_notes(task)),
+        notes=(*reading_notes(image, models), *doubts, *_notes(task)),
     )
     with result_folder(task.slide.out / task.slide.target.stem) as folder:
         if models.cells is not None:
-            _write_cells(folder, image, models, everything)
-            _write_labels(folder, task, image, _strips(task, models, windows, seams), view)
-            result = replace(result, **_areas(everything), scale=task.slide.scale)
+            _write_cells(folder, image, um_per_px, models, everything)
+            _write_labels(folder, task, um_per_px, _strips(task, models, windows, seams), view)
+            result = replace(result, **areas, scale=task.slide.scale)
         shown, _ = shrunk_to_bytes(picture, view.labels, image.value_range, max_side_px=SIDE_PX)
         if models.cells is not None:
             shrunk = max(task.slide.size_px) / max(picture.shape[:2])
@@ -92,7 +98,7 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
             result = replace(result, cell_answer=_cell_answer(everything, models, classification))
             _write_cell_map(folder, shown, view, everything, models)
         if fields is not None:
-            counts = _write_organ_map(folder, image, models, fields, shown)
+            counts = _write_organ_map(folder, image, um_per_px, models, fields, shown)
             result = replace(result, fields_by_organ=counts)
     if classification is not None:
         classification = replace(classification, logits=classification.logits[:0])
@@ -152,10 +158,14 @@ def _strips(
 
 
 def _write_labels(
-    folder: Path, task: FinishTask, image: Image, strips: Iterator[Int32[np.ndarray, "y x"]], view: LabelView
+    folder: Path,
+    task: FinishTask,
+    um_per_px: PixelSize | None,
+    strips: Iterator[Int32[np.ndarray, "y x"]],
+    view: LabelView,
 ) -> None:
     size = task.slide.size_px
-    zarr = ZarrLabels(folder / SLIDE_LABELS_ZARR, size, image.um_per_px) if task.slide.zarr_labels else None
+    zarr = ZarrLabels(folder / SLIDE_LABELS_ZARR, size, um_per_px) if task.slide.zarr_labels else None
 
     def shown() -> Iterator[Int32[np.ndarray, "y x"]]:
         for strip in strips:
@@ -164,21 +174,25 @@ def _write_labels(
                 zarr.take(strip)
             yield strip
 
-    write_label_pyramid(folder / SLIDE_LABELS, shown(), size, image.um_per_px)
+    write_label_pyramid(folder / SLIDE_LABELS, shown(), size, um_per_px)
 
 
-def _write_cells(folder: Path, image: Image, models: Models, parts: Sequence[_Numbered]) -> None:
+def _write_cells(
+    folder: Path, image: Image, um_per_px: PixelSize | None, models: Models, parts: Sequence[_Numbered]
+) -> None:
     organs = () if models.cell_organs is None else tuple(models.cell_organs.manifest.classes)
     filled = [one for one in parts if one.part.n_cells]
-    tables = (one.part.table(one.offset + 1, organs) for one in filled)
-    write_cell_table(folder / CELLS_PARQUET, tables, _example(image, named=bool(organs)))
-    write_geojson_parts(folder, ((one.part.n_cells, one.part.features(one.offset + 1)) for one in filled))
+    in_um = um_per_px is not None
+    tables = (one.part.table(one.offset + 1, organs, in_um=in_um) for one in filled)
+    write_cell_table(folder / CELLS_PARQUET, tables, _example(image, um_per_px, named=bool(organs)))
+    features = ((one.part.n_cells, one.part.features(one.offset + 1, in_um=in_um)) for one in filled)
+    write_geojson_parts(folder, features)
 
 
-def _example(image: Image, *, named: bool) -> pd.DataFrame:
+def _example(image: Image, um_per_px: PixelSize | None, *, named: bool) -> pd.DataFrame:
     """A table without rows."""
     nothing = np.zeros((1, 1, image.n_channels), image.dtype)
-    columns = measure_cells(np.zeros((1, 1), np.int32), nothing, image.um_per_px)
+    columns = measure_cells(np.zeros((1, 1), np.int32), nothing, um_per_px)
     columns["probability"] = np.zeros(0, np.float32)
     order = [name for name in column_order(list(columns), named) if name != "id"]
     columns |= {"organ": np.zeros(0, object), "organ_probability": np.zeros(0, np.float32)}
@@ -221,21 +235,23 @@ def _write_cell_map(
     write_cell_map(folder / CELL_MAP, draw_cell_map(shown, view.labels, colours))
 
 
-def _write_organ_map(folder: Path, image: Image, models: Models, fields: FieldAnswers, shown: np.ndarray) -> np.ndarray:
+def _write_organ_map(
+    folder: Path, image: Image, um_per_px: PixelSize | None, models: Models, fields: FieldAnswers, shown: np.ndarray
+) -> np.ndarray:
     """Write the map as picture and as numbers.
 
     Returns:
         In how many fields each organ is the most probable.
     """
     bundle, size = models.organs, (image.height_px, image.width_px)
-    grid, organs = field_grid(size, bundle), list(bundle.manifest.classes)
+    grid, organs = field_grid(image, bundle), list(bundle.manifest.classes)
     values = np.full((len(organs), len(grid.rows) * len(grid.columns)), np.nan, np.float32)
     if len(fields.number):
         values[:, fields.number] = softmax(fields.logits, bundle.policy.temperature).T
     values = values.reshape(len(organs), len(grid.rows), len(grid.columns))
     middles = tuple(
-        tuple((start + min(grid.field_px, length) / 2) / length for start in starts)
-        for starts, length in zip((grid.rows, grid.columns), size, strict=True)
+        tuple((start + min(side, length) / 2) / length for start in starts)
+        for starts, side, length in zip((grid.rows, grid.columns), grid.field_px, size, strict=True)
     )
     draw_organ_map(shown, values, middles).save(folder / ORGAN_MAP, format="PNG", compress_level=3)
     write_map_zarr(
@@ -243,7 +259,7 @@ def _write_organ_map(folder: Path, image: Image, models: Models, fields: FieldAn
         values,
         organs,
         step_px=(size[0] / len(grid.rows), size[1] / len(grid.columns)),
-        um_per_px=image.um_per_px,
+        um_per_px=um_per_px,
         facts={"field_px": grid.field_px, "row_starts_px": grid.rows, "column_starts_px": grid.columns},
     )
     return count_fields(values)

@@ -5,6 +5,7 @@ of GeoJSON are ready but for the numbers of the cells, which are known only when
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -21,6 +22,7 @@ from organscope.decide.pooling import score_total
 from organscope.images.atomic import atomic_path
 from organscope.images.geojson import SEPARATOR, geojson_features
 from organscope.images.label_pyramid import TILE_PX
+from organscope.ops.measure import MEASURES_IN_UM
 from organscope.predict.open_pieces import OpenPieces
 from organscope.predict.seam_groups import OpenEdges
 from organscope.predict.slide import RegionCells, WindowFindings, column_order
@@ -28,6 +30,9 @@ from organscope.predict.slide_fields import FieldAnswers
 
 ID_PLACE = "\0"
 """Stands in the features where the number of the cell will be."""
+
+_MEASUREMENT_IN_UM = re.compile(rf',"(?:{"|".join(MEASURES_IN_UM)})":[^,}}]*')
+"""In the text of a feature; others always come before it."""
 
 _LEVEL = 1
 
@@ -92,20 +97,24 @@ class Part:
         self.n_cells = int(stated["n_cells"])
         self.columns: list[str] = json.loads(stated["columns"])
 
-    def table(self, first_id: int, organs: Sequence[str]) -> pd.DataFrame:
+    def table(self, first_id: int, organs: Sequence[str], *, in_um: bool) -> pd.DataFrame:
         """One row a cell, numbered from `first_id`.
 
         Args:
             first_id: Number of the first cell.
             organs: Names of the organs of cells; empty where they were not named.
+            in_um: With the measures in micrometers, where there are any.
         """
         named = {"organ": np.array(organs, object)[self._get("cells/organ")]} if organs else {}
         values = {name: named[name] if name in named else self._get(f"cells/{name}") for name in self.columns}
+        if not in_um:
+            values = {name: column for name, column in values.items() if name not in MEASURES_IN_UM}
         return pd.DataFrame({"id": np.arange(first_id, first_id + self.n_cells), **values})
 
-    def features(self, first_id: int) -> str:
+    def features(self, first_id: int, *, in_um: bool) -> str:
         """The features of GeoJSON of its cells, numbered from `first_id`, with what stands between them."""
-        pieces = imagecodecs.zstd_decode(self._get("features").tobytes()).decode().split(ID_PLACE)
+        text = imagecodecs.zstd_decode(self._get("features").tobytes()).decode()
+        pieces = (text if in_um else _MEASUREMENT_IN_UM.sub("", text)).split(ID_PLACE)
         numbers = map(str, range(first_id, first_id + self.n_cells))
         return pieces[0] + "".join(number + following for number, following in zip(numbers, pieces[1:], strict=True))
 

@@ -104,7 +104,7 @@ def duration_text(seconds: float) -> str:
 def _tiles(image: Image, models: Models, reading: Reading, tile_px: int, window_px: int) -> tuple[int, int]:
     """Number of tiles and pixels of each; at the scale that is known without asking the network."""
     scale = known_scale(image, models.cells, reading.sizing) or Scale()
-    seen = image if scale.factor == 1.0 else scale_image(image, scale.factor)
+    seen = scale_image(image, scale.factors) if scale.resamples else image
     rows, columns = plan_windows(image, seen, models.cells, window_px, tile_px)
     n_down, n_across = (sum(len(spans) for spans in axis.spans) for axis in (rows, columns))
     return n_down * n_across, rows.tile_px * columns.tile_px

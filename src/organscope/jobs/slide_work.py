@@ -43,6 +43,7 @@ class Slide:
         settings: How it is looked at.
         scale: How the network for cells sees it; None where cells are not asked for.
         zarr_labels: Also write the labels as OME-Zarr.
+        size_is_given: A person gave the pixel size.
     """
 
     target: Target
@@ -52,6 +53,7 @@ class Slide:
     settings: SlideSettings
     scale: Scale | None
     zarr_labels: bool
+    size_is_given: bool = False
 
     def part(self, stage: str, number: int) -> Path:
         """The part file of a region."""

@@ -134,12 +134,19 @@ class SlideRun:
             scale = None if models.cells is None else choose_scale(image, models.cells, reading.sizing)
             size_px = (image.height_px, image.width_px)
         settings = SlideSettings(
-            factor=1.0 if scale is None else scale.factor,
+            factors=(1.0, 1.0) if scale is None else scale.factors,
             window_px=self._streaming.window_px,
             max_tile_px=self._streaming.tile_px(models, self._workforce.workers),
             faint_threshold=models.faint_threshold,
         )
-        return replace(slide, size_px=size_px, settings=settings, scale=scale, zarr_labels=self._streaming.zarr_labels)
+        return replace(
+            slide,
+            size_px=size_px,
+            settings=settings,
+            scale=scale,
+            zarr_labels=self._streaming.zarr_labels,
+            size_is_given=reading.um_per_px is not None,
+        )
 
     def _windows(self, states: list[_State]) -> None:
         tasks: list[Task] = []

@@ -58,9 +58,10 @@ def result_from_text(text: str) -> ImageResult:
     classified, cells, scale = (data.pop(name) for name in ("classification", "cell_answer", "scale"))
     for name in ("areas_px", "fields_by_organ"):
         data[name] = _from_array(data[name])
+    data["um_per_px"] = None if data["um_per_px"] is None else tuple(data["um_per_px"])
     result = ImageResult(target, **data)
     if scale is not None:
-        result = replace(result, scale=Scale(**scale))
+        result = replace(result, scale=Scale(**scale | {"stretch": tuple(scale["stretch"])}))
     if classified is not None:
         result = replace(result, classification=_classification(classified))
     if cells is not None:

@@ -16,12 +16,13 @@ from organscope.jobs.models import Models
 from organscope.jobs.plan import Plan
 from organscope.jobs.result import Failure, ImageResult
 from organscope.jobs.stored_policy import write_policy
+from organscope.ops.pixel_size import PixelSize
 from organscope.predict import OperatingPoint
 
 SUMMARY_COLUMNS = (
-    "image", "status", "message", "notes", "results", "height_px", "width_px", "um_per_px", "scale", "scale_source",
-    "n_cells", "median_area_px", "median_area_um2", "organ", "confidence", "decision", "reason",
-    "prediction_set", "image_organ", "image_confidence", "cells_organ", "cells_confidence", "agreement",
+    "image", "status", "message", "notes", "results", "height_px", "width_px", "um_per_px_y", "um_per_px_x",
+    "scale", "scale_source", "n_cells", "median_area_px", "median_area_um2", "organ", "confidence", "decision",
+    "reason", "prediction_set", "image_organ", "image_confidence", "cells_organ", "cells_confidence", "agreement",
     "seconds",
 )  # fmt: skip
 
@@ -52,6 +53,12 @@ def write_run_files(
         except OutputError as error:
             unwritten.append(Failure(str(plan.out / name), str(error)))
     return written, unwritten
+
+
+def um_per_px_columns(um_per_px: PixelSize | None) -> dict[str, float | None]:
+    """A pixel size as the two columns of a table."""
+    height, width = um_per_px or (None, None)
+    return {"um_per_px_y": height, "um_per_px_x": width}
 
 
 def write_few_misses(path: Path, point: OperatingPoint) -> None:
@@ -114,7 +121,7 @@ def summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) ->
             "results": image.target.stem.as_posix(),
             "height_px": image.height_px,
             "width_px": image.width_px,
-            "um_per_px": image.um_per_px,
+            **um_per_px_columns(image.um_per_px),
             "scale": round(image.scale.factor, 4),
             "scale_source": image.scale.source,
             "n_cells": image.n_cells,

@@ -13,6 +13,10 @@ All cells together in a few compiled passes over the picture; no loop over cells
 | `mean_intensity_0`, ... | of every channel, in the units of the file |
 | `touches_border` | a pixel lies in the outermost row or column of the picture, bool |
 | `area_um2`, `perimeter_um`, `centroid_y_um`, `centroid_x_um` | where the pixel size is known |
+
+Columns that end in `_px` count pixels, whatever their shape. Where pixels are not square, `eccentricity` is that of the
+true shape, and `perimeter_um` Crofton's estimate from crossings along rows, columns and both diagonals, because counts
+of pixels weigh no directions; `solidity`, a ratio of areas, is the same in pixels and micrometers.
 """
 
 import math
@@ -24,17 +28,22 @@ from organscope.errors import ShapeError, ValueRangeError
 from organscope.ops.measure_kernels import (
     hull_areas,
     row_extents,
+    sum_crossings,
     sum_intensity,
     sum_perimeter,
     sum_pixels,
 )
 from organscope.ops.outline_kernels import trace_cells
+from organscope.ops.pixel_size import PixelSize, is_square, pixel_area_um2, side_um
+
+MEASURES_IN_UM = ("area_um2", "perimeter_um", "centroid_y_um", "centroid_x_um")
+"""Columns that are there only where the pixel size is known."""
 
 
 def measure_cells(
     labels: Int32[np.ndarray, "y x"],
     pixels: Num[np.ndarray, "height width c"],
-    um_per_px: float | None = None,
+    um_per_px: PixelSize | None = None,
     *,
     origin_px: tuple[int, int] = (0, 0),
 ) -> dict[str, np.ndarray]:
@@ -46,7 +55,7 @@ def measure_cells(
     Args:
         labels: 0 for background; each other value is a cell. Gaps are allowed.
         pixels: The picture that the cells lie in, as in its file.
-        um_per_px: Length of a pixel's side.
+        um_per_px: Height and width of a pixel.
         origin_px: Row and column of the first pixel in the larger picture.
 
     Raises:
@@ -64,12 +73,17 @@ def measure_cells(
         "centroid_x_px": first[1:, 1] + origin_px[1] + sums[1:, 2] / area,
         "area_px": area,
         "perimeter_px": _perimeter(sum_perimeter(labels, n_cells)[1:]),
-        "eccentricity": _eccentricity(sums[1:]),
+        "eccentricity": _eccentricity(sums[1:], um_per_px or (1.0, 1.0)),
         "solidity": area / _hull_area(labels, first[:, 0], bottom),
         **_mean_intensity(labels, pixels, area),
         "touches_border": touches[1:],
     }
-    return columns if um_per_px is None else columns | _in_um(columns, um_per_px)
+    if um_per_px is None:
+        return columns
+    columns |= _in_um(columns, um_per_px)
+    if not is_square(um_per_px):
+        columns["perimeter_um"] = crofton_perimeter(sum_crossings(labels, n_cells)[1:], um_per_px)
+    return columns
 
 
 def cell_outlines(labels: Int32[np.ndarray, "y x"]) -> list[np.ndarray]:
@@ -92,14 +106,14 @@ def cell_outlines(labels: Int32[np.ndarray, "y x"]) -> list[np.ndarray]:
 
 
 def _require_fitting(
-    labels: Int32[np.ndarray, "y x"], pixels: Num[np.ndarray, "height width c"], um_per_px: float | None
+    labels: Int32[np.ndarray, "y x"], pixels: Num[np.ndarray, "height width c"], um_per_px: PixelSize | None
 ) -> None:
     if labels.shape != pixels.shape[:2]:
         raise ShapeError(
             f"Expected labels and picture of one size, found {labels.shape[0]} x {labels.shape[1]} "
             f"and {pixels.shape[0]} x {pixels.shape[1]} px. Give the picture that the labels were made from."
         )
-    if um_per_px is not None and not (math.isfinite(um_per_px) and um_per_px > 0):
+    if um_per_px is not None and not all(math.isfinite(side) and side > 0 for side in um_per_px):
         raise ValueRangeError(f"Expected a pixel size above 0 um, found {um_per_px}.")
 
 
@@ -138,10 +152,13 @@ def _perimeter(counts: Int64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " n"]:
     return counts @ np.array([1.0, diagonal, (1 + diagonal) / 2])
 
 
-def _eccentricity(sums: Int64[np.ndarray, "n 6"]) -> Float64[np.ndarray, " n"]:
+def _eccentricity(sums: Int64[np.ndarray, "n 6"], um_per_px: PixelSize) -> Float64[np.ndarray, " n"]:
     """sqrt(1 - l2 / l1) of the eigenvalues l1 >= l2 of the covariance of the pixels' positions."""
     area, y, x, yy, xx, xy = sums.T.astype(np.float64)
     var_y, var_x, cov = yy / area - (y / area) ** 2, xx / area - (x / area) ** 2, xy / area - x * y / area**2
+    if not is_square(um_per_px):
+        down, across = (side / side_um(um_per_px) for side in um_per_px)
+        var_y, var_x, cov = var_y * down**2, var_x * across**2, cov * down * across
     middle, spread = (var_y + var_x) / 2, np.hypot((var_y - var_x) / 2, cov)
     major, minor = middle + spread, np.maximum(middle - spread, 0.0)
     return np.sqrt(1 - np.divide(minor, major, out=np.ones_like(major), where=major > 0))
@@ -166,11 +183,27 @@ def _mean_intensity(
     return {f"mean_intensity_{c}": mean[:, c] for c in range(pixels.shape[2])}
 
 
-def _in_um(columns: dict[str, np.ndarray], um_per_px: float) -> dict[str, np.ndarray]:
-    """The lengths and areas again, in micrometres."""
+def crofton_perimeter(crossings: Int64[np.ndarray, "n 4"], um_per_px: PixelSize) -> Float64[np.ndarray, " n"]:
+    """Cauchy and Crofton: a length is pi / 2 times the mean, over directions, of crossings by lines a unit apart.
+
+    Args:
+        crossings: Of the border of each cell by lines along rows, columns, and both diagonals of the pixel grid.
+        um_per_px: Height and width of a pixel. They set how far apart the lines of each direction lie, and for which
+            share of all directions each stands (half way to its neighbors), as in MorphoLibJ (Legland et al.,
+            Bioinformatics 2016); for square pixels this is `skimage.measure.perimeter_crofton`.
+    """
+    height, width = um_per_px
+    steep = math.atan2(height, width)
+    apart = np.array([height, width, *2 * (height * width / math.hypot(height, width),)])
+    share = np.array([steep, math.pi / 2 - steep, math.pi / 4, math.pi / 4]) / math.pi
+    return math.pi / 2 * crossings @ (apart * share)
+
+
+def _in_um(columns: dict[str, np.ndarray], um_per_px: PixelSize) -> dict[str, np.ndarray]:
+    """The lengths and areas again, in micrometers."""
     return {
-        "area_um2": columns["area_px"] * um_per_px**2,
-        "perimeter_um": columns["perimeter_px"] * um_per_px,
-        "centroid_y_um": columns["centroid_y_px"] * um_per_px,
-        "centroid_x_um": columns["centroid_x_px"] * um_per_px,
+        "area_um2": columns["area_px"] * pixel_area_um2(um_per_px),
+        "perimeter_um": columns["perimeter_px"] * side_um(um_per_px),
+        "centroid_y_um": columns["centroid_y_px"] * um_per_px[0],
+        "centroid_x_um": columns["centroid_x_px"] * um_per_px[1],
     }

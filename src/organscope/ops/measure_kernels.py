@@ -92,6 +92,30 @@ def sum_perimeter(labels, n_cells):
 
 
 @numba.njit(cache=True)
+def sum_crossings(labels, n_cells):
+    """How often lines along rows, columns and both diagonals of the pixel grid cross the border of each cell."""
+    n_rows, n_columns = labels.shape
+    counts = np.zeros((n_cells + 1, 4), dtype=np.int64)
+    for y in range(-1, n_rows):
+        for x in range(-1, n_columns):
+            here = label_at(labels, y, x)
+            right = label_at(labels, y, x + 1)
+            below = label_at(labels, y + 1, x)
+            across = label_at(labels, y + 1, x + 1)
+            for direction, one, other in ((0, here, right), (1, here, below), (2, here, across), (3, right, below)):
+                if one != other:
+                    counts[one, direction] += 1
+                    counts[other, direction] += 1
+    return counts
+
+
+@numba.njit(cache=True)
+def label_at(labels, y, x):
+    """The label of a pixel; background beyond the image."""
+    return labels[y, x] if 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] else 0
+
+
+@numba.njit(cache=True)
 def row_extents(labels, top, offset):
     """Leftmost and rightmost pixel of every row of every cell; left > right where a row has none.
 

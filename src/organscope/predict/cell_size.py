@@ -9,6 +9,7 @@ from typing import Literal
 from organscope.bundle import Bundle
 from organscope.errors import UsageError
 from organscope.images import Image
+from organscope.ops.pixel_size import pixel_size_text, side_um, squaring_factors
 
 FACTORS = (1 / 16, 8.0)
 """Scales that are possible; beyond them one of the sizes is a mistake."""
@@ -16,6 +17,9 @@ FACTORS = (1 / 16, 8.0)
 CLOSE = 1.1
 """Sizes within this ratio are the same: resampling would cost more sharpness than the network's training with
 crops of many sizes leaves to gain."""
+
+
+_ScaleSource = Literal["as trained", "cell diameter", "pixel size", "estimated"]
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,32 @@ class Scale:
     """How the network sees an image.
 
     Attributes:
-        factor: Pixels that the network sees for one of the image, along each axis.
-        source: Where it comes from; `as trained` where the image is seen as it is.
+        factor: Pixels that the network sees for one of the image, along each axis; where pixels are not square, of
+            the square pixels of the same area.
+        source: Where it comes from; `as trained` where the factor is 1.
         note: One sentence for a person; empty where the image is seen as it is.
+        stretch: Pixels along y and x for one of the image that make its pixels square before the factor is applied.
     """
 
     factor: float = 1.0
-    source: Literal["as trained", "cell diameter", "pixel size", "estimated"] = "as trained"
+    source: _ScaleSource = "as trained"
     note: str = ""
+    stretch: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """Pixels that the network sees for one of the image, along y and x."""
+        return self.factor * self.stretch[0], self.factor * self.stretch[1]
+
+    @property
+    def resamples(self) -> bool:
+        """Whether the network sees anything but the image as it is."""
+        return self.factors != (1.0, 1.0)
+
+
+def unscaled(image: Image) -> Scale:
+    """The image at its own scale; resampled only where pixels are not square."""
+    return _scale(image, 1.0, "as trained", "")
 
 
 def known_scale(image: Image, bundle: Bundle, sizing: Sizing) -> Scale | None:
@@ -58,11 +80,11 @@ def known_scale(image: Image, bundle: Bundle, sizing: Sizing) -> Scale | None:
     if sizing.diameter_px is not None:
         require_diameter(bundle)
         what = f"cells of {sizing.diameter_px:g} px, {trained_px:.0f} px in training"
-        return _scale(trained_px / sizing.diameter_px, "cell diameter", what)
+        return _scale(image, trained_px / sizing.diameter_px, "cell diameter", what)
     if image.um_per_px is not None and trained_um is not None:
-        what = f"pixels of {image.um_per_px:g} um, {trained_um:g} um in training"
-        return _scale(image.um_per_px / trained_um, "pixel size", what)
-    return None if sizing.automatic and trained_px is not None else Scale()
+        what = f"pixels of {pixel_size_text(image.um_per_px)}, {trained_um:g} um in training"
+        return _scale(image, side_um(image.um_per_px) / trained_um, "pixel size", what)
+    return None if sizing.automatic and trained_px is not None else unscaled(image)
 
 
 def require_diameter(bundle: Bundle) -> None:
@@ -78,17 +100,22 @@ def require_diameter(bundle: Bundle) -> None:
         )
 
 
-def estimated_scale(factor: float, diameter_px: float, trained_px: float) -> Scale:
+def estimated_scale(image: Image, factor: float, diameter_px: float, trained_px: float) -> Scale:
     """The scale that an estimate of the cells' diameter led to."""
-    return _scale(factor, "estimated", f"cells look about {diameter_px:.0f} px wide, {trained_px:.0f} px in training")
+    return _scale(
+        image, factor, "estimated", f"cells look about {diameter_px:.0f} px wide, {trained_px:.0f} px in training"
+    )
 
 
-def _scale(factor: float, source: Literal["cell diameter", "pixel size", "estimated"], what: str) -> Scale:
+def _scale(image: Image, factor: float, source: _ScaleSource, what: str) -> Scale:
     if not FACTORS[0] <= factor <= FACTORS[1]:
         raise UsageError(
             f"Expected cells or pixels at most {1 / FACTORS[0]:.0f} times as large and {FACTORS[1]:.0f} times as small "
             f"as in training, found {what}. Check --diameter-px and --um-per-px."
         )
+    stretch = squaring_factors(image.um_per_px)
+    squared = "" if stretch == (1.0, 1.0) else "The network saw the image resampled to square pixels."
     if 1 / CLOSE <= factor <= CLOSE:
-        return Scale()
-    return Scale(factor, source, f"The network saw the image at {factor:.2g} times its size: {what}.")
+        return Scale(note=squared, stretch=stretch)
+    note = f"The network saw the image at {factor:.2g} times its size: {what}."
+    return Scale(factor, source, f"{note} {squared}".strip(), stretch)

@@ -11,6 +11,7 @@ from organscope.decide import Decision, decide, nearest_distance, softmax
 from organscope.decide.pooling import pool_cells
 from organscope.images import Image
 from organscope.ops.crops import cell_centres, crop_starts, cut_crops
+from organscope.ops.pixel_size import sides_px
 from organscope.ops.resize import resize_field
 from organscope.ops.tiles import Span, read_tile
 from organscope.predict.prepare import Preparation, require_subject
@@ -83,8 +84,8 @@ def classify_centres(
 ) -> CellOrgans:
     """Name the organ of the cells whose centroids these are.
 
-    The network sees a square around each centroid, mirrored where it leaves the image. The image is read tile by
-    tile and only the crops of one tile are in memory.
+    The network sees a square around each centroid, square in micrometers where the pixel size is known, and mirrored
+    where it leaves the image. The image is read tile by tile and only the crops of one tile are in memory.
 
     Args:
         image: Any size from 1 x 1 px; gray, RGB, or one chosen channel.
@@ -169,19 +170,20 @@ def _crops_of_tiles(
 ) -> Iterator[tuple[Int64[np.ndarray, " m"], Float32[np.ndarray, "m input input 3"]]]:
     """The cells of one tile after the other, at most a batch at a time, as the network takes them."""
     spec, shape = bundle.manifest.spec, (image.height_px, image.width_px)
-    starts = crop_starts(centres, spec.field_px)
+    sides = sides_px(spec.field_px, image.um_per_px)
+    starts = crop_starts(centres, sides)
     for cells in _by_tile(centres):
         corner = starts[cells].min(axis=0)
-        row, column = (_span(*ends) for ends in zip(corner, starts[cells].max(axis=0) + spec.field_px, strict=True))
+        row, column = (_span(*ends) for ends in zip(corner, starts[cells].max(axis=0) + sides, strict=True))
         pixels = preparation.as_bytes(read_tile(image.read, shape, row, column))
         for first in range(0, len(cells), BATCH):
             part = cells[first : first + BATCH]
-            crops = cut_crops(pixels, starts[part] - corner, spec.field_px)
+            crops = cut_crops(pixels, starts[part] - corner, sides)
             yield part, _network_inputs(crops, spec.input_px, preparation)
 
 
 def _network_inputs(
-    crops: UInt8[np.ndarray, "n field field 3"], input_px: int, preparation: Preparation
+    crops: UInt8[np.ndarray, "n rows columns 3"], input_px: int, preparation: Preparation
 ) -> Float32[np.ndarray, "n input input 3"]:
     """Resized and standardised, as in training."""
     return np.stack([preparation.standardised(resize_field(crop, input_px, input_px)) for crop in crops])

@@ -10,6 +10,7 @@ from organscope.bundle import Bundle
 from organscope.decide import Decision, Rules, decide, nearest_distance, softmax
 from organscope.images import Image
 from organscope.ops.fields import field_starts
+from organscope.ops.pixel_size import sides_px
 from organscope.ops.resize import resize_field
 from organscope.ops.tiles import Span, read_tile
 from organscope.predict.evidence import Evidence
@@ -45,7 +46,8 @@ def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) 
     """Name the organ, or abstain.
 
     The network sees square fields of the size that it was trained on: the fewest that cover the image, evenly
-    spread. A smaller image is mirrored up to one field. Calibrated probabilities are averaged over the fields,
+    spread; where pixels are not square, they are square in micrometers. A smaller image is mirrored up to one
+    field. Calibrated probabilities are averaged over the fields,
     so that a field of glass or fat, of which the network is unsure, counts little and one field that errs
     cannot outvote the rest, as it could if logits were averaged. How unknown the image is, is the median of
     its fields' distances to the training pictures. Where the policy says what training pictures look like, the fields
@@ -85,9 +87,11 @@ def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) 
 def _evidence(image: Image, bundle: Bundle, outputs: list[dict[str, np.ndarray]]) -> Evidence | None:
     if EVIDENCE not in bundle.manifest.graph.outputs:
         return None
-    field_px = bundle.manifest.spec.field_px
-    rows, columns = (field_starts(length, field_px) for length in (image.height_px, image.width_px))
-    return Evidence(np.concatenate([output[EVIDENCE] for output in outputs]), rows, columns, field_px)
+    sides = sides_px(bundle.manifest.spec.field_px, image.um_per_px)
+    rows, columns = (
+        field_starts(length, side) for length, side in zip((image.height_px, image.width_px), sides, strict=True)
+    )
+    return Evidence(np.concatenate([output[EVIDENCE] for output in outputs]), rows, columns, sides)
 
 
 def image_fields(
@@ -98,12 +102,13 @@ def image_fields(
     Args:
         image: Any size.
         preparation: Of this image.
-        field_px: Side of a field, in pixels of the image; what a smaller image lacks is mirrored.
+        field_px: Side of a field, in pixels of the image (of a square one of their area); what a smaller image lacks is mirrored.
         input_px: Side that it is resized to.
         most: Of more fields only so many are yielded, spread evenly.
     """
     shape = (image.height_px, image.width_px)
-    rows, columns = (_field_spans(length, field_px) for length in shape)
+    sides = sides_px(field_px, image.um_per_px)
+    rows, columns = (_field_spans(length, side) for length, side in zip(shape, sides, strict=True))
     places = [(row, column) for row in rows for column in columns]
     step = 1.0 if most is None else max(1.0, len(places) / most)
     for number in range(int(len(places) / step)):

@@ -16,8 +16,9 @@ from jaxtyping import Float32, Int32
 from organscope.bundle import Bundle
 from organscope.images import Image
 from organscope.ops.instances import cell_probability, decode_cells
+from organscope.ops.pixel_size import squaring_factors
 from organscope.ops.tiles import Span, padded_length, read_tile
-from organscope.predict.cell_size import Scale, estimated_scale
+from organscope.predict.cell_size import Scale, estimated_scale, unscaled
 from organscope.predict.maps import run_tile
 from organscope.predict.prepare import Preparation
 from organscope.predict.scaled import scale_image
@@ -91,11 +92,11 @@ def estimate_scale(image: Image, bundle: Bundle, first: Look | None = None) -> S
             break
         factor, look = wanted, other
     if factor == 1.0:
-        return Scale()
+        return unscaled(image)
     diameter_px = look.diameter_px / AREA_MEDIAN
     # The last octave is only refined, never left.
     refined = float(np.clip(trained_px / diameter_px, factor / np.sqrt(2), factor * np.sqrt(2)))
-    return estimated_scale(refined, diameter_px, trained_px)
+    return estimated_scale(image, refined, diameter_px, trained_px)
 
 
 def _begin(glance: "_Glance", as_it_is: Look) -> tuple[float, Look]:
@@ -115,6 +116,7 @@ class _Glance:
     def __init__(self, image: Image, bundle: Bundle) -> None:
         self._image = image
         self._bundle = bundle
+        self._stretch = squaring_factors(image.um_per_px)
 
     @cached_property
     def _preparation(self) -> Preparation:
@@ -127,9 +129,10 @@ class _Glance:
 
     def at(self, factor: float, places: slice = FIRST) -> Look:
         spec = self._bundle.manifest.spec
-        scaled = self._image if factor == 1.0 else scale_image(self._image, factor)
+        factors = factor * self._stretch[0], factor * self._stretch[1]
+        scaled = self._image if factors == (1.0, 1.0) else scale_image(self._image, factors)
         areas, probabilities = [np.zeros(0)], [np.zeros(0, np.float32)]
-        for row, column in self._fields(scaled, factor, places):
+        for row, column in self._fields(scaled, factors, places):
             pixels = read_tile(scaled.read, (scaled.height_px, scaled.width_px), row, column)
             maps = run_tile(self._bundle, self._preparation.network_input(pixels))[row.inner, column.inner]
             labels = decode_cells(np.ascontiguousarray(maps), spec.decoder)
@@ -140,7 +143,7 @@ class _Glance:
             probability = spec.cell_calibration.apply(probability)
         return _look(np.concatenate(areas), probability)
 
-    def _fields(self, scaled: Image, factor: float, places: slice) -> Iterator[tuple[Span, Span]]:
+    def _fields(self, scaled: Image, factors: tuple[float, float], places: slice) -> Iterator[tuple[Span, Span]]:
         """Squares of the scaled image around the chosen places, or all of it where it is small."""
         stride_px = self._bundle.manifest.spec.stride_px
         lengths = scaled.height_px, scaled.width_px
@@ -149,7 +152,8 @@ class _Glance:
             return
         side = padded_length(FIELD_PX, stride_px)
         for centre in self._centres[places]:
-            yield tuple(_span(round(c * factor), side, n, stride_px) for c, n in zip(centre, lengths, strict=True))
+            places_and_sizes = zip(centre, factors, lengths, strict=True)
+            yield tuple(_span(round(c * along), side, n, stride_px) for c, along, n in places_and_sizes)
 
 
 def _span(centre: int, side: int, length: int, stride_px: int) -> Span:

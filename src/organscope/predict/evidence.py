@@ -20,13 +20,13 @@ class Evidence:
         maps: float32 (field, y', x', organ), as the network gave it.
         row_starts: First row of the fields, from the top; may lie so that fields overlap.
         column_starts: First column of the fields; every row of fields has all of them.
-        field_px: Side of a field in pixels of the image; what lies beyond the image is a mirror.
+        field_px: Height and width of a field in pixels of the image; what lies beyond the image is a mirror.
     """
 
     maps: Float32[np.ndarray, "field v u organ"]
     row_starts: Sequence[int]
     column_starts: Sequence[int]
-    field_px: int
+    field_px: tuple[int, int]
 
     def speaks_for(
         self, organ: int, shape: tuple[int, int], *, max_side_px: int
@@ -45,14 +45,14 @@ class Evidence:
             In units of the logit: above 0 speaks for, below 0 against.
         """
         scale = min(1.0, max_side_px / max(shape))
-        side = max(1, round(self.field_px * scale))
+        down, across = (max(1, round(side * scale)) for side in self.field_px)
         height, width = (max(1, round(length * scale)) for length in shape)
         total, n_fields = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
         of_organ = self.maps[..., organ] - self.maps.mean(axis=3)
         places = ((round(y * scale), round(x * scale)) for y in self.row_starts for x in self.column_starts)
         for (top, left), field in zip(places, of_organ, strict=True):
-            inside = slice(top, min(top + side, height)), slice(left, min(left + side, width))
-            enlarged = resize_field(np.ascontiguousarray(field[:, :, None], np.float32), side, side)[:, :, 0]
+            inside = slice(top, min(top + down, height)), slice(left, min(left + across, width))
+            enlarged = resize_field(np.ascontiguousarray(field[:, :, None], np.float32), down, across)[:, :, 0]
             total[inside] += enlarged[: inside[0].stop - top, : inside[1].stop - left]
             n_fields[inside] += 1
         return total / np.maximum(n_fields, 1)

@@ -11,14 +11,14 @@ from organscope.images import Image
 from organscope.ops.tiles import Grid, plan_tiles, read_tile
 from organscope.predict.ahead import run_ahead
 from organscope.predict.prepare import Preparation, require_task
-from organscope.predict.scaled import rescale_bands, scale_image
+from organscope.predict.scaled import Factor, both_axes, rescale_bands, scale_image
 
 MAX_TILE_PX = 5 << 19
 """Pixels of a tile: what it costs in memory is measured in `bench/segmentation_memory.py`."""
 
 
 def predict_maps(
-    image: Image, bundle: Bundle, *, factor: float = 1.0, max_tile_px: int | None = MAX_TILE_PX
+    image: Image, bundle: Bundle, *, factor: Factor = 1.0, max_tile_px: int | None = MAX_TILE_PX
 ) -> Float32[np.ndarray, "y x k"]:
     """All maps of an image, in memory at once.
 
@@ -28,7 +28,7 @@ def predict_maps(
     Args:
         image: Any size from 1 x 1 px.
         bundle: For segmentation.
-        factor: Pixels that the network sees for one of the image, along each axis.
+        factor: Pixels that the network sees for one of the image, along both axes, or along y and x.
         max_tile_px: Most pixels that go through the network at a time; `None` for all at once.
 
     Returns:
@@ -45,7 +45,7 @@ def map_bands(
     image: Image,
     bundle: Bundle,
     *,
-    factor: float = 1.0,
+    factor: Factor = 1.0,
     max_tile_px: int | None = MAX_TILE_PX,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[Float32[np.ndarray, "rows x k"]]:
@@ -63,7 +63,7 @@ def map_bands(
     require_task(bundle, "segmentation")
     # Black and white are those of the image itself, whatever scale it is read at, as in training.
     preparation = Preparation(image, bundle.manifest.preprocessing)
-    if factor == 1.0:
+    if both_axes(factor) == (1.0, 1.0):
         yield from _bands(image, bundle, preparation, max_tile_px, progress)
         return
     scaled = scale_image(image, factor)

@@ -15,6 +15,9 @@ MAX_READ_PX = 1 << 22
 MAX_PIECE_PX = 1 << 21
 """Pixels of maps that are brought back to the scale of the image at a time."""
 
+Factor = float | tuple[float, float]
+"""Pixels of a scaled image for one of the image: the same along both axes, or along y and x."""
+
 _LEVEL_SLACK = 1.001
 """Sizes of pyramid levels are rounded, so one that is meant to be half is a little more or less."""
 
@@ -22,16 +25,18 @@ _LEVEL_SLACK = 1.001
 class ScaledSource:
     """Another image, made larger or smaller with a triangle filter; in the same pixel type, integers rounded."""
 
-    def __init__(self, image: Image, factor: float) -> None:
+    def __init__(self, image: Image, factor: Factor) -> None:
         """Choose the smallest level of the image that is not coarser than the result.
 
         Args:
             image: To be scaled; it stays open and is not closed with this source.
-            factor: Pixels of the result for one of the image, along each axis.
+            factor: Pixels of the result for one of the image.
         """
-        size = (max(1, round(length * factor)) for length in (image.height_px, image.width_px))
+        factors = both_axes(factor)
+        lengths = image.height_px, image.width_px
+        size = (max(1, round(length * along)) for length, along in zip(lengths, factors, strict=True))
         self._image = image
-        coarsest = _LEVEL_SLACK / factor
+        coarsest = _LEVEL_SLACK / max(factors)
         self._level = max(i for i, level in enumerate(image.levels) if i == 0 or level.downsample <= coarsest)
         base = image.levels[self._level]
         self.levels = (Level(*size, 1.0),)
@@ -39,7 +44,10 @@ class ScaledSource:
         self._columns = axis_taps(base.width_px, self.levels[0].width_px)
         self.n_channels = image.n_channels
         self.dtype = image.dtype
-        self.um_per_px = None if image.um_per_px is None else image.um_per_px / factor
+        self.um_per_px = None
+        if image.um_per_px is not None:
+            self.um_per_px = tuple(side / along for side, along in zip(image.um_per_px, factors, strict=True))
+        self.pixel_notes = ()
         self.value_range = image.value_range
         self.channels, self.selection, self.notes = image.channels, image.selection, image.notes
 
@@ -76,8 +84,13 @@ class ScaledSource:
         return np.clip(np.rint(pixels.astype(np.float64)), limits.min, limits.max).astype(self.dtype)
 
 
-def scale_image(image: Image, factor: float) -> Image:
-    """The same image with `factor` times as many pixels along each axis, resampled when it is read."""
+def both_axes(factor: Factor) -> tuple[float, float]:
+    """A factor as one for each axis."""
+    return factor if isinstance(factor, tuple) else (factor, factor)
+
+
+def scale_image(image: Image, factor: Factor) -> Image:
+    """The same image with `factor` times as many pixels along its axes, resampled when it is read."""
     return image.with_source(ScaledSource(image, factor))
 
 

@@ -11,7 +11,7 @@ from organscope.bundle import Bundle
 from organscope.images import Image
 from organscope.ops.instances import Decoder
 from organscope.predict.ahead import run_ahead
-from organscope.predict.cell_size import Scale, Sizing, known_scale
+from organscope.predict.cell_size import Scale, Sizing, known_scale, unscaled
 from organscope.predict.estimate import estimate_scale, look_of
 from organscope.predict.maps import MAX_TILE_PX, map_bands
 from organscope.predict.prepare import require_task
@@ -81,7 +81,7 @@ def segment_image(
         return segmented(scale)
     if image.height_px * image.width_px > WHOLE_LOOK_PX:
         return segmented(estimate_scale(image, bundle))
-    first = segmented(_AS_IT_IS)
+    first = segmented(unscaled(image))
     scale = estimate_scale(image, bundle, look_of(first.labels, first.probability))
     return first if scale.factor == 1.0 else segmented(scale)
 
@@ -95,18 +95,18 @@ def choose_scale(image: Image, bundle: Bundle, sizing: Sizing = _UNKNOWN) -> Sca
     return known_scale(image, bundle, sizing) or estimate_scale(image, bundle)
 
 
-def decoder_at(decoder: Decoder, factor: float) -> Decoder:
+def decoder_at(decoder: Decoder, factors: tuple[float, float]) -> Decoder:
     """The decoder for maps that were brought from the network's scale back to that of the image.
 
     Args:
         decoder: As the bundle states it, in pixels of the network.
-        factor: Pixels of the network for one of the image.
+        factors: Pixels of the network for one of the image, along y and x.
     """
     # Averaging n times blurs as far as the square root of n pixels.
     pixels = {"min_area_px": decoder.min_area_px, "smoothing": decoder.smoothing}
     most = {"min_area_px": np.inf, "smoothing": 16}
     return decoder.model_copy(
-        update={name: int(min(most[name], round(value / factor**2))) for name, value in pixels.items()}
+        update={name: int(min(most[name], round(value / (factors[0] * factors[1])))) for name, value in pixels.items()}
     )
 
 
@@ -120,8 +120,8 @@ def _segment(
 ) -> Segmentation:
     spec = bundle.manifest.spec
     shape = (image.height_px, image.width_px)
-    bands = map_bands(image, bundle, factor=scale.factor, max_tile_px=max_tile_px, progress=progress)
-    decoder = decoder_at(spec.decoder, scale.factor)
+    bands = map_bands(image, bundle, factor=scale.factors, max_tile_px=max_tile_px, progress=progress)
+    decoder = decoder_at(spec.decoder, scale.factors)
     labels, probability = decode_bands(run_ahead(bands), shape, decoder, faint_threshold=faint_threshold)
     if spec.cell_calibration is not None:
         probability = spec.cell_calibration.apply(probability)

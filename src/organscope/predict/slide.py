@@ -37,13 +37,13 @@ class SlideSettings:
     """How a slide is looked at.
 
     Attributes:
-        factor: Pixels that the network for cells sees for one of the image, along each axis.
+        factors: Pixels that the network for cells sees for one of the image, along y and x.
         window_px: Longest side of a window.
         max_tile_px: Most pixels that go through the network at a time.
         faint_threshold: As in `organscope.predict.segment_image`.
     """
 
-    factor: float = 1.0
+    factors: tuple[float, float] = (1.0, 1.0)
     window_px: int = WINDOW_PX
     max_tile_px: int = MAX_TILE_PX
     faint_threshold: float | None = None
@@ -201,7 +201,7 @@ class SlideReader:
         return WindowMaps(
             self._image,
             cells,
-            factor=settings.factor,
+            factor=settings.factors,
             window_px=settings.window_px,
             max_tile_px=settings.max_tile_px,
             has_tissue=self._tissue.found_in,
@@ -209,7 +209,7 @@ class SlideReader:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        return decoder_at(self._cells.manifest.spec.decoder, self._settings.factor)
+        return decoder_at(self._cells.manifest.spec.decoder, self._settings.factors)
 
     @cached_property
     def _crops(self) -> Preparation:

@@ -14,6 +14,7 @@ from organscope.decide import Rules, decide, nearest_distance, softmax
 from organscope.decide.quality import look_fault
 from organscope.images import Image
 from organscope.ops.fields import field_starts
+from organscope.ops.pixel_size import sides_px
 from organscope.ops.resize import resize_field
 from organscope.ops.texture import N_FEATURES, gray_contrast, texture_features
 from organscope.ops.tiles import Span, read_tile
@@ -32,19 +33,19 @@ class FieldGrid:
     Attributes:
         rows: First rows of the fields, from the top.
         columns: First columns; every row of fields has all of them.
-        field_px: Side of a field; what lies beyond the image is mirrored.
+        field_px: Height and width of a field; what lies beyond the image is mirrored.
     """
 
     rows: tuple[int, ...]
     columns: tuple[int, ...]
-    field_px: int
+    field_px: tuple[int, int]
 
     def spans(self, number: int, image_px: tuple[int, int]) -> tuple[Span, Span]:
         """Rows and columns of one field, counted in raster order."""
         starts = self.rows[number // len(self.columns)], self.columns[number % len(self.columns)]
         return tuple(
-            Span(start, start + self.field_px, start, min(length, start + self.field_px))
-            for start, length in zip(starts, image_px, strict=True)
+            Span(start, start + side, start, min(length, start + side))
+            for start, side, length in zip(starts, self.field_px, image_px, strict=True)
         )
 
     def starting_in(self, rows: slice, columns: slice) -> list[int]:
@@ -89,11 +90,13 @@ class FieldAnswers:
         )
 
 
-def field_grid(image_px: tuple[int, int], bundle: Bundle) -> FieldGrid:
+def field_grid(image: Image, bundle: Bundle) -> FieldGrid:
     """The fewest fields that cover an image, evenly spread."""
-    field_px = bundle.manifest.spec.field_px
-    rows, columns = (tuple(field_starts(length, field_px)) for length in image_px)
-    return FieldGrid(rows, columns, field_px)
+    sides = sides_px(bundle.manifest.spec.field_px, image.um_per_px)
+    rows, columns = (
+        tuple(field_starts(length, side)) for length, side in zip((image.height_px, image.width_px), sides, strict=True)
+    )
+    return FieldGrid(rows, columns, sides)
 
 
 class FieldReader:
@@ -112,7 +115,7 @@ class FieldReader:
         self._bundle = bundle
         self._preparation = Preparation(image, bundle.manifest.preprocessing)
         self._reference = bundle.tensors(bundle.policy.reference)["features"]
-        self.grid = field_grid(self._image_px, bundle)
+        self.grid = field_grid(image, bundle)
 
     def answers(self, numbers: Sequence[int]) -> FieldAnswers:
         """What the network says of these fields of the grid.

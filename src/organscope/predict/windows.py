@@ -18,7 +18,7 @@ from organscope.ops.tiles import Span, padded_length, read_tile
 from organscope.predict.ahead import run_ahead
 from organscope.predict.maps import run_tile
 from organscope.predict.prepare import Preparation, require_task
-from organscope.predict.scaled import scale_image
+from organscope.predict.scaled import Factor, both_axes, scale_image
 
 HasTissue = Callable[[int, int, int, int], bool]
 """Whether there is anything in a rectangle of the image: first row, end row, first column, end column."""
@@ -56,7 +56,7 @@ class WindowMaps:
         image: Image,
         bundle: Bundle,
         *,
-        factor: float,
+        factor: Factor,
         window_px: int,
         max_tile_px: int,
         has_tissue: HasTissue | None = None,
@@ -67,7 +67,7 @@ class WindowMaps:
         Args:
             image: Any size from 1 x 1 px.
             bundle: For segmentation.
-            factor: Pixels that the network sees for one of the image, along each axis.
+            factor: Pixels that the network sees for one of the image, along both axes, or along y and x.
             window_px: Longest side of a window, in pixels of the image.
             max_tile_px: Most pixels that go through the network at a time.
             has_tissue: Tiles without any are not predicted; their maps are 0. All are where it is not given.
@@ -79,10 +79,10 @@ class WindowMaps:
         """
         require_task(bundle, "segmentation")
         self._bundle = bundle
-        self._factor = factor
+        self._factors = both_axes(factor)
         self._has_tissue = has_tissue
         self._ahead = ahead
-        self._seen = image if factor == 1.0 else scale_image(image, factor)
+        self._seen = image if self._factors == (1.0, 1.0) else scale_image(image, factor)
         self._preparation = Preparation(image, bundle.manifest.preprocessing)
         self.rows, self.columns = plan_windows(image, self._seen, bundle, window_px, max_tile_px)
 
@@ -118,8 +118,8 @@ class WindowMaps:
     def _is_wanted(self, row: Span, column: Span) -> bool:
         if self._has_tissue is None:
             return True
-        bounds = (edge / self._factor for edge in (row.start, row.stop, column.start, column.stop))
-        top, bottom, left, right = bounds
+        down, across = self._factors
+        top, bottom, left, right = row.start / down, row.stop / down, column.start / across, column.stop / across
         return self._has_tissue(math.floor(top), math.ceil(bottom), math.floor(left), math.ceil(right))
 
     def _read(self, tiles: Sequence[tuple[Span, Span]]) -> Iterator[Float32[np.ndarray, "h w 3"]]:

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from organscope.images.atomic import atomic_path
+from organscope.ops.pixel_size import PixelSize, pixel_size_text
 from organscope.report.embed import picture_uri, side_px_for
 from organscope.report.histogram import area_text, histogram_svg
 from organscope.report.overlay import read_note
@@ -112,7 +113,7 @@ class ImageEntry:
     overlay: Path
     height_px: int
     width_px: int
-    um_per_px: float | None
+    um_per_px: PixelSize | None
     areas: np.ndarray
     area_unit: str
     organ: OrganEntry
@@ -179,6 +180,7 @@ def render_page(page: Page) -> str:
     """The page as HTML that needs no other file; every text from outside is escaped."""
     environment = page_environment()
     environment.filters["area"] = area_text
+    environment.filters["pixel_size"] = lambda size: pixel_size_text(size, "µm")
     environment.filters["css"] = lambda colour: f"rgb({', '.join(map(str, colour))})"
     side_px = side_px_for(sum(entry.n_pictures for entry in page.images))
     template = environment.get_template("report.html.j2")

@@ -19,6 +19,7 @@ from organscope.jobs.files import CELLS_PARQUET, POLICY, PREDICTIONS, SUMMARY
 from organscope.jobs.stored_policy import read_policy
 from organscope.jobs.streaming import Streaming
 from organscope.jobs.tables import CELL_COLUMNS
+from organscope.ops.pixel_size import PixelSize
 from organscope.web.packing import write_columns, write_outlines
 from organscope.web.pyramid import display_range, needs_pyramid, write_pyramid
 from organscope.web.quality import quality_flags
@@ -123,7 +124,7 @@ def summarise(out: Path, table: pd.DataFrame, models: Models) -> dict[str, Any]:
         "distance": float(row["distance"]),
         "doubt": str(row["doubt"]),
         "policy": read_policy(out / POLICY).bundle_sha256,
-        "um_per_px": _plain(whole.get("um_per_px")),
+        "um_per_px": _pixel_size(whole),
         "n_cells": len(table),
         "cell_organs": {str(organ): int(count) for organ, count in counts.items()},
         "bundles": [{"name": b.manifest.name, "version": b.manifest.version} for b in models.loaded()],
@@ -152,6 +153,11 @@ def _plain(value: Any) -> Any:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value.item() if hasattr(value, "item") else value
+
+
+def _pixel_size(row: dict[str, Any]) -> PixelSize | None:
+    height, width = (_plain(row.get(f"um_per_px_{axis}")) for axis in "yx")
+    return None if height is None or width is None else (height, width)
 
 
 def _for_user(message: str, job: Job) -> str:

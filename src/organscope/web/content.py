@@ -6,6 +6,8 @@ from typing import Any
 import pyarrow
 from pyarrow import compute, parquet
 
+from organscope.ops.pixel_size import PixelSize, pixel_area_um2
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -24,7 +26,7 @@ class Entry:
     evidence: str
     evidence_caption: str
     cells: str
-    um_per_px: float | None
+    um_per_px: PixelSize | None
     deleted: list[int]
 
 
@@ -46,4 +48,4 @@ def areas_of(entry: Entry) -> tuple[Any, str]:
     ids = table.column("id")
     kept = table.filter(compute.invert(compute.is_in(ids, pyarrow.array(entry.deleted, ids.type))))
     areas = kept.column("area_px").to_numpy().astype(float)
-    return (areas, "px²") if entry.um_per_px is None else (areas * entry.um_per_px**2, "µm²")
+    return (areas, "px²") if entry.um_per_px is None else (areas * pixel_area_um2(entry.um_per_px), "µm²")

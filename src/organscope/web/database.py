@@ -1,5 +1,6 @@
 """Studies, images, jobs and corrections in one SQLite file, which survives every end of the server."""
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from organscope.errors import OutputError, UsageError
+from organscope.ops.pixel_size import PixelSize
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS studies (
@@ -44,6 +46,18 @@ ADDED = (
     ("studies", "choice", "TEXT NOT NULL DEFAULT '{}'"),
 )
 BUSY_TIMEOUT_S = 20.0
+
+
+def size_to_store(um_per_px: PixelSize | None) -> str | None:
+    """A pixel size for the column `um_per_px`: height and width as JSON."""
+    return None if um_per_px is None else json.dumps(um_per_px)
+
+
+def stored_size(value: str | float | None) -> PixelSize | None:
+    """What `size_to_store` gave; earlier versions stored one number for square pixels."""
+    if isinstance(value, str):
+        return tuple(json.loads(value))
+    return None if value is None else (value, value)
 
 
 class Database:

@@ -15,6 +15,7 @@ from organscope.images.cells import CSV_NAME, PARQUET_NAME
 from organscope.images.geojson import HEAD, SEPARATOR, TAIL
 from organscope.images.label_pyramid import write_label_pyramid
 from organscope.jobs.files import SLIDE_LABELS
+from organscope.ops.pixel_size import PixelSize
 from organscope.web.analysis import STEM, cells_of
 from organscope.web.corrections import Corrected, corrected_cells
 from organscope.web.result_files import features, is_slide, label_shape, label_strips, labels_of
@@ -29,7 +30,7 @@ MEDIA_TYPES = {
 }
 
 
-def write_export(kind: str, folder: Path, out: Path, found: Corrected, um_per_px: float | None, name: str) -> Path:
+def write_export(kind: str, folder: Path, out: Path, found: Corrected, um_per_px: PixelSize | None, name: str) -> Path:
     """Write one file for an image.
 
     Args:
@@ -52,7 +53,7 @@ def write_export(kind: str, folder: Path, out: Path, found: Corrected, um_per_px
     return writers[kind]()
 
 
-def write_labels_of(path: Path, out: Path, found: Corrected, um_per_px: float | None, name: str) -> Path:
+def write_labels_of(path: Path, out: Path, found: Corrected, um_per_px: PixelSize | None, name: str) -> Path:
     """Write the corrected labels of a result as OME-TIFF; those of a slide in flat memory, with smaller levels.
 
     Raises:
@@ -68,7 +69,7 @@ def write_labels_of(path: Path, out: Path, found: Corrected, um_per_px: float | 
     return path
 
 
-def write_ome_labels(path: Path, labels: Int32[np.ndarray, "y x"], um_per_px: float | None, name: str) -> Path:
+def write_ome_labels(path: Path, labels: Int32[np.ndarray, "y x"], um_per_px: PixelSize | None, name: str) -> Path:
     """Write a label image as tiled, deflated OME-TIFF, with the pixel size where it is known.
 
     Raises:
@@ -77,9 +78,9 @@ def write_ome_labels(path: Path, labels: Int32[np.ndarray, "y x"], um_per_px: fl
     metadata = {"axes": "YX", "Name": name}
     if um_per_px is not None:
         metadata |= {
-            "PhysicalSizeX": um_per_px,
+            "PhysicalSizeX": um_per_px[1],
             "PhysicalSizeXUnit": "µm",
-            "PhysicalSizeY": um_per_px,
+            "PhysicalSizeY": um_per_px[0],
             "PhysicalSizeYUnit": "µm",
         }
     with atomic_path(path) as temporary:

@@ -2,14 +2,29 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from organscope.errors import UsageError
+from organscope.ops.pixel_size import PixelSize, given_pixel_size
 from organscope.web.corrections import Action
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Number = Annotated[int, Field(ge=0, le=1_000_000)]
 ChannelChoice = Annotated[int, Field(ge=0, le=1000)] | Annotated[str, Field(min_length=1, max_length=100)]
 CellNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+Length = Annotated[float, Field(ge=1e-4, le=1e4)]
+
+
+def _known_size(size: Any) -> PixelSize | None:
+    try:
+        return given_pixel_size(size)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
+GivenSize = Annotated[tuple[Length, Length] | Length | None, AfterValidator(_known_size)]
 
 
 class _Asked(BaseModel):
@@ -20,7 +35,9 @@ class NewStudy(_Asked):
     """A study to make."""
 
     name: Name = "Untitled study"
-    um_per_px: float | None = Field(None, ge=1e-4, le=1e4, description="Pixel size where the files do not say it.")
+    um_per_px: GivenSize = Field(
+        None, description="Pixel size in place of what the files say: one number, or height and width."
+    )
     channel: ChannelChoice | None = Field(
         None, description="Only channel to look at: its number, from 0, or its name; 'rgb' where they are colors."
     )
@@ -64,7 +81,7 @@ class Study(BaseModel):
     id: str
     name: str
     created: float
-    um_per_px: float | None
+    um_per_px: tuple[float, float] | None
     channel: int | str | None
     choice: dict[str, Any] = {}
     n_images: int = 0
@@ -81,7 +98,7 @@ class Image(BaseModel):
     name: str
     height_px: int
     width_px: int
-    um_per_px: float | None
+    um_per_px: tuple[float, float] | None
     n_bytes: int
     state: str
     stage: str
@@ -167,7 +184,7 @@ class Corrected(BaseModel):
 class Options(BaseModel):
     """What a person gave for a drop of images."""
 
-    um_per_px: float | None
+    um_per_px: tuple[float, float] | None
     channel: int | str | None
     choice: dict[str, Any] = Field({}, description="Page, plane, time point, image and projection that were chosen.")
 

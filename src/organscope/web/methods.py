@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from organscope import __version__
+from organscope.ops.pixel_size import pixel_size_text
 from organscope.web.verdicts import Question
 
 LICENCE = "Research use, not a medical device."
@@ -63,7 +64,7 @@ def _counted(n_images: int) -> str:
 def _pixel_sizes(rows: Sequence[dict[str, Any]]) -> str:
     sizes = sorted({row["summary"]["um_per_px"] for row in rows if row["summary"]["um_per_px"]})
     unknown = sum(row["summary"]["um_per_px"] is None for row in rows)
-    parts = [f"The pixel size was {', '.join(f'{size:.4g}' for size in sizes)} µm."] if sizes else []
+    parts = [f"The pixel size was {', '.join(pixel_size_text(size, 'µm') for size in sizes)}."] if sizes else []
     of_some = f" of {unknown} of the images" if sizes else ""
     parts += [f"The pixel size{of_some} is unknown; measures are then in pixels."] if unknown else []
     return " ".join(parts)

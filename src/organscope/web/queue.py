@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from organscope.web.database import Database
+from organscope.ops.pixel_size import PixelSize
+from organscope.web.database import Database, stored_size
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 MAX_ATTEMPTS = 3
@@ -33,7 +34,7 @@ class Job:
     image: str
     name: str
     path: str
-    um_per_px: float | None
+    um_per_px: PixelSize | None
     channel: int | str | None
     choice: dict[str, Any] = field(default_factory=dict)
 
@@ -67,7 +68,7 @@ def claim(database: Database, worker: int) -> Job | None:
             "WHERE i.id = ?",
             (row["image"],),
         ).fetchone()
-    given = image["um_per_px"], image["channel"], json.loads(image["choice"])
+    given = stored_size(image["um_per_px"]), image["channel"], json.loads(image["choice"])
     return Job(row["number"], row["image"], image["name"], image["path"], *given)
 
 

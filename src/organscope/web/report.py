@@ -15,6 +15,7 @@ from markupsafe import Markup
 from organscope import __version__
 from organscope.errors import OutputError
 from organscope.jobs.files import CELLS_PARQUET, EVIDENCE, OVERLAY
+from organscope.ops.pixel_size import pixel_size_text
 from organscope.report.embed import picture_uri, side_px_for
 from organscope.report.histogram import area_text, histogram_svg
 from organscope.report.overlay import read_note
@@ -123,7 +124,7 @@ def _overlay_caption(found: Corrected, note: str) -> str:
 
 def _size(row: dict[str, Any]) -> str:
     um_per_px = row["summary"]["um_per_px"]
-    pixel = "pixel size unknown" if um_per_px is None else f"{um_per_px:.4g} µm a pixel"
+    pixel = "pixel size unknown" if um_per_px is None else f"pixels {pixel_size_text(um_per_px, 'µm')}"
     return f"{row['width_px']:,} × {row['height_px']:,} px, {pixel}"
 
 

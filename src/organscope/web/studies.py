@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from organscope.ops.pixel_size import PixelSize
 from organscope.web import queue
-from organscope.web.database import Database
+from organscope.web.database import Database, size_to_store, stored_size
 from organscope.web.file_names import file_stems
 from organscope.web.refusals import RefusalError, not_found
 from organscope.web.settings import Settings
@@ -43,7 +44,7 @@ class NewImage:
     n_bytes: int
     height_px: int
     width_px: int
-    um_per_px: float | None
+    um_per_px: PixelSize | None
 
 
 def new_id() -> str:
@@ -55,7 +56,7 @@ def add_study(
     database: Database,
     owner: str,
     name: str,
-    um_per_px: float | None,
+    um_per_px: PixelSize | None,
     channel: int | str | None,
     choice: dict[str, Any] | None = None,
 ) -> str:
@@ -63,7 +64,7 @@ def add_study(
     study = new_id()
     database.read().execute(
         "INSERT INTO studies (id, owner, name, created, um_per_px, channel, choice) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (study, owner, name, time.time(), um_per_px, channel, json.dumps(choice or {})),
+        (study, owner, name, time.time(), size_to_store(um_per_px), channel, json.dumps(choice or {})),
     )
     return study
 
@@ -95,7 +96,7 @@ def study_of(database: Database, study: str, owner: str) -> dict[str, Any]:
 
 
 def _with_choice(row: sqlite3.Row) -> dict[str, Any]:
-    return {**dict(row), "choice": json.loads(row["choice"])}
+    return {**dict(row), "choice": json.loads(row["choice"]), "um_per_px": stored_size(row["um_per_px"])}
 
 
 def images_of(database: Database, study: str) -> list[dict[str, Any]]:
@@ -167,7 +168,7 @@ def _insert(connection: sqlite3.Connection, study: str, image: NewImage, stem: s
         "INSERT INTO images (id, study, name, path, uploaded, n_bytes, height_px, width_px, um_per_px, created, "
         "file_stem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (image.id, study, image.name, str(image.path), image.uploaded, image.n_bytes, image.height_px, image.width_px,
-         image.um_per_px, time.time(), stem),
+         size_to_store(image.um_per_px), time.time(), stem),
     )  # fmt: skip
 
 
@@ -188,7 +189,8 @@ def keep_view(database: Database, image: str, view: dict[str, Any]) -> None:
 def keep_summary(database: Database, image: str, summary: dict[str, Any]) -> None:
     """Note what was found."""
     database.read().execute(
-        "UPDATE images SET summary = ?, um_per_px = ? WHERE id = ?", (json.dumps(summary), summary["um_per_px"], image)
+        "UPDATE images SET summary = ?, um_per_px = ? WHERE id = ?",
+        (json.dumps(summary), size_to_store(summary["um_per_px"]), image),
     )
 
 
@@ -213,4 +215,9 @@ def _decoded(row: sqlite3.Row) -> dict[str, Any]:
     found["given_choice"] = json.loads(found["given_choice"])
     for name in ("view", "summary"):
         found[name] = None if found[name] is None else json.loads(found[name])
+    for name in ("um_per_px", "given_um_per_px"):
+        found[name] = stored_size(found[name])
+    if found["summary"] is not None:
+        # Earlier versions kept one number.
+        found["summary"]["um_per_px"] = found["um_per_px"]
     return found

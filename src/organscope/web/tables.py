@@ -10,6 +10,7 @@ from pyarrow import parquet
 
 from organscope.images import atomic_path
 from organscope.jobs.files import CELLS_PARQUET
+from organscope.jobs.tables import um_per_px_columns
 from organscope.web.analysis import STEM, cells_of
 from organscope.web.corrections import Corrected, corrected_cells
 from organscope.web.findings import Findings, not_ruled_out
@@ -86,7 +87,7 @@ def _row(image: dict[str, Any], verdict: dict[str, Any] | None, found: Corrected
         "state": image["state"],
         "width_px": image["width_px"],
         "height_px": image["height_px"],
-        "um_per_px": image["um_per_px"],
+        **um_per_px_columns(image["um_per_px"]),
         "organ": answer.get("organ"),
         "probability": answer.get("confidence"),
         "decision": answer.get("decision"),

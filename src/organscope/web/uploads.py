@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from organscope.errors import InputError
 from organscope.images import open_image
 from organscope.images.files import SLIDE_SUFFIXES
+from organscope.ops.pixel_size import PixelSize
 from organscope.web.one_file import require_one_file
 from organscope.web.refusals import RefusalError
 from organscope.web.settings import Limits, Settings
@@ -94,7 +95,7 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._") or "image"
 
 
-def inspect(path: Path, limits: Limits) -> tuple[int, int, float | None]:
+def inspect(path: Path, limits: Limits) -> tuple[int, int, PixelSize | None]:
     """Height, width and pixel size of an image file.
 
     Raises:

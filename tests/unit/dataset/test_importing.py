@@ -40,7 +40,7 @@ def test_label_images_are_used_where_they_lie(tmp_path, pictures, cells):
     assert a.labels_path == pictures / "labels" / "a.tif"
     np.testing.assert_array_equal(a.read_labels(), cells * 3)
     assert b.labels_path is None
-    assert a.open().um_per_px == 0.5
+    assert a.open().um_per_px == (0.5, 0.5)
     row = report.index.table.iloc[0]
     assert (row["height_px"], row["n_channels"], row["dtype"], row["n_cells"]) == (48, 3, "uint8", cells.max())
     assert sorted(path.name for path in (tmp_path / "index").iterdir()) == ["index.csv", "index.parquet"]

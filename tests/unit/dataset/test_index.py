@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,7 +17,8 @@ def make_table(folder: Path, n_rows: int = 3, **columns) -> pd.DataFrame:
         "labels": ["", *(str(folder / "labels" / f"s{n}.tif") for n in range(1, n_rows))],
         "fold": list(range(1, n_rows + 1)),
         "split": ["test", *["train"] * (n_rows - 1)],
-        "um_per_px": [0.5, *[float("nan")] * (n_rows - 1)],
+        "um_per_px_y": [0.5, *[float("nan")] * (n_rows - 1)],
+        "um_per_px_x": [0.25, *[float("nan")] * (n_rows - 1)],
         "n_cells": [None, *range(1, n_rows)],
         "height_px": 10, "width_px": 20, "n_channels": 1,
         "organ": "lymph node", "species": "", "group": "a\nb", "dataset": "set", "dtype": "uint16",
@@ -31,8 +33,14 @@ def test_rows_survive_and_csv_tells_the_same(tmp_path):
     pd.testing.assert_frame_equal(read.table, written.table)
     assert list(read.table.columns) == list(COLUMNS)
     csv = pd.read_csv(tmp_path / "index" / "index.csv", dtype=COLUMNS, keep_default_na=False, na_values={
-        "um_per_px": [""], "n_cells": [""]})  # fmt: skip
+        "um_per_px_y": [""], "um_per_px_x": [""], "n_cells": [""]})  # fmt: skip
     pd.testing.assert_frame_equal(csv, read.table)
+
+
+def test_an_index_of_square_pixels_of_an_earlier_version_is_read(tmp_path):
+    old = make_table(tmp_path, um_per_px=[0.5, np.nan, np.nan]).drop(columns=["um_per_px_y", "um_per_px_x"])
+    index = write_index(tmp_path / "index", old)
+    assert [sample.um_per_px for sample in index.samples()] == [(0.5, 0.5), None, None]
 
 
 def test_an_image_is_labeled_only_where_an_annotation_was_read(tmp_path):
@@ -58,7 +66,7 @@ def test_paths_are_relative_so_that_the_whole_can_move(tmp_path):
     assert first.image_path == tmp_path / "b" / "images" / "s0.tif"
     assert first.labels_path is None
     assert second.labels_path == tmp_path / "b" / "labels" / "s1.tif"
-    assert (first.um_per_px, second.um_per_px) == (0.5, None)
+    assert (first.um_per_px, second.um_per_px) == ((0.5, 0.25), None)
 
 
 def test_samples_by_fold_and_by_split(tmp_path):

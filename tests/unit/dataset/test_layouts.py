@@ -99,7 +99,14 @@ def test_a_sheet(tmp_path):
     (tmp_path / "index.csv").write_text(sheet)
     layout, (x, y) = find_layout(tmp_path)
     assert layout.name == "table"
-    assert (x.id, x.organ, x.species, x.group, x.fold, x.um_per_px) == ("x", "liver", "human", "human_liver", 2, 0.25)
+    assert (x.id, x.organ, x.species, x.group, x.fold, x.um_per_px) == (
+        "x",
+        "liver",
+        "human",
+        "human_liver",
+        2,
+        (0.25, 0.25),
+    )
     assert x.annotation == tmp_path / "labels" / "x.png"
     assert (y.group, y.fold, y.um_per_px, y.annotation) == ("mouse_liver", 0, None, None)
 

@@ -39,7 +39,8 @@ def make_index(folder, rows) -> Index:
         "dataset": "tiny",
         "fold": 1,
         **dict.fromkeys(("height_px", "width_px", "n_channels"), 1),
-        "um_per_px": np.nan,
+        "um_per_px_y": np.nan,
+        "um_per_px_x": np.nan,
         "labeled": True,
         "n_cells": None,
     }

@@ -22,7 +22,7 @@ def strips(pixels):
 @pytest.mark.parametrize("shape", [(1, 1), (256, 256), (300, 1500), (2050, 700)])
 def test_file_has_the_labels_and_its_levels(tmp_path, shape):
     pixels = labels(shape)
-    write_label_pyramid(tmp_path / "labels.ome.tif", strips(pixels), shape, 0.25)
+    write_label_pyramid(tmp_path / "labels.ome.tif", strips(pixels), shape, (0.25, 0.5))
     np.testing.assert_array_equal(read_labels(tmp_path / "labels.ome.tif"), pixels)
     with tifffile.TiffFile(tmp_path / "labels.ome.tif") as file:
         assert file.is_bigtiff
@@ -32,7 +32,7 @@ def test_file_has_the_labels_and_its_levels(tmp_path, shape):
             np.testing.assert_array_equal(level.asarray(), pixels[:: 4**step, :: 4**step])
     assert [path.name for path in tmp_path.iterdir()] == ["labels.ome.tif"]
     with open_image(tmp_path / "labels.ome.tif") as image:
-        assert image.um_per_px == pytest.approx(0.25)
+        assert image.um_per_px == pytest.approx((0.25, 0.5))
 
 
 def test_same_labels_give_the_same_bytes(tmp_path):
@@ -52,7 +52,7 @@ def test_interruption_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("um_per_px", [None, 0.5])
+@pytest.mark.parametrize("um_per_px", [None, (0.5, 0.25)])
 def test_zarr_has_the_labels_and_its_levels(tmp_path, um_per_px):
     pixels = labels((600, 1500))
     zarr_labels = ZarrLabels(tmp_path / "labels.ome.zarr", pixels.shape, um_per_px)

@@ -47,7 +47,7 @@ def test_first_plane_of_all_channels_and_levels(tmp_path, rng, version):
         np.testing.assert_array_equal(image.read_whole(), first)
         np.testing.assert_array_equal(image.read(3, 4, 20, 30, level=1), first[::2, ::2][3:23, 4:34])
         assert [level.downsample for level in image.levels] == [1, 2]
-        assert (image.um_per_px, image.value_range) == (0.5, (0, 65_535))
+        assert (image.um_per_px, image.value_range) == ((0.5, 0.5), (0, 65_535))
     with open_image(path, channel=2) as image:
         np.testing.assert_array_equal(image.read(1, 2, 60, 70), first[1:61, 2:72, 2:])
 

@@ -57,7 +57,7 @@ def test_chosen_channel_survives_pickling(five_channels):
     path, pixels = five_channels
     with open_image(path, channel=3, um_per_px=0.5) as image:
         again = pickle.loads(pickle.dumps(image))
-    assert (again.n_channels, again.um_per_px) == (1, 0.5)
+    assert (again.n_channels, again.um_per_px) == (1, (0.5, 0.5))
     np.testing.assert_array_equal(again.read_whole(), pixels[:, :, 3:4])
 
 

@@ -79,7 +79,7 @@ def test_pixel_size(tmp_path, dots_per_inch, um_per_px):
     Picture.new("L", (8, 8)).save(tmp_path / "a.png", dpi=(dots_per_inch, dots_per_inch))
     with open_image(tmp_path / "a.png") as image:
         # PNG stores whole pixels a metre, so the last digits are lost.
-        assert image.um_per_px == (None if um_per_px is None else pytest.approx(um_per_px, rel=1e-5))
+        assert image.um_per_px == (None if um_per_px is None else pytest.approx((um_per_px, um_per_px), rel=1e-5))
 
 
 def test_decompression_bomb_is_refused_before_decoding(tmp_path):

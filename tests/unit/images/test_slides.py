@@ -38,7 +38,7 @@ def test_aperio_is_read_as_tiff(tmp_path, colon):
     with open_image(path) as image:
         assert isinstance(image._source, TiffSource)
         assert [level.width_px for level in image.levels] == [512, 128]
-        assert image.um_per_px == 0.499
+        assert image.um_per_px == (0.499, 0.499)
 
 
 def test_openslide_and_tifffile_agree(tmp_path, colon):

@@ -33,7 +33,7 @@ APERIO = "Aperio Image Library v11.2.1\n64x64 [0,0 64x64] (32x32) JPEG/RGB Q=70|
 def test_pixel_size(tmp_path, options, um_per_px):
     tifffile.imwrite(tmp_path / "a.tif", PIXELS, **options)
     with open_image(tmp_path / "a.tif") as image:
-        assert image.um_per_px == (None if um_per_px is None else pytest.approx(um_per_px, rel=1e-6))
+        assert image.um_per_px == (None if um_per_px is None else pytest.approx((um_per_px, um_per_px), rel=1e-6))
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ def test_every_image_is_read_once(tmp_path, picture, models, monkeypatch):
 def test_held_image_is_the_image(picture):
     from organscope.images import open_image
 
-    with open_image(picture, um_per_px=0.5) as image:
+    with open_image(picture, um_per_px=(0.5, 0.5)) as image:
         held = hold_image(image)
-        assert (held.um_per_px, held.dtype, held.value_range) == (0.5, image.dtype, image.value_range)
+        assert (held.um_per_px, held.dtype, held.value_range) == ((0.5, 0.5), image.dtype, image.value_range)
         np.testing.assert_array_equal(held.read_whole(), image.read_whole())
         np.testing.assert_array_equal(held.read(3, 5, 7, 9), image.read(3, 5, 7, 9))
 
@@ -71,7 +71,7 @@ def test_an_image_too_large_to_hold_gives_the_same_cells(tmp_path, picture, mode
 
 def test_chosen_channel_is_the_only_one_measured(tmp_path, picture, models):
     plan = plan_run([picture], tmp_path / "out")
-    run_plan(plan, Models(cells=models.cells), Reading(channel=1, um_per_px=0.5))
+    run_plan(plan, Models(cells=models.cells), Reading(channel=1, um_per_px=(0.5, 0.5)))
     table = pd.read_parquet(tmp_path / "out" / "colon" / "cells.parquet")
     assert [name for name in table.columns if name.startswith("mean_intensity")] == ["mean_intensity_0"]
     np.testing.assert_allclose(table["area_um2"], table["area_px"] / 4)
@@ -122,7 +122,7 @@ def test_output_folder_is_tried_first(tmp_path, picture, models):
 
 def test_figures_of_a_result(tmp_path, picture, models):
     (image,) = run_plan(plan_run([picture], tmp_path / "out"), models).images
-    known = dataclasses.replace(image, areas_px=np.array([4.0, 8.0, 12.0]), um_per_px=0.5)
+    known = dataclasses.replace(image, areas_px=np.array([4.0, 8.0, 12.0]), um_per_px=(0.5, 0.5))
     assert (known.n_cells, known.median_area_px, known.median_area_um2) == (3, 8.0, 2.0)
     empty = dataclasses.replace(image, areas_px=np.zeros(0))
     assert (empty.n_cells, empty.median_area_px) == (0, None)

@@ -54,7 +54,7 @@ def same_partition(one, other) -> bool:
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
-@pytest.mark.parametrize("um_per_px", [0.5, 0.3])
+@pytest.mark.parametrize("um_per_px", [0.5, 0.3, (0.8, 0.4)])
 def test_cells_are_those_of_the_whole(tmp_path, slide, all_models, um_per_px):
     streaming = Streaming(**SMALL, zarr_labels=True)
     result = run_plan(plan_run([slide], tmp_path / "out"), all_models, Reading(um_per_px), streaming=streaming)
@@ -70,9 +70,11 @@ def test_cells_are_those_of_the_whole(tmp_path, slide, all_models, um_per_px):
         np.testing.assert_array_equal(zarr.read_whole()[:, :, 0], labels)
 
 
-def test_table_says_the_same_of_each_cell(tmp_path, slide, all_models):
-    run(slide, tmp_path / "out", all_models)
-    whole = run_plan(plan_run([slide], tmp_path / "whole"), all_models, Reading(um_per_px=0.5))
+@pytest.mark.parametrize("um_per_px", [0.5, (0.7, 0.35)])
+def test_table_says_the_same_of_each_cell(tmp_path, slide, all_models, um_per_px):
+    reading = Reading(um_per_px)
+    run_plan(plan_run([slide], tmp_path / "out"), all_models, reading, streaming=Streaming(**SMALL))
+    whole = run_plan(plan_run([slide], tmp_path / "whole"), all_models, reading)
     tables = [
         pd.read_parquet(tmp_path / folder / "slide" / "cells.parquet").drop(columns="id") for folder in ("out", "whole")
     ]

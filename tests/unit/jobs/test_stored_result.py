@@ -20,7 +20,7 @@ def result(tmp_path) -> ImageResult:
         target=Target(tmp_path / "a.tif", tmp_path / "a"),
         height_px=3,
         width_px=4,
-        um_per_px=0.1 + 0.2,
+        um_per_px=(0.1 + 0.2, 0.5),
         seconds=1.25,
         areas_px=np.array([3, 4], np.int32),
         classification=Classification(("x", "y"), probabilities, nothing, nothing[:, :0], decision),

@@ -7,7 +7,8 @@ from skimage.draw import polygon2mask
 from skimage.measure import regionprops
 
 from organscope.errors import ShapeError, ValueRangeError
-from organscope.ops.measure import cell_outlines, measure_cells
+from organscope.ops.measure import cell_outlines, crofton_perimeter, label_numbers, measure_cells
+from organscope.ops.measure_kernels import sum_crossings
 
 EIGHT = np.ones((3, 3), bool)
 
@@ -58,12 +59,39 @@ def test_solidity_of_tiny_cells_equals_scikit_image(n_pixels):
 def test_a_square_in_micrometres():
     labels = np.zeros((9, 9), np.int32)
     labels[2:6, 3:7] = 1
-    cells = measure_cells(labels, np.full((9, 9, 3), 7, np.uint8), um_per_px=0.5)
+    cells = measure_cells(labels, np.full((9, 9, 3), 7, np.uint8), um_per_px=(0.5, 0.5))
     assert cells["area_um2"] == pytest.approx([4.0])
     assert cells["perimeter_um"] == pytest.approx([6.0])
     assert (cells["centroid_y_um"][0], cells["centroid_x_um"][0]) == (1.75, 2.25)
     assert cells["eccentricity"] == pytest.approx([0.0])
     assert cells["mean_intensity_2"].tolist() == [7.0]
+
+
+@pytest.mark.parametrize("size", [(1.0, 0.5), (0.3, 0.65)])
+def test_measures_of_pixels_that_are_not_square(tissue, picture, size):
+    ours = measure_cells(tissue, picture, size)
+    theirs = regionprops(tissue, picture, spacing=size)
+    exact = {"rtol": 1e-12, "atol": 1e-9}
+    np.testing.assert_allclose(ours["area_um2"], [cell.area for cell in theirs], **exact)
+    np.testing.assert_allclose(ours["centroid_y_um"], [cell.centroid[0] for cell in theirs], **exact)
+    np.testing.assert_allclose(ours["centroid_x_um"], [cell.centroid[1] for cell in theirs], **exact)
+    np.testing.assert_allclose(ours["eccentricity"], [cell.eccentricity for cell in theirs], rtol=0, atol=1e-7)
+
+
+def test_crofton_perimeter_of_square_pixels_equals_scikit_image(tissue):
+    crossings = sum_crossings(*label_numbers(tissue)[:1], np.unique(tissue).size - 1)[1:]
+    theirs = [cell.perimeter_crofton for cell in regionprops(tissue)]
+    np.testing.assert_allclose(crofton_perimeter(crossings, (1.0, 1.0)), theirs, rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [(1.0, 0.5), (0.5, 1.0), (0.4, 0.1), (0.2, 0.7)])
+def test_perimeter_of_a_disc_whatever_the_pixels(size):
+    y, x = np.mgrid[: int(30 / size[0]), : int(30 / size[1])]
+    disc = ((y * size[0] - 14.7) ** 2 + (x * size[1] - 15.1) ** 2 <= 100).astype(np.int32)
+    cells = measure_cells(disc, np.zeros((*disc.shape, 1), np.uint8), size)
+    assert cells["perimeter_um"] == pytest.approx([2 * np.pi * 10], rel=0.01)
+    assert cells["area_um2"] == pytest.approx([np.pi * 100], rel=0.02)
+    assert cells["eccentricity"][0] < 0.15
 
 
 def test_cells_at_the_border_are_marked():
@@ -104,7 +132,7 @@ def test_negative_labels_and_pixel_sizes_are_refused():
     with pytest.raises(ValueRangeError, match="found -3"):
         measure_cells(np.full((2, 2), -3, np.int32), np.zeros((2, 2, 1), np.uint8))
     with pytest.raises(ValueRangeError, match="pixel size above 0"):
-        measure_cells(np.zeros((2, 2), np.int32), np.zeros((2, 2, 1), np.uint8), um_per_px=0.0)
+        measure_cells(np.zeros((2, 2), np.int32), np.zeros((2, 2, 1), np.uint8), um_per_px=(0.0, 0.5))
 
 
 def rasterised(outline: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

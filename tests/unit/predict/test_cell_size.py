@@ -116,7 +116,7 @@ def test_half_of_the_area_lies_in_smaller_cells():
 
 def test_areas_of_the_decoder_are_those_of_the_network(sized_bundle):
     decoder = sized_bundle.manifest.spec.decoder.model_copy(update={"min_area_px": 20, "smoothing": 2})
-    larger = decoder_at(decoder, 0.5)
+    larger = decoder_at(decoder, (0.5, 0.5))
     assert (larger.min_area_px, larger.smoothing) == (80, 8)
     assert larger.foreground_threshold == decoder.foreground_threshold
-    assert decoder_at(decoder, 1.0) == decoder
+    assert decoder_at(decoder, (1.0, 1.0)) == decoder

@@ -11,7 +11,7 @@ def of_one_organ(values: list[float], rows: list[int], columns: list[int], field
     """Flat fields: for organ 1 the values, for organ 0 none."""
     maps = np.zeros((len(values), 2, 2, 2), np.float32)
     maps[..., 1] = 2 * np.array(values)[:, None, None]
-    return Evidence(maps, rows, columns, field_px)
+    return Evidence(maps, rows, columns, (field_px, field_px))
 
 
 def test_the_mean_over_the_organs_is_taken_off():
@@ -42,5 +42,5 @@ def test_a_map_has_the_proportions_of_the_image(shape):
 def test_what_is_mirrored_beyond_a_small_image_is_cut():
     maps = np.zeros((1, 2, 2, 2), np.float32)
     maps[0, 0, 0, 1] = 4.0  # the upper left quarter of the field, which is all of the image
-    found = Evidence(maps, [0], [0], 40).speaks_for(1, (10, 10), max_side_px=100)
+    found = Evidence(maps, [0], [0], (40, 40)).speaks_for(1, (10, 10), max_side_px=100)
     np.testing.assert_allclose(found, 2.0)

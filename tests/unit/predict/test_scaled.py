@@ -28,7 +28,7 @@ def test_a_region_equals_that_part_of_the_whole(colon, opened, factor, monkeypat
 
 def test_pixel_size_and_range_are_those_of_the_scaled_image(colon, opened):
     image = scale_image(opened(colon, um_per_px=0.25), 0.5)
-    assert image.um_per_px == 0.5
+    assert image.um_per_px == (0.5, 0.5)
     assert image.value_range == (0, 255)
 
 

@@ -100,9 +100,11 @@ def test_image_without_cells_and_run_without_images(overlay):
 
 
 def test_areas_are_shown_in_their_unit(overlay):
-    text = render_page(page_of(entry(overlay, um_per_px=0.5, areas=np.array([25.0, 50.0, 75.0]), area_unit="µm²")))
+    text = render_page(
+        page_of(entry(overlay, um_per_px=(0.5, 0.5), areas=np.array([25.0, 50.0, 75.0]), area_unit="µm²"))
+    )
     assert "50.0 µm²" in text
-    assert "0.5 µm a pixel" in text
+    assert "pixels 0.5 µm" in text
 
 
 def test_name_that_is_no_text_is_written_with_a_mark(overlay, tmp_path):

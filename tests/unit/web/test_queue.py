@@ -31,7 +31,7 @@ def test_images_are_taken_in_order_once(database, three):
     jobs = [queue.claim(database, 7) for _ in range(4)]
     assert [job.image for job in jobs[:3]] == three
     assert jobs[3] is None
-    assert jobs[0].um_per_px == 0.5
+    assert jobs[0].um_per_px == (0.5, 0.5)
 
 
 def test_progress_and_end(database, three):

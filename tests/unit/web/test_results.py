@@ -29,7 +29,7 @@ def test_the_image_is_done(api):
     details = api("GET", "IMAGE").json()
     assert details["image"]["state"] == "done"
     assert details["image"]["name"] == "case 1/colon.png"
-    assert details["image"]["um_per_px"] == 0.5
+    assert details["image"]["um_per_px"] == [0.5, 0.5]
     assert details["summary"]["n_cells"] > 50
     assert details["organs"] == ["blue organ", "green organ", "red organ"]
     assert [flag["flag"] for flag in details["findings"]["quality"]] == ["unlike training"]

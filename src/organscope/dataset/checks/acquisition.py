@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from organscope.dataset.checks.finding import Finding, Severity
 from organscope.dataset.survey import Survey
 from organscope.dataset.survey.pixels import PixelFacts
+from organscope.ops.pixel_size import pixel_size_text
 
 #: Share of the way from guessing the largest organ (0) to always right (1) from which a finding is made.
 MIN_SKILL = 0.25
@@ -73,7 +74,7 @@ def _skill(counts: dict[str, Counter[str]]) -> tuple[float, float, float]:
 
 
 def _pixel_size(pixels: PixelFacts) -> str:
-    return "unknown" if pixels.um_per_px is None else f"{pixels.um_per_px:.4g} um"
+    return "unknown" if pixels.um_per_px is None else pixel_size_text(pixels.um_per_px)
 
 
 def _counts(kinds: Counter[str]) -> str:

@@ -9,6 +9,7 @@ from organscope.dataset.index import Sample
 from organscope.dataset.summary.distributions import QUANTILES, UNKNOWN_ORGAN, Measure, quantiles_of
 from organscope.dataset.survey import Facts, Survey
 from organscope.dataset.survey.pixels import PERCENTILES
+from organscope.ops.pixel_size import pixel_area_um2
 
 COLOURS = ("red", "green", "blue")
 
@@ -35,7 +36,8 @@ def _image_row(sample: Sample, facts: Facts) -> dict[str, Any]:
         "width_px": pixels.width_px,
         "n_channels": pixels.n_channels,
         "dtype": pixels.dtype,
-        "um_per_px": pixels.um_per_px,
+        "um_per_px_y": None if pixels.um_per_px is None else pixels.um_per_px[0],
+        "um_per_px_x": None if pixels.um_per_px is None else pixels.um_per_px[1],
         "n_cells": None if cells is None else cells.n_cells,
         "cells_per_mpx": None,
         "cells_per_mm2": None,
@@ -47,7 +49,7 @@ def _image_row(sample: Sample, facts: Facts) -> dict[str, Any]:
     if cells is not None:
         row["cells_per_mpx"] = 1e6 * cells.n_cells / (cells.height_px * cells.width_px)
         if pixels.um_per_px is not None:
-            row["cells_per_mm2"] = row["cells_per_mpx"] / pixels.um_per_px**2
+            row["cells_per_mm2"] = row["cells_per_mpx"] / pixel_area_um2(pixels.um_per_px)
     row["brightness"] = float(pixels.percentiles[:, PERCENTILES.index(50)].mean())
     for colour, values in zip(COLOURS, pixels.percentiles, strict=True):
         row |= {f"{colour}_p{q}": float(value) for q, value in zip(PERCENTILES, values, strict=True)}

@@ -7,6 +7,7 @@ from jaxtyping import Float64, Int32, UInt32
 
 from organscope.ops.measure import measure_cells
 from organscope.ops.pieces import find_fragmented
+from organscope.ops.pixel_size import PixelSize, pixel_area_um2
 
 #: Edges of the bins in which cells are counted. Areas: 50 bins a decade, so a quantile is exact to 2.4 %.
 AREA_EDGES = 10.0 ** np.linspace(-3, 7, 501)
@@ -52,15 +53,15 @@ class CellFacts:
     solidities: UInt32[np.ndarray, " bins"]
 
 
-def describe_cells(labels: Int32[np.ndarray, "y x"], um_per_px: float | None) -> CellFacts:
+def describe_cells(labels: Int32[np.ndarray, "y x"], um_per_px: PixelSize | None) -> CellFacts:
     """Measure all cells and count them by size and shape.
 
     Args:
         labels: 0 for background; each other value is a cell.
-        um_per_px: Length of a pixel's side, None where unknown.
+        um_per_px: Height and width of a pixel, None where unknown.
     """
     # Shapes are asked for, not intensities: a picture without channels saves reading the real one again.
-    cells = measure_cells(labels, np.empty((*labels.shape, 0), np.uint8))
+    cells = measure_cells(labels, np.empty((*labels.shape, 0), np.uint8), um_per_px)
     fragmented = find_fragmented(labels)
     worst = int(fragmented.second_share.argmax()) if fragmented.cell.size else None
     areas = cells["area_px"].astype(np.float64)
@@ -78,7 +79,7 @@ def describe_cells(labels: Int32[np.ndarray, "y x"], um_per_px: float | None) ->
         median_eccentricity=_median(cells["eccentricity"]),
         median_solidity=_median(cells["solidity"]),
         areas_px=count_in_bins(areas, AREA_EDGES),
-        areas_um2=None if um_per_px is None else count_in_bins(areas * um_per_px**2, AREA_EDGES),
+        areas_um2=None if um_per_px is None else count_in_bins(areas * pixel_area_um2(um_per_px), AREA_EDGES),
         eccentricities=count_in_bins(cells["eccentricity"], SHAPE_EDGES),
         solidities=count_in_bins(cells["solidity"], SHAPE_EDGES),
     )

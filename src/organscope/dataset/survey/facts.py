@@ -43,7 +43,9 @@ def facts_from_text(text: str) -> Facts:
     """What `facts_to_text` wrote."""
     fields = json.loads(text, object_hook=_decode_array)
     if fields["pixels"] is not None:
-        fields["pixels"]["value_range"] = tuple(fields["pixels"]["value_range"])
+        for name in ("value_range", "um_per_px"):
+            found = fields["pixels"][name]
+            fields["pixels"][name] = None if found is None else tuple(found)
         fields["pixels"] = PixelFacts(**fields["pixels"])
     if fields["cells"] is not None:
         fields["cells"] = CellFacts(**fields["cells"])

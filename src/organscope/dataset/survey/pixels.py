@@ -11,6 +11,7 @@ from organscope.images import Image
 from organscope.images.sampling import block_mean
 from organscope.ops.colour import colour_histogram, gray_texture
 from organscope.ops.likeness import VIEW_PX, perceptual_hashes
+from organscope.ops.pixel_size import PixelSize
 from organscope.ops.preprocess import scale_intensity, to_rgb
 from organscope.ops.resize import resize_field
 
@@ -47,7 +48,7 @@ class PixelFacts:
     width_px: int
     n_channels: int
     dtype: str
-    um_per_px: float | None
+    um_per_px: PixelSize | None
     value_range: tuple[float, float]
     read_whole: bool
     n_nan: int

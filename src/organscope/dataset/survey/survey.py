@@ -13,6 +13,7 @@ from organscope.dataset.survey.facts import Facts
 from organscope.dataset.survey.journal import SurveyJournal
 from organscope.dataset.survey.pixels import PixelFacts, look_at
 from organscope.errors import InputError
+from organscope.ops.pixel_size import PixelSize
 
 #: Called with the number of finished samples and the number of all.
 Progress = Callable[[int, int], None]
@@ -90,7 +91,7 @@ def _survey_image(sample: Sample) -> tuple[PixelFacts | None, str, str]:
         return None, str(error), ""
 
 
-def _survey_labels(sample: Sample, um_per_px: float | None) -> tuple[CellFacts | None, str, str]:
+def _survey_labels(sample: Sample, um_per_px: PixelSize | None) -> tuple[CellFacts | None, str, str]:
     if sample.labels_path is None:
         return None, "", ""
     try:

@@ -59,7 +59,7 @@ def notes_of(summary: Summary, n_failures: int) -> list[str]:
     notes = []
     if n_failures:
         notes.append(f"{n_failures} files could not be read and are missing from the figures.")
-    if summary.n_cells and summary.measures[0].name == "area_px" and summary.images["um_per_px"].nunique() > 0:
+    if summary.n_cells and summary.measures[0].name == "area_px" and summary.images["um_per_px_y"].nunique() > 0:
         notes.append("Areas are in pixels because not every image says how large a pixel is; they compare badly.")
     if summary.embedding is not None and not umap_is_installed():
         notes.append("The UMAP map needs umap-learn, the extra [umap].")

@@ -9,6 +9,7 @@ import pandas as pd
 from organscope.dataset.index import Index
 from organscope.dataset.summary import Summary
 from organscope.dataset.summary.distributions import UNKNOWN_ORGAN
+from organscope.ops.pixel_size import pixel_size_text
 from organscope.report.dataset.figures import Drawing
 from organscope.report.dataset.montage import Tile
 from organscope.report.dataset.style import data_uri
@@ -68,12 +69,16 @@ def describe(summary: Summary) -> list[tuple[str, str]]:
         ("groups (slides, patients)", f"{images['group'].nunique():,}"),
         ("picture sizes", _values(images["height_px"].astype(str) + " x " + images["width_px"].astype(str) + " px")),
         ("pixel types", _values(images["n_channels"].astype(str) + " x " + images["dtype"])),
-        ("pixel size", _values(images["um_per_px"].map(lambda size: "unknown" if pd.isna(size) else f"{size:.4g} µm"))),
+        ("pixel size", _values(images[["um_per_px_y", "um_per_px_x"]].apply(_pixel_size, axis=1))),
         (
             "images in each fold",
             ", ".join(f"{n:,} in {fold}" for fold, n in images["fold"].value_counts().sort_index().items()),
         ),
     ]
+
+
+def _pixel_size(sides: pd.Series) -> str:
+    return "unknown" if sides.isna().any() else pixel_size_text(tuple(sides), "µm")
 
 
 def _values(column: pd.Series) -> str:

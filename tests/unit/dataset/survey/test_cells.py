@@ -8,7 +8,7 @@ from tiny_set import two_cells
 
 
 def test_cells_are_counted_and_measured():
-    facts = describe_cells(two_cells(), um_per_px=0.5)
+    facts = describe_cells(two_cells(), um_per_px=(0.5, 0.5))
     # Squares of 6 x 6 and 10 x 14 pixels.
     assert (facts.n_cells, facts.n_touching_border, facts.n_fragmented) == (2, 0, 0)
     assert facts.median_area_px == (36 + 140) / 2

@@ -9,6 +9,20 @@ export function number(value) {
   return value.toFixed(size >= 10 ? 1 : 2);
 }
 
+// Of a pixel, height before width, as everywhere in the interface.
+export function pixelSize([height, width]) {
+  const side = (value) => String(Number(value.toPrecision(4)));
+  return Math.max(height, width) / Math.min(height, width) <= 1.001 ? `${side(width)} µm` : `${side(height)} µm high and ${side(width)} µm wide`;
+}
+
+// One number for square pixels, or height and width; null where nothing is written.
+export function readPixelSize(text) {
+  if (!text.trim()) return null;
+  const sides = text.split(",").map(Number);
+  if (sides.length > 2 || !sides.every((side) => side > 0 && Number.isFinite(side))) throw new Error(`Expected a pixel size in µm, such as 0.5, or height and width, such as 1.0,0.5; found “${text}”.`);
+  return sides.length === 1 ? sides[0] : sides;
+}
+
 // With a space that does not break; never 0 or 100 % of what is only nearly so.
 export function percent(value) {
   if (value > 0 && value < 0.001) return "< 0.1\u00a0%";
@@ -24,7 +38,7 @@ export function duration(seconds) {
 }
 
 // What a person gave for a drop of images; empty where nothing.
-export const optionsInWords = ({ um_per_px, channel }) => [um_per_px === null ? "" : `pixel size ${number(um_per_px)} µm`, channel === null ? "" : `only channel ${channel}`].filter(Boolean).join(", ");
+export const optionsInWords = ({ um_per_px, channel }) => [um_per_px === null ? "" : `pixel size ${pixelSize(um_per_px)}`, channel === null ? "" : `only channel ${channel}`].filter(Boolean).join(", ");
 
 export const bytes = (n) => (n < 1e6 ? `${Math.max(1, Math.round(n / 1e3))} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(1)} GB`);
 export const plural = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many}`;

@@ -24,9 +24,11 @@ export function drawLegend(box, legend, is_strange = false) {
   return box.replaceChildren(title, ramp, h("div", { class: "ends num" }, h("span", {}, number(legend.low)), h("span", {}, number(legend.high))));
 }
 
-export function drawScale(box, camera, um_per_px) {
-  show(box, um_per_px !== null);
-  if (um_per_px === null) return;
+// The bar lies along x, so that the width of a pixel counts.
+export function drawScale(box, camera, size) {
+  show(box, size !== null);
+  if (size === null) return;
+  const um_per_px = size[1];
   const longest = (BAR_PX / camera.scale) * um_per_px;
   const power = 10 ** Math.floor(Math.log10(longest));
   const length = [5, 2, 1].map((step) => step * power).find((value) => value <= longest);

@@ -1,6 +1,6 @@
 // Sends files one a request, a few at a time, and tries again where the server is busy: nothing is lost.
 import { post } from "./api.js";
-import { bytes, optionsInWords } from "./format.js";
+import { bytes, optionsInWords, readPixelSize } from "./format.js";
 import { byId, h, show, toast } from "./dom.js";
 
 const AT_ONCE = 3;
@@ -114,8 +114,9 @@ function makeRow(file) {
 export function takeOptions() {
   const fields = ["study-name", "pixel-size", "channel"].map(byId);
   const [name, pixel, channel] = fields.map((field) => field.value.trim());
+  const options = { name, um_per_px: pixel, channel: channel === "" ? null : /^\d+$/.test(channel) ? Number(channel) : channel };
   for (const field of fields) field.value = "";
-  return { name, um_per_px: pixel ? Number(pixel) : null, channel: channel === "" ? null : /^\d+$/.test(channel) ? Number(channel) : channel };
+  return options;
 }
 
-export const makeStudy = (options, name) => post("/api/studies", { ...options, name: options.name || name });
+export const makeStudy = async (options, name) => post("/api/studies", { ...options, um_per_px: readPixelSize(options.um_per_px), name: options.name || name });
