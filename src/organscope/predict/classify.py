@@ -102,7 +102,7 @@ def image_fields(
     Args:
         image: Any size.
         preparation: Of this image.
-        field_px: Side of a field, in pixels of the image (of a square one of their area); what a smaller image lacks is mirrored.
+        field_px: Side of a field, in pixels of the image; what a smaller image lacks is mirrored.
         input_px: Side that it is resized to.
         most: Of more fields only so many are yielded, spread evenly.
     """

@@ -10,7 +10,7 @@ import pandas as pd
 import tifffile
 from jaxtyping import Int32
 
-from organscope.images import atomic_path, write_cells
+from organscope.images import atomic_path, open_image, write_cells
 from organscope.images.cells import CSV_NAME, PARQUET_NAME
 from organscope.images.geojson import HEAD, SEPARATOR, TAIL
 from organscope.images.label_pyramid import write_label_pyramid
@@ -62,7 +62,9 @@ def write_labels_of(path: Path, out: Path, found: Corrected, um_per_px: PixelSiz
     results = out / STEM
     if not is_slide(results):
         return write_ome_labels(path, labels_of(results, found), um_per_px, name)
-    if found.deleted:
+    with open_image(results / SLIDE_LABELS) as written:
+        is_same = written.um_per_px == um_per_px
+    if found.deleted or not is_same:
         write_label_pyramid(path, label_strips(results, found), label_shape(results), um_per_px)
     else:
         shutil.copyfile(results / SLIDE_LABELS, path)

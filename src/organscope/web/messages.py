@@ -15,6 +15,7 @@ CellNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 Length = Annotated[float, Field(ge=1e-4, le=1e4)]
+Sides = Annotated[list[Length], Field(min_length=2, max_length=2, description="Height and width in micrometers.")]
 
 
 def _known_size(size: Any) -> PixelSize | None:
@@ -24,7 +25,7 @@ def _known_size(size: Any) -> PixelSize | None:
         raise ValueError(str(error)) from error
 
 
-GivenSize = Annotated[tuple[Length, Length] | Length | None, AfterValidator(_known_size)]
+GivenSize = Annotated[Sides | Length | None, AfterValidator(_known_size)]
 
 
 class _Asked(BaseModel):
@@ -54,6 +55,12 @@ class NewStudy(_Asked):
         return {name: value for name, value in chosen.items() if value is not None}
 
 
+class NewPixelSize(_Asked):
+    """Another pixel size for all images of a study."""
+
+    um_per_px: GivenSize = Field(description="One number, or height and width; null for what each file says.")
+
+
 class AllowedPath(_Asked):
     """An image or folder below an allowed folder, such as `slides/case 12/a.svs`."""
 
@@ -81,7 +88,7 @@ class Study(BaseModel):
     id: str
     name: str
     created: float
-    um_per_px: tuple[float, float] | None
+    um_per_px: Sides | None
     channel: int | str | None
     choice: dict[str, Any] = {}
     n_images: int = 0
@@ -98,7 +105,7 @@ class Image(BaseModel):
     name: str
     height_px: int
     width_px: int
-    um_per_px: tuple[float, float] | None
+    um_per_px: Sides | None
     n_bytes: int
     state: str
     stage: str
@@ -184,7 +191,7 @@ class Corrected(BaseModel):
 class Options(BaseModel):
     """What a person gave for a drop of images."""
 
-    um_per_px: tuple[float, float] | None
+    um_per_px: Sides | None
     channel: int | str | None
     choice: dict[str, Any] = Field({}, description="Page, plane, time point, image and projection that were chosen.")
 

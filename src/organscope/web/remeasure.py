@@ -55,8 +55,8 @@ def size_of(row: dict[str, Any], out: Path, given: PixelSize | None) -> KnownSiz
     if is_slide(out / STEM) and not all(is_square(side) for side in known):
         raise RefusalError(
             409,
-            f"Expected square pixels of the slide {row['name']}, whose shapes were measured region by region. Add it to "
-            "a new study with this pixel size.",
+            f"Expected square pixels of the slide {row['name']}, whose shapes were measured region by region. Add it "
+            "to a new study with this pixel size.",
         )
     return KnownSize(size, (*(note for note in notes if _is_on_size(note)), *doubts))
 

@@ -178,6 +178,11 @@ def try_again(database: Database, image: dict[str, Any]) -> None:
         queue.add_job(connection, image["id"])
 
 
+def keep_pixel_size(database: Database, study: str, um_per_px: PixelSize | None) -> None:
+    """Note the pixel size that a person gives for a study; None where the files are to be believed."""
+    database.read().execute("UPDATE studies SET um_per_px = ? WHERE id = ?", (size_to_store(um_per_px), study))
+
+
 def keep_view(database: Database, image: str, view: dict[str, Any]) -> None:
     """Note how the image is shown, and its size: what was chosen of a file may be smaller than its largest image."""
     database.read().execute(

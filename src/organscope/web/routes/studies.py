@@ -15,6 +15,7 @@ from organscope.web.corrections import Corrected, as_data, corrected_in_study
 from organscope.web.folders import find_allowed, list_allowed
 from organscope.web.one_file import require_one_file
 from organscope.web.refusals import RefusalError, overloaded, refusing
+from organscope.web.remeasure import remeasure, size_of
 from organscope.web.routes.questions import Asked
 from organscope.web.routes.shown import look_at, said_of, shown_findings, shown_image
 from organscope.web.state import Parts, State, User, require_memory
@@ -76,6 +77,24 @@ def _row(image: dict, verdict: dict | None, found: Corrected, left: dict[str, fl
         cells_organ=summary.get("cells_organ"),
         agreement=summary.get("agreement"),
     )
+
+
+@router.post("/studies/{study}/pixel-size", responses=refusing(409))
+def change_pixel_size(study: str, new: messages.NewPixelSize, user: User, state: Parts) -> messages.Study:
+    """Give all images of a study another pixel size; areas and lengths follow, cells stay as they were found."""
+    studies.study_of(state.database, study, user)
+    images = studies.images_of(state.database, study)
+    waiting = sum(image["state"] in (queue.QUEUED, queue.RUNNING) for image in images)
+    if waiting:
+        raise RefusalError(409, f"Expected a study whose images are done, found {waiting} that wait. Try again then.")
+    finished = [image for image in images if image["summary"] is not None]
+    folder_of = state.settings.result_folder
+    sizes = [size_of(image, folder_of(image["id"]), new.um_per_px) for image in finished]
+    studies.keep_pixel_size(state.database, study, new.um_per_px)
+    for image, size in zip(finished, sizes, strict=True):
+        studies.keep_summary(state.database, image["id"], remeasure(image, folder_of(image["id"]), size))
+    counts = next(entry for entry in studies.studies_of(state.database, user) if entry["id"] == study)
+    return messages.Study(**counts)
 
 
 @router.delete("/studies/{study}", status_code=204)

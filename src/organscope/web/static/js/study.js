@@ -3,6 +3,7 @@ import { read, write } from "./address.js";
 import { attempt, get, request } from "./api.js";
 import { byId, facts, h, toast } from "./dom.js";
 import { optionsInWords, plural, whole } from "./format.js";
+import { changePixelSize } from "./pixel_size.js";
 import { makeQuestion } from "./question.js";
 import { drawRow, isDoubtful } from "./study_row.js";
 
@@ -87,6 +88,8 @@ async function takeAnnotations() {
   });
 }
 
+const changeSize = () => changePixelSize(study, latest.study.um_per_px, refresh);
+
 async function remove() {
   if (!confirm("Remove this study with its results and corrections?")) return;
   await attempt(async () => {
@@ -119,6 +122,7 @@ function choice(name, value, words, n) {
 }
 
 byId("remove").addEventListener("click", remove);
+byId("change-pixel-size").addEventListener("click", changeSize);
 addEventListener("click", (event) => !byId("take-menu").contains(event.target) && byId("take-menu").removeAttribute("open"));
 addEventListener("keydown", (event) => event.key === "Escape" && byId("take-menu").removeAttribute("open"));
 refresh();

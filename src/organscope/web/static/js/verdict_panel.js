@@ -1,7 +1,8 @@
 // The answer for one image in plain words, its reasons, its price, and what the expert says.
 import { attempt, get, post } from "./api.js";
 import { h, select, toast } from "./dom.js";
-import { day, number, optionsInWords, percent, pixelSize, plural, whole } from "./format.js";
+import { day, number, optionsInWords, percent, plural, whole } from "./format.js";
+import { changePixelSize, pixelSizeInWords } from "./pixel_size.js";
 import { makeQuestion } from "./question.js";
 
 export function makeVerdict(box, details, on_corrected) {
@@ -89,8 +90,9 @@ const AGREEMENTS = { agree: "as the whole image does", disagree: "unlike the who
 
 function aboutList(details) {
   const { image, summary, findings, options } = details;
-  const size = `${image.width_px} × ${image.height_px} px${summary.um_per_px ? `, pixels ${pixelSize(summary.um_per_px)}` : ", pixel size unknown"}`;
-  const facts = [["Size", size], ["Cells", findings.n_cells === findings.n_found ? whole(findings.n_cells) : `${whole(findings.n_cells)} (${whole(findings.n_found)} found, then corrected)`]];
+  const size = `${image.width_px} × ${image.height_px} px, ${pixelSizeInWords(summary.um_per_px)}`;
+  const change = h("button", { type: "button", class: "small", id: "change-pixel-size", onclick: () => changePixelSize(image.study, options.um_per_px, () => location.reload()) }, "Change pixel size");
+  const facts = [["Size", [size, " ", change]], ["Cells", findings.n_cells === findings.n_found ? whole(findings.n_cells) : `${whole(findings.n_cells)} (${whole(findings.n_found)} found, then corrected)`]];
   if (findings.median_area_um2) facts.push(["Median area", `${number(findings.median_area_um2)} µm²`]);
   else if (findings.median_area_px) facts.push(["Median area", `${number(findings.median_area_px)} px²`]);
   if (summary.cells_organ) facts.push(["Its cells say", `${summary.cells_organ} (${percent(summary.cells_confidence)}), ${AGREEMENTS[summary.agreement] ?? summary.agreement}`]);
