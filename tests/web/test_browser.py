@@ -56,6 +56,7 @@ def page(browser, server):
     """One window for all steps; whatever goes wrong in a script fails the step."""
     context = browser.new_context(viewport={"width": 1360, "height": 850}, accept_downloads=True)
     context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script("localStorage.setItem('open-next', 'no')")
     opened = context.new_page()
     opened.problems = []
     opened.on("pageerror", lambda error: opened.problems.append(str(error)))

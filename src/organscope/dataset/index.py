@@ -106,8 +106,11 @@ class Sample:
 
         return open_image(self.image_path, um_per_px=self.um_per_px, **choice_as_options(self.choice))
 
-    def read_labels(self) -> Int32[np.ndarray, "y x"]:
+    def read_labels(self, *, keep_ignored: bool = False) -> Int32[np.ndarray, "y x"]:
         """The label image: 0 is background, every other value is one cell.
+
+        Args:
+            keep_ignored: -1 stays where nothing is known; see `organscope.images.labels`.
 
         Raises:
             DatasetError: The sample has no labels.
@@ -115,10 +118,12 @@ class Sample:
         """
         from organscope.images import read_labels
 
-        return read_labels(self._require_labels())
+        return read_labels(self._require_labels(), keep_ignored=keep_ignored)
 
-    def read_label_region(self, y_px: int, x_px: int, height_px: int, width_px: int) -> Int32[np.ndarray, "y x"]:
-        """A region of the label image.
+    def read_label_region(
+        self, y_px: int, x_px: int, height_px: int, width_px: int, *, keep_ignored: bool = False
+    ) -> Int32[np.ndarray, "y x"]:
+        """A region of the label image, see `read_labels`.
 
         Raises:
             DatasetError: The sample has no labels.
@@ -126,7 +131,7 @@ class Sample:
         """
         from organscope.images.labels import read_label_region
 
-        return read_label_region(self._require_labels(), y_px, x_px, height_px, width_px)
+        return read_label_region(self._require_labels(), y_px, x_px, height_px, width_px, keep_ignored=keep_ignored)
 
     def read_classes(self) -> pd.DataFrame:
         """The class of each cell: `label` (0 for a point without an outline), `class`, `color`, `y_px`, `x_px`.

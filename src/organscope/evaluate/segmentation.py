@@ -17,7 +17,7 @@ from organscope.metrics.bootstrap import (
     resample_counts,
 )
 from organscope.metrics.calibration import N_BINS, calibration_error, reliability_sums
-from organscope.metrics.matching import CellPairs, match_cells
+from organscope.metrics.matching import CellPairs, judged_cells, match_cells
 from organscope.metrics.segmentation import cell_counts, defined_mean, detection_scores, scores_of_pairs
 from organscope.predict import Segmentation, segment_image
 
@@ -36,7 +36,8 @@ def score_pictures(
     pictures, cells = [], []
     for position, sample in enumerate(samples):
         progress(position, len(samples))
-        truth = sample.read_labels()
+        known = sample.read_labels(keep_ignored=True)
+        truth = np.maximum(known, 0)
         with sample.open() as image:
             found = segment_image(image, bundle)
         if truth.shape != found.labels.shape:
@@ -44,9 +45,9 @@ def score_pictures(
                 f"Expected labels of {found.labels.shape} px for {sample.image_path}, found {truth.shape} "
                 f"in {sample.labels_path}. Import the data again."
             )
-        pairs = match_cells(truth, found.labels)
+        pairs = match_cells(truth, judged_cells(found.labels, known < 0))
         pictures.append(_picture_row(sample, pairs, found))
-        cells.append(_cell_rows(sample, pairs, found.probability))
+        cells.append(_cell_rows(sample, pairs, found.probability[pairs.predicted_ids - 1]))
     progress(len(samples), len(samples))
     return pd.DataFrame(pictures), pd.concat(cells, ignore_index=True)
 

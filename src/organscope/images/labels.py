@@ -1,4 +1,8 @@
-"""Label images: 0 is background, every other value is one cell."""
+"""Label images: 0 is background, every other value above 0 is one cell.
+
+`IGNORED` (-1) marks pixels of which nothing is known, as StarDist has it: neither cell nor background. They are read as
+background unless they are asked for; training and scores leave them out.
+"""
 
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +19,7 @@ from organscope.images.source import DEFAULT_MAX_PIXELS
 from organscope.ops.pixel_size import PixelSize, given_pixel_size
 
 TILE_PX = 256
+IGNORED = -1
 
 
 def write_labels(
@@ -45,27 +50,31 @@ def write_labels(
         )
 
 
-def read_labels(path: str | Path) -> Int32[np.ndarray, "y x"]:
+def read_labels(path: str | Path, *, keep_ignored: bool = False) -> Int32[np.ndarray, "y x"]:
     """Read a label image: TIFF, PNG or .npy with one channel of whole numbers.
+
+    Args:
+        path: The file.
+        keep_ignored: Leave `IGNORED` where it is; else it is read as background.
 
     Raises:
         AnnotationError: The file is unreadable, is in colour, or has values that are no cell numbers.
     """
-    return _read(Path(path), None)
+    return _read(Path(path), None, keep_ignored)
 
 
 def read_label_region(
-    path: str | Path, y_px: int, x_px: int, height_px: int, width_px: int
+    path: str | Path, y_px: int, x_px: int, height_px: int, width_px: int, *, keep_ignored: bool = False
 ) -> Int32[np.ndarray, "y x"]:
     """A region of a label image; of a tiled TIFF only its tiles are read.
 
     Raises:
         AnnotationError: As `read_labels`.
     """
-    return _read(Path(path), (y_px, x_px, height_px, width_px))
+    return _read(Path(path), (y_px, x_px, height_px, width_px), keep_ignored)
 
 
-def _read(path: Path, region: tuple[int, int, int, int] | None) -> Int32[np.ndarray, "y x"]:
+def _read(path: Path, region: tuple[int, int, int, int] | None, keep_ignored: bool) -> Int32[np.ndarray, "y x"]:
     if path.suffix.lower() == ".npy":
         values = _read_npy(path)
         if region is not None:
@@ -80,8 +89,9 @@ def _read(path: Path, region: tuple[int, int, int, int] | None) -> Int32[np.ndar
             f"Expected a label image with one number a pixel, found {values.shape[-1]} channels in {path}. "
             "Export cell numbers, not colours."
         )
-    _require_cell_numbers(path, values)
-    return values.astype(np.int32, copy=False)
+    _require_cell_numbers(path, values, is_part=region is not None)
+    labels = values.astype(np.int32, copy=False)
+    return labels if keep_ignored else np.maximum(labels, 0)
 
 
 def _read_image(path: Path, region: tuple[int, int, int, int] | None) -> Num[np.ndarray, "y x c"]:
@@ -110,12 +120,13 @@ def _read_npy(path: Path) -> Num[np.ndarray, "..."]:
         raise AnnotationError(f"Expected a label array, found that {path} cannot be read ({error}).") from error
 
 
-def _require_cell_numbers(path: Path, values: Num[np.ndarray, "y x"]) -> None:
+def _require_cell_numbers(path: Path, values: Num[np.ndarray, "y x"], *, is_part: bool) -> None:
     if values.size == 0:
         raise AnnotationError(f"Expected a label image with pixels, found none in {path}.")
     low, high = values.min(), values.max()
     whole = values.dtype.kind in "bui" or (np.isfinite([low, high]).all() and (values == np.rint(values)).all())
-    if not whole or low < 0 or high > np.iinfo(np.int32).max:
+    is_known = low >= 0 or (low == IGNORED and (is_part or high >= 0))
+    if not whole or not is_known or high > np.iinfo(np.int32).max:
         raise AnnotationError(
             f"Expected whole cell numbers from 0 to {np.iinfo(np.int32).max}, found values from {low} to "
             f"{high} ({values.dtype}) in {path}. Export a label image, not probabilities."

@@ -3,11 +3,28 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64, Integer
+from jaxtyping import Bool, Float64, Int64, Integer
 
 from organscope.errors import ShapeError, ValueRangeError
 
 _ID_BITS = 32
+#: A cell that lies in an ignored region by more than this share is not judged.
+_IGNORED_SHARE = 0.5
+
+
+def judged_cells(predicted: Integer[np.ndarray, "y x"], ignored: Bool[np.ndarray, "y x"]) -> Integer[np.ndarray, "y x"]:
+    """Predicted cells without those that lie mostly where nothing is known, as COCO treats crowds.
+
+    Args:
+        predicted: 0 for background, one value a cell.
+        ignored: Where neither cells nor background are known.
+    """
+    if not ignored.any():
+        return predicted
+    n_ids = int(predicted.max(initial=0)) + 1
+    area, hidden = (np.bincount(ids, minlength=n_ids) for ids in (predicted.ravel(), predicted[ignored]))
+    kept = hidden <= _IGNORED_SHARE * area
+    return np.where(kept[predicted], predicted, 0)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS corrections (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     image TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
     action TEXT NOT NULL, cell INTEGER, organ TEXT, note TEXT NOT NULL DEFAULT '',
-    who TEXT NOT NULL, at REAL NOT NULL
+    who TEXT NOT NULL, at REAL NOT NULL, batch INTEGER, of INTEGER, shape TEXT
 );
 CREATE INDEX IF NOT EXISTS corrections_of_image ON corrections(image, number);
 """
@@ -44,6 +44,9 @@ CREATE INDEX IF NOT EXISTS corrections_of_image ON corrections(image, number);
 ADDED = (
     ("images", "file_stem", "TEXT NOT NULL DEFAULT ''"),
     ("studies", "choice", "TEXT NOT NULL DEFAULT '{}'"),
+    ("corrections", "batch", "INTEGER"),
+    ("corrections", "of", "INTEGER"),
+    ("corrections", "shape", "TEXT"),
 )
 BUSY_TIMEOUT_S = 20.0
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from jaxtyping import Int32
 
 from organscope.images import atomic_path, open_image, write_cells
 from organscope.images.cells import CSV_NAME, PARQUET_NAME
-from organscope.images.geojson import HEAD, SEPARATOR, TAIL
+from organscope.images.geojson import HEAD, SEPARATOR, TAIL, geojson_features
 from organscope.images.label_pyramid import write_label_pyramid
 from organscope.jobs.files import SLIDE_LABELS
 from organscope.ops.pixel_size import PixelSize
@@ -53,19 +54,23 @@ def write_export(kind: str, folder: Path, out: Path, found: Corrected, um_per_px
     return writers[kind]()
 
 
-def write_labels_of(path: Path, out: Path, found: Corrected, um_per_px: PixelSize | None, name: str) -> Path:
+def write_labels_of(
+    path: Path, out: Path, found: Corrected, um_per_px: PixelSize | None, name: str, *, ignores: bool = False
+) -> Path:
     """Write the corrected labels of a result as OME-TIFF; those of a slide in flat memory, with smaller levels.
+
+    With `ignores` cells whose outline is wrong are ignored regions; see `organscope.images.labels`.
 
     Raises:
         OutputError: The disk is full.
     """
     results = out / STEM
     if not is_slide(results):
-        return write_ome_labels(path, labels_of(results, found), um_per_px, name)
+        return write_ome_labels(path, labels_of(results, found, ignores=ignores), um_per_px, name)
     with open_image(results / SLIDE_LABELS) as written:
         is_same = written.um_per_px == um_per_px
-    if found.deleted or not is_same:
-        write_label_pyramid(path, label_strips(results, found), label_shape(results), um_per_px)
+    if found.replaced or (ignores and found.marked) or not is_same:
+        write_label_pyramid(path, label_strips(results, found, ignores=ignores), label_shape(results), um_per_px)
     else:
         shutil.copyfile(results / SLIDE_LABELS, path)
     return path
@@ -103,14 +108,21 @@ def _write_tables(folder: Path, table: pd.DataFrame) -> Path:
 
 
 def _write_geojson(path: Path, out: Path, found: Corrected) -> Path:
-    """The features of the analysis without deleted cells; those with a wrong outline say so in their measurements."""
+    """The features of the analysis without deleted cells, then those that were drawn or changed.
+
+    Those with a wrong outline say so in their measurements.
+    """
+    table = cells_of(out)
+    shapes = sorted(found.shapes.items())
+    edited = corrected_cells(table, found).query("id in @found.shapes") if shapes else table[:0]
     separator = ""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write(HEAD)
-        for cell, feature in zip(cells_of(out)["id"].tolist(), features(out / STEM), strict=True):
-            if cell not in found.deleted:
-                file.write(separator + (_marked(feature) if cell in found.marked else feature))
-                separator = SEPARATOR
+        known = zip(table["id"].tolist(), features(out / STEM), strict=True)
+        drawn = zip(edited["id"].tolist(), geojson_features([shape.ring() for _, shape in shapes], edited), strict=True)
+        for cell, feature in chain(((cell, text) for cell, text in known if cell not in found.replaced), drawn):
+            file.write(separator + (_marked(feature) if cell in found.marked else feature))
+            separator = SEPARATOR
         file.write(TAIL)
     return path
 

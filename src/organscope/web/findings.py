@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
-from pyarrow import compute, parquet
 
 from organscope.jobs.files import CELLS_PARQUET
 from organscope.report.overlay import display_note
+from organscope.web.content import areas_px
 from organscope.web.corrections import Corrected
 
 #: In place of a prediction set that holds for no image like this one.
@@ -30,6 +29,8 @@ class Findings:
         n_found: Cells that the analysis found; None where it is not finished.
         n_cells: Cells that are there, with the corrections of experts.
         n_deleted: Cells that experts called none.
+        n_added: Cells that experts drew or parted from others.
+        n_edited: Cells that experts drew or changed.
         n_marked: Cells whose outline experts called wrong; they count.
         median_area_px: Of the cells that are there; None where there is none.
         median_area_um2: The same where the pixel size is known.
@@ -40,6 +41,8 @@ class Findings:
     n_found: int | None = None
     n_cells: int | None = None
     n_deleted: int = 0
+    n_added: int = 0
+    n_edited: int = 0
     n_marked: int = 0
     median_area_px: float | None = None
     median_area_um2: float | None = None
@@ -61,10 +64,15 @@ def findings_of(row: dict[str, Any], found: Corrected, results: Path, max_distan
     if summary is None:
         return Findings(quality=tuple(_quality(row, max_distance)), notes=tuple(_notes(row)))
     median_px, median_um2 = _median_areas(summary, found, results)
+    n_found = summary["n_cells"]
+    n_added = sum(cell > n_found for cell in found.shapes)
+    n_deleted = sum(cell <= n_found for cell in found.deleted)
     return Findings(
-        n_found=summary["n_cells"],
-        n_cells=summary["n_cells"] - len(found.deleted),
-        n_deleted=len(found.deleted),
+        n_found=n_found,
+        n_cells=n_found - n_deleted + n_added,
+        n_deleted=n_deleted,
+        n_added=n_added,
+        n_edited=len(found.shapes),
         n_marked=len(found.marked),
         median_area_px=median_px,
         median_area_um2=median_um2,
@@ -79,6 +87,11 @@ def counted(said: Findings) -> str:
     return n_cells if said.n_cells == said.n_found else f"{n_cells} ({said.n_found:,} found, then corrected)"
 
 
+def expert_word(found: Corrected) -> str:
+    """The organ that an expert names, or in its place what the expert says; empty where nothing."""
+    return found.organ or {"not_tissue": "not tissue", "cannot_tell": "cannot tell"}.get(found.action, "")
+
+
 def not_ruled_out(verdict: dict[str, Any]) -> list[str] | None:
     """Organs that cannot be ruled out; `ANY_ORGAN` where the set holds nothing, None where the bundle has no sets."""
     if verdict["prediction_set"] is None:
@@ -87,20 +100,19 @@ def not_ruled_out(verdict: dict[str, Any]) -> list[str] | None:
 
 
 def _median_areas(summary: dict[str, Any], found: Corrected, results: Path) -> tuple[float | None, float | None]:
-    if not found.deleted:
+    if not found.replaced:
         return summary["median_area_px"], summary["median_area_um2"]
-    median = _median_without(results / CELLS_PARQUET, frozenset(found.deleted))
-    # A ratio of the medians is that of the pixel's area, and exact for the cells that were found.
+    edited = tuple(shape.measures["area_px"] for shape in found.shapes.values())
+    median = _median_area(results / CELLS_PARQUET, frozenset(found.replaced), edited)
+    # A ratio of the medians is the area of a pixel.
     known = summary["median_area_um2"] is not None and median is not None
     return median, median * summary["median_area_um2"] / summary["median_area_px"] if known else None
 
 
 @lru_cache(maxsize=256)
-def _median_without(cells: Path, deleted: frozenset[int]) -> float | None:
-    table = parquet.read_table(cells, columns=["id", "area_px"])
-    ids = table.column("id")
-    kept = table.filter(compute.invert(compute.is_in(ids, pyarrow.array(sorted(deleted), ids.type))))
-    return float(np.median(kept.column("area_px").to_numpy())) if len(kept) else None
+def _median_area(cells: Path, replaced: frozenset[int], edited_px: tuple[float, ...]) -> float | None:
+    areas = areas_px(cells, replaced, edited_px)
+    return float(np.median(areas)) if areas.size else None
 
 
 def _quality(row: dict[str, Any], max_distance: float | None) -> list[dict[str, str]]:

@@ -76,6 +76,19 @@ class NewCorrection(_Asked):
     note: str = Field("", max_length=2000)
 
 
+class Edit(_Asked):
+    """A change to the shape of cells, drawn on the image.
+
+    `draw`: the points go round a cell that was missed; `add` and `erase`: a brush of `radius_px` follows the points,
+    over one cell; `split`: the points cross one cell; `merge`: several cells become the first.
+    """
+
+    kind: Literal["draw", "add", "erase", "split", "merge"]
+    cells: list[CellNumber] = Field(default_factory=list, max_length=50)
+    points: list[tuple[float, float]] = Field(default_factory=list, max_length=20_000, description="x, y in pixels.")
+    radius_px: float = Field(3.0, gt=0, le=500)
+
+
 class Login(_Asked):
     """The token of a user."""
 
@@ -177,6 +190,14 @@ class Verdicts(BaseModel):
     verdicts: list[Verdict]
 
 
+class EditedCell(BaseModel):
+    """A cell that an expert drew or changed: its outline (x, y in pixels of the image) and its measures."""
+
+    id: int
+    ring: list[tuple[int, int]]
+    measures: dict[str, float]
+
+
 class Corrected(BaseModel):
     """What the experts' corrections of an image come to."""
 
@@ -184,8 +205,14 @@ class Corrected(BaseModel):
     action: str | None
     who: str | None
     at: float | None
+    note: str
     deleted: list[int]
     marked: list[int]
+    edited: list[EditedCell]
+    is_checked: bool = Field(description="An expert looked at all cells.")
+    is_reviewed: bool = Field(description="An expert said anything about this image.")
+    can_undo: bool
+    can_redo: bool
 
 
 class Options(BaseModel):
@@ -202,6 +229,8 @@ class Findings(BaseModel):
     n_found: int | None = Field(description="Cells that the analysis found.")
     n_cells: int | None = Field(description="Cells that are there, with the corrections of experts.")
     n_deleted: int
+    n_added: int
+    n_edited: int
     n_marked: int
     median_area_px: float | None = Field(description="Of the cells that are there.")
     median_area_um2: float | None
@@ -210,7 +239,10 @@ class Findings(BaseModel):
 
 
 class Correction(BaseModel):
-    """One thing that was said."""
+    """One thing that was said; `of` is the batch that an undo or redo speaks of."""
+
+    batch: int | None = None
+    of: int | None = None
 
     number: int
     action: str

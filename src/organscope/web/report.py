@@ -22,11 +22,18 @@ from organscope.report.overlay import read_note
 from organscope.web.analysis import STEM
 from organscope.web.content import Entry, Report, areas_of
 from organscope.web.corrections import Corrected
-from organscope.web.findings import Findings, counted, not_ruled_out
+from organscope.web.findings import Findings, counted, expert_word, not_ruled_out
 from organscope.web.reasons import share
 from organscope.web.settings import Settings
 
 PDF_TIMEOUT_S = 180
+#: What an expert said of an image, in words.
+SAID = {
+    "accept": "accepted {organ}",
+    "override": "named {organ}",
+    "not_tissue": "not tissue",
+    "cannot_tell": "cannot tell",
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def _entry(told: Told, settings: Settings) -> Entry:
         reason=" ".join(verdict["why"]),
         facts=_facts(told),
         expert=_expert(found),
-        expert_organ=found.organ or "",
+        expert_organ=expert_word(found),
         n_cells=f"{told.said.n_cells:,}",
         overlay=str(results / OVERLAY),
         overlay_caption=_overlay_caption(found, read_note(results / OVERLAY)),
@@ -112,13 +119,15 @@ def _entry(told: Told, settings: Settings) -> Entry:
         evidence_caption=f"Evidence: orange speaks for {verdict['top'][0]['organ']}, blue against it.",
         cells=str(results / CELLS_PARQUET),
         um_per_px=row["summary"]["um_per_px"],
-        deleted=sorted(found.deleted),
+        replaced=sorted(found.replaced),
+        edited_px=[shape.measures["area_px"] for shape in found.shapes.values()],
     )
 
 
 def _overlay_caption(found: Corrected, note: str) -> str:
     words = ["Outlines of the cells, as the network drew them."]
-    words += ["Those that experts deleted are still drawn, but count no more."] if found.deleted else []
+    if found.replaced:
+        words.append("Corrections by experts are not drawn: cells that they deleted, drew or changed.")
     return " ".join([*words, note]).strip()
 
 
@@ -156,9 +165,11 @@ def _expert(found: Corrected) -> str:
     if not found.is_reviewed:
         return ""
     parts = []
-    if found.organ is not None:
+    if found.action is not None:
         at = datetime.fromtimestamp(found.at, UTC).strftime("%Y-%m-%d")
-        parts.append(f"{found.who} {'accepted' if found.action == 'accept' else 'named'} {found.organ} ({at})")
+        parts.append(f"{found.who}: {SAID[found.action].format(organ=found.organ)} ({at})")
+    parts += [f"note: {found.note}"] if found.note else []
+    parts += [f"{len(found.shapes)} cell(s) drawn or changed"] if found.shapes else []
     parts += [f"{len(found.deleted)} cell(s) deleted"] if found.deleted else []
     parts += [f"{len(found.marked)} outline(s) marked as wrong"] if found.marked else []
     return "; ".join(parts)

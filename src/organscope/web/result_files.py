@@ -11,6 +11,7 @@ from jaxtyping import Int32
 
 from organscope.images import read_labels
 from organscope.images.label_pyramid import TILE_PX
+from organscope.images.labels import read_label_region
 from organscope.images.selection import Choice
 from organscope.images.tiff import TiffSource
 from organscope.jobs.files import CELLS_GEOJSON, LABELS, SLIDE_GEOJSON, SLIDE_LABELS
@@ -43,9 +44,21 @@ def outlines(folder: Path) -> Iterator[Int32[np.ndarray, "m 2"]]:
         yield np.array(ring[:-1], np.int32)
 
 
-def labels_of(folder: Path, found: Corrected) -> Int32[np.ndarray, "y x"]:
-    """The label image of an image that was worked on whole, without the cells that experts deleted."""
-    return corrected_labels(read_labels(folder / LABELS), found)
+def labels_of(folder: Path, found: Corrected, *, ignores: bool = False) -> Int32[np.ndarray, "y x"]:
+    """The corrected label image of an image that was worked on whole; see `corrected_labels`."""
+    return corrected_labels(read_labels(folder / LABELS), found, ignores=ignores)
+
+
+def label_region(
+    folder: Path, found: Corrected, top: int, left: int, height: int, width: int
+) -> Int32[np.ndarray, "y x"]:
+    """The corrected labels of a region that lies in the image."""
+    if is_slide(folder):
+        with closing(_slide_labels(folder)) as source:
+            labels = source.read(0, top, left, height, width)[:, :, 0].astype(np.int32)
+    else:
+        labels = read_label_region(folder / LABELS, top, left, height, width).copy()
+    return corrected_labels(labels, found, origin_px=(top, left))
 
 
 def label_shape(folder: Path) -> tuple[int, int]:
@@ -54,13 +67,13 @@ def label_shape(folder: Path) -> tuple[int, int]:
         return source.levels[0].height_px, source.levels[0].width_px
 
 
-def label_strips(folder: Path, found: Corrected) -> Iterator[Int32[np.ndarray, "strip x"]]:
-    """The labels of a slide from top to bottom, without the cells that experts deleted."""
+def label_strips(folder: Path, found: Corrected, *, ignores: bool = False) -> Iterator[Int32[np.ndarray, "strip x"]]:
+    """The corrected labels of a slide from top to bottom; see `corrected_labels`."""
     with closing(_slide_labels(folder)) as source:
         height, width = source.levels[0].height_px, source.levels[0].width_px
         for y in range(0, height, TILE_PX):
             strip = source.read(0, y, 0, min(TILE_PX, height - y), width)[:, :, 0]
-            yield corrected_labels(strip, found)
+            yield corrected_labels(strip.astype(np.int32), found, origin_px=(y, 0), ignores=ignores)
 
 
 def _slide_labels(folder: Path) -> TiffSource:

@@ -13,7 +13,7 @@ from organscope.jobs.files import CELLS_PARQUET
 from organscope.jobs.tables import um_per_px_columns
 from organscope.web.analysis import STEM, cells_of
 from organscope.web.corrections import Corrected, corrected_cells
-from organscope.web.findings import Findings, not_ruled_out
+from organscope.web.findings import Findings, expert_word, not_ruled_out
 from organscope.web.settings import Settings
 
 #: With these a spreadsheet would take a text for a formula.
@@ -62,14 +62,14 @@ def write_cells_table(
     for image in finished:
         schema = parquet.read_schema(settings.result_folder(image["id"]) / STEM / CELLS_PARQUET)
         columns |= dict.fromkeys(name for name in schema.names if not name.startswith("__"))
-    wanted = ["image", "file_stem", *columns, "marked"]
+    wanted = ["image", "file_stem", *columns, "marked", "edited"]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         pd.DataFrame(columns=wanted).to_csv(file, index=False)
         for image in finished:
             found = said.get(image["id"], Corrected())
             table = corrected_cells(cells_of(settings.result_folder(image["id"])), found)
             names = {"image": harmless(image["name"]), "file_stem": harmless(image["file_stem"])}
-            table = table.assign(**names, marked=table["id"].isin(found.marked))
+            table = table.assign(**names, marked=table["id"].isin(found.marked), edited=table["id"].isin(found.shapes))
             table.reindex(columns=wanted).to_csv(file, index=False, header=False)
 
 
@@ -95,12 +95,15 @@ def _row(image: dict[str, Any], verdict: dict[str, Any] | None, found: Corrected
         "cannot_be_ruled_out": "; ".join((verdict and not_ruled_out(verdict)) or ()),
         "flagged": answer.get("flagged"),
         "expected_cost": answer.get("cost"),
-        "expert_organ": found.organ,
+        "expert_organ": expert_word(found),
+        "expert_note": harmless(found.note),
         "expert": found.who,
         "expert_at": at,
         "n_cells": said.n_cells,
         "n_found": said.n_found,
         "n_deleted": said.n_deleted,
+        "n_added": said.n_added,
+        "n_edited": said.n_edited,
         "n_marked": said.n_marked,
         "median_area_px": said.median_area_px,
         "median_area_um2": said.median_area_um2,

@@ -51,7 +51,7 @@ class TileReader:
 
     def _open(self, image: dict[str, Any]) -> Image:
         with self._lock:
-            opened = self._slides.pop(image["id"], None) or open_image(image["path"], **_options(image["view"]))
+            opened = self._slides.pop(image["id"], None) or open_image(image["path"], **opening_options(image["view"]))
             self._slides[image["id"]] = opened
             while len(self._slides) > MAX_OPEN_SLIDES:
                 # Closed when the last reader lets it go.
@@ -74,7 +74,7 @@ def slide_tile(image: Image, shown: tuple[float, float], power: int, x: int, y: 
     return to_display(block_mean(pixels, step) if step > 1 else pixels, shown)
 
 
-def _options(view: dict[str, Any]) -> dict[str, Any]:
+def opening_options(view: dict[str, Any]) -> dict[str, Any]:
     """With which the file is opened; images that an earlier version analyzed have a channel at most."""
     return view["options"] if "options" in view else {"channel": view["channel"]}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from organscope.images import write_labels
 from organscope.web.analysis import STEM
-from organscope.web.corrections import Corrected, corrections_of
+from organscope.web.corrections import Corrected, corrections_of, holds
 from organscope.web.database import Database
 from organscope.web.exports import write_labels_of
 from organscope.web.refusals import RefusalError
@@ -28,8 +28,10 @@ def write_training_set(
 ) -> None:
     """Write a zip of `images/<organ>/`, `labels/<organ>/` and `corrections.csv`.
 
-    Reviewed images alone are in it: those whose organ an expert accepted or named, or whose cells an expert corrected.
-    Labels are without the cells that experts deleted. Slides in allowed folders are not copied; a note names them.
+    Reviewed images alone are in it: those whose organ an expert accepted or named, or whose cells an expert looked at.
+    Only the latter have labels: without the cells that experts deleted, with those that they drew, and with outlines
+    that they called wrong as ignored regions (-1), which teach neither cell nor background. Slides in allowed folders
+    are not copied; a note names them.
 
     Raises:
         RefusalError: 409, where nothing was reviewed.
@@ -37,7 +39,8 @@ def write_training_set(
     reviewed = [row for row in images if row["summary"] and found.get(row["id"], Corrected()).is_reviewed]
     if not reviewed:
         raise RefusalError(
-            409, "Expected images that an expert reviewed, found none. Accept or correct an organ, or correct cells."
+            409,
+            "Expected images that an expert reviewed, found none. Accept or correct an organ, or check cells.",
         )
     names = _unique_names(reviewed, found)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
@@ -51,13 +54,15 @@ def _add_pair(archive: zipfile.ZipFile, row: dict[str, Any], name: str, found: C
     source = Path(row["path"])
     if row["uploaded"]:
         archive.write(source, f"images/{name}{source.suffix.lower()}")
+    if not found.has_reviewed_cells:
+        return
     with tempfile.TemporaryDirectory(prefix="organscope-") as folder:
         labels = Path(folder) / "labels.tif"
         out = settings.result_folder(row["id"])
         if is_slide(out / STEM):
-            write_labels_of(labels, out, found, row["um_per_px"], row["name"])
+            write_labels_of(labels, out, found, row["um_per_px"], row["name"], ignores=True)
         else:
-            write_labels(labels, labels_of(out / STEM, found), row["um_per_px"])
+            write_labels(labels, labels_of(out / STEM, found, ignores=True), row["um_per_px"])
         archive.write(labels, f"labels/{name}.tif")
 
 
@@ -75,7 +80,7 @@ def _corrections_csv(rows: Sequence[dict[str, Any]], names: dict[str, str], data
     writer = csv.DictWriter(text, CORRECTION_COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for row in rows:
-        for said in corrections_of(database, row["id"]):
+        for said in holds(corrections_of(database, row["id"])):
             at = datetime.fromtimestamp(said["at"], UTC).isoformat(timespec="seconds")
             writer.writerow({**said, "image": names[row["id"]], "at": at, "note": harmless(said["note"])})
     return text.getvalue()
@@ -87,8 +92,9 @@ def _read_me(rows: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
         "",
         "    organscope data import THIS_FOLDER -o INDEX",
         "",
-        "labels/: 0 is background, each other value one cell; cells that experts deleted are left out.",
-        "corrections.csv: who said what, and when (UTC). mark_cell: the outline is wrong; it is still in labels/.",
+        "labels/: of the images whose cells an expert looked at. 0 is background, each value above it one cell; cells",
+        "that experts deleted are left out. -1 is ignored: an outline that an expert called wrong; it teaches nothing.",
+        "corrections.csv: who said what, and when (UTC), without what was undone.",
     ]
     slides = [row for row in rows if not row["uploaded"]]
     if slides:

@@ -8,6 +8,7 @@ from PIL import Image as Picture
 
 from organscope.errors import AnnotationError, OutputError
 from organscope.images import read_labels, write_labels
+from organscope.images.labels import read_label_region
 
 
 @pytest.fixture
@@ -81,6 +82,19 @@ def test_values_that_are_no_cell_numbers(tmp_path, values, found):
     tifffile.imwrite(tmp_path / "a.tif", values)
     with pytest.raises(AnnotationError, match=found):
         read_labels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.npy"])
+def test_ignored_pixels_are_background_unless_asked_for(tmp_path, name):
+    known = np.array([[-1, 0, 7], [-1, 7, 7]], np.int32)
+    if name == "a.npy":
+        np.save(tmp_path / name, known)
+    else:
+        write_labels(tmp_path / name, known)
+    np.testing.assert_array_equal(read_labels(tmp_path / name, keep_ignored=True), known)
+    np.testing.assert_array_equal(read_labels(tmp_path / name), np.maximum(known, 0))
+    part = read_label_region(tmp_path / name, 0, 0, 2, 1, keep_ignored=True)
+    np.testing.assert_array_equal(part, [[-1], [-1]])
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.png"])

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from organscope.cli.main import app as command
 from organscope.dataset import read_index
 from organscope.images import read_labels
+from organscope.images.labels import IGNORED
 from organscope.jobs.files import LABELS
 from organscope.web import queue
 from organscope.web.analysis import STEM
@@ -73,11 +74,15 @@ def test_data_import_takes_what_was_corrected(lab, taken, tmp_path):
         "right": "",
     }
     settings = client.app.state.settings
-    for stem, name, deleted in (("case_1_left", NAMES[0], {1, 2}), ("case_2_left", NAMES[1], set())):
-        before = set(np.unique(read_labels(settings.result_folder(ids[name]) / STEM / LABELS))) - {0}
-        n_left = len(set(np.unique(samples[stem].read_labels())) - {0})
-        assert n_left == len(before - deleted)
-    assert (samples["right"].read_labels() == 3).any(), "a marked cell stays"
+    before = read_labels(settings.result_folder(ids[NAMES[0]]) / STEM / LABELS)
+    left = samples["case_1_left"].read_labels()
+    assert set(np.unique(left)) == set(np.unique(before)) - {1, 2}
+    assert samples["case_2_left"].labels_path is None, "nobody looked at its cells: its organ alone teaches"
+    marked = read_labels(settings.result_folder(ids[NAMES[2]]) / STEM / LABELS) == 3
+    known = samples["right"].read_labels(keep_ignored=True)
+    assert marked.any()
+    np.testing.assert_array_equal(known == IGNORED, marked)
+    assert not (samples["right"].read_labels() == 3).any(), "a wrong outline is no cell to learn from"
 
 
 def test_who_and_when_go_along(taken):
@@ -106,7 +111,7 @@ def test_no_route_gives_anything_of_another_user(lab):
     other = {"Authorization": f"Bearer {TOKENS['ben']}"}
     fill = {"study": study, "image": ids[NAMES[0]], "power": 0, "x": 0, "y": 0}
     kinds = {"files": "cells.csv", "tables": "images.csv"}
-    bodies = {"corrections": {"action": "clear"}, "slides": {"path": "x"}}
+    bodies = {"corrections": {"action": "clear"}, "slides": {"path": "x"}, "edits": {"kind": "draw"}}
     asked = 0
     for path, methods in client.get("/openapi.json").json()["paths"].items():
         if "{study}" not in path and "{image}" not in path:

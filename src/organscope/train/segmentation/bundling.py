@@ -112,7 +112,9 @@ def maps_of_samples(bundle: Bundle, samples: list[Sample]) -> Iterator[MapsAndLa
     """The maps of each picture through the use side, and its labels; one picture at a time."""
     for sample in samples:
         with sample.open() as image:
-            yield sample.dataset, predict_maps(image, bundle), sample.read_labels()
+            maps, labels = predict_maps(image, bundle), sample.read_labels(keep_ignored=True)
+        maps[labels < 0, 0] = 0
+        yield sample.dataset, maps, np.maximum(labels, 0)
 
 
 def _weights_file(network: keras.Model) -> bytes:

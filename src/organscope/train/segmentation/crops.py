@@ -7,7 +7,8 @@ import numpy as np
 from skimage.segmentation import relabel_sequential
 
 from organscope.dataset.index import Sample
-from organscope.ops.instances import Head
+from organscope.images.labels import IGNORED
+from organscope.ops.instances import HEAD_MAPS, Head
 from organscope.ops.preprocess import Preprocessing, intensity_range, scale_intensity, standardise, to_rgb
 from organscope.predict.prepare import Preparation
 from organscope.train.place import Place
@@ -44,7 +45,7 @@ class Pictures:
             pixels = to_rgb(image.visible(image.read_whole()))
             low, high = intensity_range(pixels, self._preprocessing, image.value_range)
         scaled = scale_intensity(pixels, low, high)
-        pair = np.round(scaled * 255).astype(np.uint8), training_maps(sample.read_labels(), self._head)
+        pair = np.round(scaled * 255).astype(np.uint8), training_maps(sample.read_labels(keep_ignored=True), self._head)
         size = pair[0].nbytes + pair[1].nbytes
         if size <= self._room_bytes:
             self._room_bytes -= size
@@ -67,7 +68,7 @@ class Pictures:
                 yield pixels[inner], labels[inner]
             return
         image, _ = self[number]
-        labels = self.samples[number].read_labels()
+        labels = self.samples[number].read_labels(keep_ignored=True)
         for corner in corners_of(image.shape[:2], side_px):
             yield image[corner], labels[corner]
 
@@ -91,7 +92,9 @@ class Pictures:
             preparation = Preparation(image, self._preprocessing, black_and_white=known)
             self._black_and_white[number] = preparation.black_and_white
             pixels = preparation.as_bytes(image.read(*place))
-        labels, _, _ = relabel_sequential(sample.read_label_region(*place))
+        read = sample.read_label_region(*place, keep_ignored=True)
+        labels, _, _ = relabel_sequential(np.maximum(read, 0))
+        labels[read == IGNORED] = IGNORED
         inner = tuple(slice(at - start, at - start + side_px) for at, start in zip((y, x), starts, strict=True))
         return pixels, labels, inner
 
@@ -124,7 +127,7 @@ class TrainingCrops:
         return self._config.fit.steps_per_epoch
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images and maps, float32 (n, y, x, 3) and (n, y, x, k)."""
+        """Images and maps, float32 (n, y, x, 3) and (n, y, x, k), or k + 1 where pixels are ignored; see `MapLoss`."""
         fit, amounts = self._config.fit, self._config.augmentation
         random = np.random.default_rng([fit.seed, self._epoch, step])
         chosen = random.choice(len(self._pictures.samples), size=fit.batch, p=self._probability)
@@ -135,7 +138,7 @@ class TrainingCrops:
         squares = [draw_square(random, amounts.zoom, amounts.rotate) for _ in chosen]
         crops = [self._crop(number, square, random) for number, square in zip(chosen, squares, strict=True)]
         images = np.stack([image for image, _ in crops]).astype(np.float32) / 255
-        maps = np.stack([maps for _, maps in crops])
+        maps = _stacked([maps for _, maps in crops])
         images = keras.ops.convert_to_numpy(vary_appearance(images, amounts, random))
         return np.stack([standardise(image, self._config.preprocessing) for image in images]), maps
 
@@ -150,4 +153,15 @@ class TrainingCrops:
             image = compress(image, int(random.integers(30, 91)))
         maps = cut.astype(np.float32) / 255
         maps[..., 0] = maps[..., 0] > 0.5
-        return image, turn_flow(maps, square) if self._config.network.head == "flow" else maps
+        n_maps = len(HEAD_MAPS[self._config.network.head])
+        # A pixel that is mixed with an ignored one is not known, either.
+        maps[..., n_maps:] = maps[..., n_maps:] >= 1
+        if self._config.network.head == "flow":
+            maps[..., :n_maps] = turn_flow(maps[..., :n_maps], square)
+        return image, maps
+
+
+def _stacked(maps: list[np.ndarray]) -> np.ndarray:
+    """Maps of a batch; where any crop says which of its pixels are known, the others know all of theirs."""
+    most = max(each.shape[2] for each in maps)
+    return np.stack([np.pad(each, [(0, 0), (0, 0), (0, most - each.shape[2])], constant_values=1) for each in maps])

@@ -19,13 +19,22 @@ class MapLoss(keras.losses.Loss):
         self.settings = settings
 
     def call(self, y_true, y_pred):
-        """Mean loss of a batch: truth in [0, 1] and logits, both (n, y, x, k)."""
-        entropy = _cross_entropy(y_true, y_pred)
+        """Mean loss of a batch: truth in [0, 1] and logits, both (n, y, x, k).
+
+        A further map of the truth says which pixels are known (1); the others (0) teach neither cell nor background.
+        """
+        n_maps = y_pred.shape[-1]
+        entropy = _cross_entropy(y_true[..., :n_maps], y_pred)
         truth, probability = y_true[..., 0], ops.sigmoid(y_pred[..., 0])
+        mean = ops.mean
+        if y_true.shape[-1] > n_maps:
+            known = y_true[..., n_maps]
+            truth, probability = truth * known, probability * known
+            mean = _mean_where(known)
         weight = 1 + (self.settings.positive_weight - 1) * truth
-        loss = ops.mean(weight * entropy[..., 0])
+        loss = mean(weight * entropy[..., 0])
         loss += self.settings.overlap_weight * self._overlap_loss(truth, probability)
-        loss += self.settings.height_weight * ops.mean(entropy[..., 1])
+        loss += self.settings.height_weight * mean(entropy[..., 1])
         if y_pred.shape[-1] > 2:
             inside = ops.sum(truth[..., None] * entropy[..., 2:]) / (ops.sum(truth) + 1)
             loss += self.settings.flow_weight * inside / (y_pred.shape[-1] - 2)
@@ -47,6 +56,12 @@ class MapLoss(keras.losses.Loss):
             # The root has no slope at 0, where a perfect batch would make it infinite.
             loss = ops.power(loss + 1e-6, 1 / self.settings.focus)
         return ops.mean(loss)
+
+
+def _mean_where(known):
+    """The mean over the pixels that are known; 0 where none is."""
+    n_known = ops.maximum(ops.sum(known), 1)
+    return lambda values: ops.sum(values * known) / n_known
 
 
 def _cross_entropy(target, logits):

@@ -44,8 +44,8 @@ def cut_square(
 
     Args:
         image: uint8 (y, x, 3).
-        maps: uint8 (y, x, k), cut at the same place. Where k is 4, the last two are the y and x components of
-            directions; they are mirrored with the picture beyond its edge, and not turned with the square.
+        maps: uint8 (y, x, k), cut at the same place. Where k is 4 or more, the third and fourth are the y and x
+            components of directions; they are mirrored with the picture beyond its edge, not turned with the square.
         side_px: Side of the result.
         matrix: From the result's pixels to the picture's, see `draw_square`.
         random: Draws the place, and the deformation.
@@ -116,7 +116,7 @@ def _grow(pixels: np.ndarray, side_px: int) -> np.ndarray:
 
 def _grow_maps(maps: np.ndarray, side_px: int) -> np.ndarray:
     grown = _grow(maps, side_px)
-    if maps.shape[2] == 4 and grown is not maps:
+    if maps.shape[2] >= 4 and grown is not maps:
         for axis, (before, after) in enumerate(_missing(maps.shape, side_px)):
             length = maps.shape[axis]
             mirrored = np.arange(-before, length + after) // length % 2 == 1

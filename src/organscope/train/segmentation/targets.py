@@ -13,7 +13,11 @@ def training_maps(labels: Integer[np.ndarray, "y x"], head: Head) -> UInt8[np.nd
     `distance` is the distance to the cell's edge divided by its maximum in that cell, so it does not depend on
     the cell's size. `boundary` marks pixels within 2 px of another cell. `flow_y` and `flow_x` are the components
     of the unit vector from a pixel to the centroid of its cell, from 0 (-1) over 0.5 to 1 (+1).
+
+    Where pixels are ignored (labels of -1), one more map says which are known: 1 there, 0 where nothing is learned.
     """
+    known = labels >= 0
+    labels = np.maximum(labels, 0)
     maps = [labels > 0]
     if head == "boundary":
         maps.append(_between_cells(labels))
@@ -21,6 +25,8 @@ def training_maps(labels: Integer[np.ndarray, "y x"], head: Head) -> UInt8[np.nd
         maps.append(_height(labels))
     if head == "flow":
         maps += list((1 + _to_centroid(labels)) / 2)
+    if not known.all():
+        maps.append(known)
     return np.round(np.stack(maps, axis=2) * 255).astype(np.uint8)
 
 

@@ -35,6 +35,9 @@ def validate(network: keras.Model, pictures: Pictures, config: SegmentationConfi
             tile = standardise(image.astype(np.float32) / 255, config.preprocessing)
             padded, size = _pad(tile, config.network.stride_px)
             maps = np.ascontiguousarray(network.predict_on_batch(padded[None])[0, : size[0], : size[1]])
+            # Where labels are ignored no cell is expected, and none is taken for a false one.
+            maps[labels < 0, 0] = 0
+            labels = np.maximum(labels, 0)
             scores = [segmentation_scores(labels, decode_cells(maps, decoder)) for decoder in decoders]
             rows[sample.dataset].append([[score[metric] for metric in METRICS] for score in scores])
     means = defined_mean([defined_mean(values) for values in rows.values()])

@@ -30,7 +30,7 @@ PNG = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "b
 @router.get("")
 def look_at_image(image: str, user: User, state: Parts) -> messages.Details:
     """All that the page of one image starts from."""
-    return shown_details(studies.image_of(state.database, image, user), state)
+    return shown_details(studies.image_of(state.database, image, user), user, state)
 
 
 @router.post("/cancel", tags=["jobs"])

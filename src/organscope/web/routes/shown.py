@@ -39,11 +39,12 @@ def look_at(row: dict[str, Any], left: dict[str, float], state: State) -> messag
     return shown_image(row, left, said_of(row, found, state))
 
 
-def shown_details(row: dict[str, Any], state: State) -> messages.Details:
+def shown_details(row: dict[str, Any], user: str, state: State) -> messages.Details:
     """All that the page of one image starts from."""
     results = state.settings.result_folder(row["id"]) / STEM
     before, after = _neighbours(row, state)
     found = corrections.corrected(state.database, row["id"])
+    now = corrections.as_data(found, corrections.corrections_of(state.database, row["id"]), user)
     said = said_of(row, found, state)
     return messages.Details(
         image=shown_image(row, queue.seconds_left(state.database), said),
@@ -59,7 +60,7 @@ def shown_details(row: dict[str, Any], state: State) -> messages.Details:
         organs=organs_known([row]),
         summary=row["summary"],
         findings=shown_findings(said),
-        corrections=messages.Corrected(**corrections.as_data(found)),
+        corrections=messages.Corrected(**now),
         previous=before,
         next=after,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import time
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -11,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from organscope.errors import InputError
 from organscope.images import image_files, open_image
 from organscope.web import messages, queue, studies
-from organscope.web.corrections import Corrected, as_data, corrected_in_study
+from organscope.web.corrections import Corrected, as_data, change_shapes, corrected_in_study
+from organscope.web.edits import measured_again
 from organscope.web.folders import find_allowed, list_allowed
 from organscope.web.one_file import require_one_file
 from organscope.web.refusals import RefusalError, overloaded, refusing
@@ -93,6 +95,8 @@ def change_pixel_size(study: str, new: messages.NewPixelSize, user: User, state:
     studies.keep_pixel_size(state.database, study, new.um_per_px)
     for image, size in zip(finished, sizes, strict=True):
         studies.keep_summary(state.database, image["id"], remeasure(image, folder_of(image["id"]), size))
+        now = studies.image_of(state.database, image["id"], user)
+        change_shapes(state.database, image["id"], partial(measured_again, row=now))
     counts = next(entry for entry in studies.studies_of(state.database, user) if entry["id"] == study)
     return messages.Study(**counts)
 

@@ -27,7 +27,7 @@ class Drawn:
     dataset: str
     side_px: int
 
-    def read_labels(self) -> np.ndarray:
+    def read_labels(self, **_: bool) -> np.ndarray:
         y, x = np.mgrid[: self.side_px, : self.side_px]
         labels = np.zeros((self.side_px, self.side_px), np.int32)
         for cell, (cy, cx) in enumerate([(10, 10), (10, 25), (28, 18), (50, 50), (50, 34)], start=1):

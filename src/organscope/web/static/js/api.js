@@ -1,8 +1,18 @@
 // Requests to the server; a refusal becomes an error whose message is the server's sentence.
-import { toast } from "./dom.js";
+import { h, toast } from "./dom.js";
+
+const AWAY = "The server does not answer. What you said is kept; this page goes on by itself when the server is back.";
+const LOOK_MS = 1500;
+let banner = null;
 
 export async function request(path, options = {}) {
-  const answer = await fetch(path, options);
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    waitForServer();
+    throw Object.assign(new Error(AWAY), { is_away: true });
+  }
   if (answer.status === 401) location.href = "/login";
   if (!answer.ok) {
     const text = await answer.text();
@@ -12,6 +22,24 @@ export async function request(path, options = {}) {
     throw error;
   }
   return answer;
+}
+
+// Says that the server is away until it answers again, and then tells the page (`serverback`).
+async function waitForServer() {
+  if (banner) return;
+  banner = h("div", { class: "away", role: "alert" }, AWAY);
+  document.body.append(banner);
+  for (;;) {
+    await new Promise((done) => setTimeout(done, LOOK_MS));
+    try {
+      if ((await fetch("/api/health")).status < 500) break;
+    } catch {
+      // It is away still.
+    }
+  }
+  banner.remove();
+  banner = null;
+  dispatchEvent(new Event("serverback"));
 }
 
 export const get = async (path) => (await request(path)).json();
@@ -31,7 +59,8 @@ export async function attempt(action) {
   try {
     return await action();
   } catch (error) {
-    toast(error.message, true);
+    // That the server is away stands on the page already.
+    if (!error.is_away) toast(error.message, true);
     return null;
   }
 }

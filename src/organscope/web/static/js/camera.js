@@ -1,7 +1,7 @@
 // Where in the picture the eye is: a centre in pixels of the image, and how many screen pixels one of them takes.
 const MAX_SCALE = 24;
 // Room for the buttons above the whole picture.
-const TOP_PX = 64;
+const TOP_PX = 120;
 
 export class Camera {
   constructor(width_px, height_px) {

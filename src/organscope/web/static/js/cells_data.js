@@ -40,22 +40,39 @@ class Column {
 
 class Cells {
   constructor(n, columns, n_all = n) {
-    this.n = n;
+    this.n_found = n;
     this.n_all = n_all;
     this.columns = columns;
     this.by_name = new Map(columns.map((column) => [column.name, column]));
-    this.x = this.column("centroid_x_px").values;
-    this.y = this.column("centroid_y_px").values;
-    this.area = this.column("area_px").values;
-    this.id = this.column("id").values;
-    this.shown = new Uint8Array(n).fill(1);
-    this.deleted = new Uint8Array(n);
-    this.marked = new Uint8Array(n);
-    this.n_shown = n;
+    this.found = columns.map((column) => column.values);
     this.n_deleted = 0;
     this.version = 0;
-    this.row_of = new Map();
-    for (let row = 0; row < n; row++) this.row_of.set(this.id[row], row);
+    this.resize([]);
+  }
+
+  // Rows of the cells that were found, with those that experts drew behind them and the measures of those they changed.
+  resize(edited) {
+    const known = new Map();
+    for (let row = 0; row < this.n_found; row++) known.set(this.found[this.columns.indexOf(this.column("id"))][row], row);
+    const drawn = edited.filter((cell) => !known.has(cell.id));
+    this.n = this.n_found + drawn.length;
+    drawn.forEach((cell, place) => known.set(cell.id, this.n_found + place));
+    this.row_of = known;
+    this.columns.forEach((column, place) => {
+      column.known_order = null;
+      column.values = edited.length ? new Float32Array(this.n).fill(NaN) : this.found[place];
+      if (edited.length) column.values.set(this.found[place]);
+      for (const cell of edited) {
+        const value = column.name === "id" ? cell.id : cell.measures[column.name];
+        if (value !== undefined) column.values[known.get(cell.id)] = value;
+      }
+    });
+    this.edited = new Map(edited.map((cell) => [known.get(cell.id), Float32Array.from(cell.ring.slice(0, -1).flat())]));
+    [this.x, this.y, this.area, this.id] = ["centroid_x_px", "centroid_y_px", "area_px", "id"].map((name) => this.column(name).values);
+    for (const name of ["shown", "deleted", "marked"]) this[name] = new Uint8Array(this.n);
+    this.shown.fill(1);
+    this.n_shown = this.n;
+    this.edits = JSON.stringify(edited.map((cell) => [cell.id, cell.ring]));
   }
 
   column(name) {
@@ -83,12 +100,16 @@ class Cells {
     this.version++;
   }
 
+  // What experts say now; true where there are other cells or shapes than before, so that filters and colours are due.
   correct(corrections) {
+    const is_other = JSON.stringify(corrections.edited.map((cell) => [cell.id, cell.ring])) !== this.edits;
+    if (is_other) this.resize(corrections.edited);
     this.deleted.fill(0);
     this.marked.fill(0);
     for (const id of corrections.deleted) if (this.row_of.has(id)) this.deleted[this.row_of.get(id)] = 1;
     this.n_deleted = corrections.deleted.length;
     for (const id of corrections.marked) if (this.row_of.has(id)) this.marked[this.row_of.get(id)] = 1;
     this.version++;
+    return is_other;
   }
 }

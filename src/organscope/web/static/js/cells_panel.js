@@ -1,9 +1,8 @@
 // Cells in numbers: filters, distributions, the table, and corrections of many cells at once.
 import { read, readNumber, write } from "./address.js";
-import { attempt, post } from "./api.js";
 import { CellCard } from "./cell_card.js";
 import { CellTable } from "./cell_table.js";
-import { byId, h, select, show, toast } from "./dom.js";
+import { byId, h, select, show } from "./dom.js";
 import { plural, whole } from "./format.js";
 import { drawHistogram, drawScatter } from "./plots.js";
 
@@ -14,8 +13,14 @@ export class CellsPanel {
   constructor(box, cells, details, hooks) {
     Object.assign(this, { cells, details, hooks, selected: -1 });
     this.card = new CellCard(byId("cell-card"), cells, hooks, (action, row) => this.correct(action, [row]));
+    this.box = box;
+    this.make();
+  }
+
+  make() {
+    const { box, cells, hooks } = this;
     if (!cells.n) {
-      box.replaceChildren(h("p", { class: "empty" }, "No cell was found in this picture."));
+      box.replaceChildren(h("p", { class: "empty" }, "No cell was found in this image. One that was missed can be drawn."), this.makeCheck());
       return;
     }
     this.count = h("p", { class: "faint num", id: "cell-count", "aria-live": "polite" });
@@ -23,10 +28,33 @@ export class CellsPanel {
     this.scatter = h("canvas", { class: "plot tall", id: "scatter", role: "img", "aria-label": "Scatter plot of the shown cells; click for a cell" });
     this.table = new CellTable(cells, (row) => hooks.pick(row, true));
     this.none = h("button", { type: "button", class: "small", id: "none-of-these", hidden: true, onclick: () => this.deleteShown() });
-    box.replaceChildren(h("h3", {}, "Show only"), this.makeFilters(), h("div", { class: "count-line" }, this.count, this.none), this.table.element,
+    box.replaceChildren(this.makeCheck(), h("h3", {}, "Show only"), this.makeFilters(), h("div", { class: "count-line" }, this.count, this.none), this.table.element,
       this.makePlotHead("Distribution", ["histogram"]), this.makeMeasureLimits(), this.histogram, this.makePlotHead("Scatter", ["across", "up"]), this.scatter);
     this.listen();
     this.filter();
+  }
+
+  // Only cells that an expert looked at teach; where none had to be put right, this says so.
+  makeCheck() {
+    this.check = h("button", { type: "button", class: "small", id: "accept-cells", onclick: () => this.hooks.said.say("corrections", { action: "accept_cells" }, "Noted: all cells were looked at.") }, "All cells are right now");
+    this.checked = h("p", { class: "faint", id: "cells-checked" });
+    this.drawCheck();
+    return h("div", { class: "count-line" }, this.checked, this.check);
+  }
+
+  drawCheck() {
+    const { is_checked } = this.details.corrections;
+    show(this.check, !is_checked);
+    this.checked.textContent = is_checked ? "An expert looked at all cells." : "";
+  }
+
+  // After corrections: other cells, shapes or marks.
+  corrected() {
+    if (!this.filters) return this.make();
+    this.drawCheck();
+    this.filter();
+    if (this.selected >= 0) this.select(this.selected);
+    return undefined;
   }
 
   makeFilters() {
@@ -102,12 +130,14 @@ export class CellsPanel {
   }
 
   drawCount() {
-    const { n, n_shown, n_deleted } = this.cells;
-    const { n_all } = this.cells;
+    const { n, n_shown, n_all } = this.cells;
+    const { findings } = this.details;
     const part = n_all > n ? ` (one in ${Math.round(n_all / n)} of ${whole(n_all)}; files hold all)` : "";
-    const words = n_shown === n ? plural(n, "cell") : `${whole(n_shown)} of ${plural(n, "cell")}`;
-    this.count.textContent = (n_deleted ? `${words}, ${whole(n_deleted)} called none` : words) + part;
     const left = this.shownCells();
+    const n_there = n_all > n ? n : findings.n_cells;
+    const words = n_shown === n ? plural(n_there, "cell") : `${whole(left.length)} of ${plural(n_there, "cell")} shown`;
+    const corrections = [findings.n_deleted ? `${whole(findings.n_deleted)} called none` : "", findings.n_added ? `${whole(findings.n_added)} added` : ""].filter(Boolean).join(", ");
+    this.count.textContent = (corrections ? `${words} (${whole(findings.n_found)} found, ${corrections})` : words) + part;
     show(this.none, n_shown < n && left.length > 0 && left.length <= MOST_AT_ONCE);
     this.none.textContent = left.length === 1 ? "This is no cell" : `These ${whole(left.length)} are no cells`;
   }
@@ -120,7 +150,7 @@ export class CellsPanel {
 
   deleteShown() {
     const rows = this.shownCells();
-    if (confirm(`Call ${plural(rows.length, "shown cell")} no cell? This can be taken back one by one.`)) this.correct("delete_cell", rows);
+    if (confirm(`Call ${plural(rows.length, "shown cell")} no cell? This can be undone (Ctrl+Z).`)) this.correct("delete_cell", rows);
   }
 
   drawPlots() {
@@ -159,12 +189,7 @@ export class CellsPanel {
   }
 
   async correct(action, rows) {
-    await attempt(async () => {
-      const answer = await post(`/api/images/${this.details.image.id}/corrections`, { action, cells: rows.map((row) => this.cells.id[row]) });
-      this.hooks.corrected(answer);
-      this.drawCount();
-      toast({ delete_cell: rows.length > 1 ? `Noted: ${plural(rows.length, "object")} are no cells.` : "Noted: no cell.", mark_cell: "Noted: wrong outline.", restore_cell: "Taken back." }[action]);
-      this.select(this.selected);
-    });
+    const words = { delete_cell: rows.length > 1 ? `Noted: ${plural(rows.length, "object")} are no cells.` : "Noted: no cell.", mark_cell: "Noted: wrong outline.", restore_cell: "Taken back." }[action];
+    await this.hooks.said.say("corrections", { action, cells: rows.map((row) => this.cells.id[row]) }, words);
   }
 }

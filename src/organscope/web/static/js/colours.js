@@ -26,12 +26,12 @@ export function colouring(cells, by) {
 
 function byCategory(column, n) {
   const counts = new Array(column.categories.length).fill(0);
-  for (const code of column.values) counts[code]++;
+  for (const code of column.values) if (code >= 0) counts[code]++;
   const order = counts.map((_, k) => k).sort((a, b) => counts[b] - counts[a]);
   // The commonest kinds get a colour of their own, the rest share gray.
   const colour_of = new Uint8Array(counts.length).fill(OKABE_ITO.length);
   order.slice(0, OKABE_ITO.length).forEach((code, place) => (colour_of[code] = place));
-  const codes = Uint8Array.from(column.values, (code) => colour_of[code]);
+  const codes = Uint8Array.from(column.values, (code) => colour_of[code] ?? OKABE_ITO.length);
   const entries = order.slice(0, OKABE_ITO.length).filter((code) => counts[code]).map((code, place) => ({ colour: OKABE_ITO[place], text: column.categories[code], n: counts[code] }));
   const rest = order.slice(OKABE_ITO.length).reduce((sum, code) => sum + counts[code], 0);
   if (rest) entries.push({ colour: OTHERS, text: "others", n: rest });

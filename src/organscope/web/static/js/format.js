@@ -37,6 +37,9 @@ export function duration(seconds) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
+// What an expert says of an image.
+export const expertWord = ({ action, organ }) => ({ not_tissue: "Not tissue", cannot_tell: "Cannot tell" })[action] ?? organ;
+
 // What a person gave for a drop of images; empty where nothing.
 export const optionsInWords = ({ um_per_px, channel }) => [um_per_px === null ? "" : `pixel size ${pixelSize(um_per_px)}`, channel === null ? "" : `only channel ${channel}`].filter(Boolean).join(", ");
 

@@ -160,5 +160,6 @@ function listen() {
   });
 }
 
+addEventListener("serverback", follow);
 listen();
 follow();

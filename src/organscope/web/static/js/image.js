@@ -4,7 +4,9 @@ import { get, getBytes } from "./api.js";
 import { decodeCells } from "./cells_data.js";
 import { CellsPanel } from "./cells_panel.js";
 import { colouring } from "./colours.js";
+import { Corrections } from "./corrections.js";
 import { byId, facts, h, show } from "./dom.js";
+import { EditTools } from "./edit_tools.js";
 import { duration } from "./format.js";
 import { drawEvidenceLegend, drawLegend, drawScale } from "./legend.js";
 import { makeTake } from "./take_panel.js";
@@ -24,6 +26,7 @@ async function begin() {
   try {
     details = await get(`/api/images/${id}`);
   } catch (error) {
+    if (error.is_away) return undefined;
     return notice(h("p", {}, error.message));
   }
   drawHead(details);
@@ -35,7 +38,7 @@ async function begin() {
 
 function drawHead(details) {
   document.title = `${details.image.name} · organscope`;
-  byId("crumb").textContent = details.image.name;
+  byId("crumb").textContent = byId("title").textContent = details.image.name;
   byId("crumb-study").textContent = details.study_name;
   byId("crumb-study").href = `/studies/${details.image.study}`;
   drawNeighbours(details);
@@ -61,6 +64,13 @@ addEventListener("keydown", (event) => {
   byId(name).focus();
   byId(name).click();
 });
+
+// The next image in the order of review, after a verdict.
+function openNext() {
+  if (byId("next").hidden) return;
+  byId("next").focus();
+  byId("next").click();
+}
 
 function waitFor(details) {
   const { image } = details;
@@ -94,20 +104,29 @@ function makeViewer(details) {
 }
 
 async function showResults(details) {
+  if (panel) return;
   const cells = decodeCells(await getBytes(`/api/images/${id}/cells`));
   cells.correct(details.corrections);
   viewer.outlines.setCells(cells);
   const corrected = (answer) => {
     details.corrections = answer.now;
     details.findings = answer.findings;
-    cells.correct(answer.now);
-    panel.draw();
+    if (cells.correct(answer.now)) applyColours();
+    if (panel.selected >= cells.n) pick(-1);
+    panel.corrected();
     viewer.redraw();
     verdict.corrected(answer.said);
+    tools.update(answer.now);
   };
-  makeColours(cells, details.findings.quality.some((flag) => flag.flag === "unlike training"));
-  panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, corrected, changed: () => viewer.redraw(), colours: () => colours });
-  const verdict = makeVerdict(byId("panel-verdict"), details, corrected);
+  const said = new Corrections(id, corrected);
+  const applyColours = makeColours(cells, details.findings.quality.some((flag) => flag.flag === "unlike training"));
+  panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, said, changed: () => viewer.redraw(), colours: () => colours });
+  const verdict = makeVerdict(byId("panel-verdict"), details, said, openNext);
+  const tools = new EditTools(viewer, {
+    say: (...what) => said.say(...what), undo: () => said.undo(), redo: () => said.redo(), selected: () => panel.selected,
+    remove: (row) => row >= 0 && !cells.deleted[row] && panel.correct("delete_cell", [row]),
+  });
+  tools.update(details.corrections);
   makeTake(byId("panel-take"), details, verdict.query);
   makeLayers(details);
   makeTabs();
@@ -143,6 +162,7 @@ function makeColours(cells, is_strange) {
     apply();
   };
   apply();
+  return apply;
 }
 
 function makeLayers(details) {
@@ -206,4 +226,5 @@ function openTab(chosen) {
   if (chosen === "cells") panel.draw();
 }
 
+addEventListener("serverback", begin);
 begin();

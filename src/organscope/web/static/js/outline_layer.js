@@ -59,7 +59,25 @@ export class OutlineLayer {
       this.stroke(context, block.marked, "#ffffff", width, [4 * width, 3 * width]);
       this.stroke(context, block.deleted, "rgba(120,130,140,.9)", width * 0.8, [3 * width, 3 * width]);
     }
+    this.drawEdited(context, width);
     context.restore();
+  }
+
+  // Cells that experts drew or changed are few; their outlines come with the corrections.
+  drawEdited(context, width) {
+    const { cells, colours } = this;
+    for (const [row, corners] of cells.edited) {
+      if (!cells.shown[row]) continue;
+      const path = new Path2D();
+      this.trace(path, { x: 0, y: 0, corners, starts: [0, corners.length / 2] }, 0);
+      if (cells.deleted[row]) {
+        this.stroke(context, path, "rgba(120,130,140,.9)", width * 0.8, [3 * width, 3 * width]);
+        continue;
+      }
+      this.stroke(context, path, "rgba(0,0,0,.65)", width * 2.2);
+      this.stroke(context, path, colours.palette[colours.codes[row]], width * 1.3);
+      if (cells.marked[row]) this.stroke(context, path, "#ffffff", width, [4 * width, 3 * width]);
+    }
   }
 
   stroke(context, path, colour, width, dash = []) {
@@ -89,7 +107,7 @@ export class OutlineLayer {
 
   drawSelected(context, camera, density) {
     const row = this.selected;
-    if (row < 0) return;
+    if (row < 0 || row >= this.cells.n) return;
     const [x, y] = camera.toView(this.cells.x[row], this.cells.y[row]);
     const radius = Math.max(Math.sqrt(this.cells.area[row] / Math.PI) * camera.scale * 1.4, 9);
     for (const [colour, width] of [["rgba(0,0,0,.75)", 4.5], ["#ffffff", 2]]) {
@@ -140,7 +158,7 @@ export class OutlineLayer {
     block.marked = new Path2D();
     const { cells, colours } = this;
     block.rows.forEach((row, place) => {
-      if (!cells.shown[row]) return;
+      if (!cells.shown[row] || cells.edited.has(row)) return;
       if (cells.deleted[row]) return this.trace(block.deleted, block, place);
       const code = colours.codes[row];
       if (!block.paths.has(code)) block.paths.set(code, new Path2D());

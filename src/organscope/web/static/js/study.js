@@ -2,7 +2,7 @@
 import { read, write } from "./address.js";
 import { attempt, get, request } from "./api.js";
 import { byId, facts, h, toast } from "./dom.js";
-import { optionsInWords, plural, whole } from "./format.js";
+import { expertWord, optionsInWords, plural, whole } from "./format.js";
 import { changePixelSize } from "./pixel_size.js";
 import { makeQuestion } from "./question.js";
 import { drawRow, isDoubtful } from "./study_row.js";
@@ -13,7 +13,7 @@ const BUSY_MS = 1000;
 const IDLE_MS = 15000;
 // More rows than this are drawn when they are asked for.
 const STEP = 100;
-const KINDS = { "": () => true, open: isDoubtful, reviewed: (row) => Boolean(row.corrections.organ || row.corrections.deleted.length || row.corrections.marked.length), flagged: (row) => row.findings.quality.length > 0 };
+const KINDS = { "": () => true, open: isDoubtful, reviewed: (row) => row.corrections.is_reviewed, flagged: (row) => row.findings.quality.length > 0 };
 const WORDS = { "": "all", open: "to look at", reviewed: "reviewed", flagged: "quality flags" };
 let timer = 0;
 let asked = 0;
@@ -31,6 +31,7 @@ async function refresh() {
     draw();
     timer = setTimeout(refresh, found.study.n_waiting ? BUSY_MS : IDLE_MS);
   } catch (error) {
+    if (error.is_away) return;
     byId("study-title").textContent = "This study cannot be shown";
     byId("study-facts").textContent = error.message;
   }
@@ -98,7 +99,7 @@ async function remove() {
   });
 }
 
-const organOf = (row) => row.corrections.organ ?? (row.verdict?.decision === "accept" ? row.verdict.organ : row.verdict ? "not known" : null);
+const organOf = (row) => (row.corrections.action ? expertWord(row.corrections) : null) ?? (row.verdict?.decision === "accept" ? row.verdict.organ : row.verdict ? "not known" : null);
 
 // How many images are of which kind and organ; each is a switch that shows only these.
 function drawChoices(rows) {
@@ -121,6 +122,7 @@ function choice(name, value, words, n) {
   return h("button", { type: "button", id: `choice-${name}-${value}`, "aria-pressed": String(is_on), onclick: press }, words, h("span", { class: "n num" }, whole(n)));
 }
 
+addEventListener("serverback", refresh);
 byId("remove").addEventListener("click", remove);
 byId("change-pixel-size").addEventListener("click", changeSize);
 addEventListener("click", (event) => !byId("take-menu").contains(event.target) && byId("take-menu").removeAttribute("open"));

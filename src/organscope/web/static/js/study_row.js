@@ -1,9 +1,9 @@
 // One image of a study in its list: what was found, how sure that is, and what the expert says.
 import { attempt, post } from "./api.js";
 import { h, toast } from "./dom.js";
-import { duration, number, percent, plural, whole } from "./format.js";
+import { duration, expertWord, number, percent, plural, whole } from "./format.js";
 
-export const isDoubtful = (row) => Boolean(row.verdict && row.verdict.decision !== "accept" && !row.corrections.organ);
+export const isDoubtful = (row) => Boolean(row.verdict && row.verdict.decision !== "accept" && !row.corrections.action);
 
 // `hooks` has `query()`, `positive()`, `organs()` and `changed()`.
 export function drawRow(row, hooks) {
@@ -11,7 +11,7 @@ export function drawRow(row, hooks) {
   const query = hooks.query();
   const page = `/images/${image.id}${query ? `?${query.replace("miss_cost", "cost").replace("min_recall", "recall")}` : ""}`;
   return h("article", { class: isDoubtful(row) ? "row doubt" : "row", role: "listitem", "data-image": image.id },
-    h("a", { href: page, tabindex: -1, "aria-hidden": true }, thumb(image)),
+    h("a", { href: page, tabindex: -1, "aria-hidden": "true" }, thumb(image)),
     h("div", {}, h("a", { class: "name", href: page, id: `name-${image.id}`, title: image.name }, image.name), h("span", { class: "faint num" }, `${image.width_px} × ${image.height_px} px`), flags(row)),
     answer(row), measures(row, hooks), acts(row, hooks));
 }
@@ -29,8 +29,7 @@ function flags(row) {
 function answer(row) {
   const { image, verdict } = row;
   if (!verdict) return h("div", {}, progress(image));
-  const expert = row.corrections.organ;
-  if (expert) return h("div", {}, h("div", { class: "answer" }, expert), h("div", { class: "why" }, `${row.corrections.action === "accept" ? "accepted" : "named"} by ${row.corrections.who}`));
+  if (row.corrections.action) return h("div", {}, h("div", { class: "answer" }, expertWord(row.corrections)), h("div", { class: "why" }, `${row.corrections.action === "accept" ? "accepted" : "named"} by ${row.corrections.who}`));
   const is_sure = verdict.decision === "accept";
   const likeliest = verdict.top[0];
   const words = is_sure ? `${percent(verdict.confidence)}${verdict.flagged ? ", flagged" : ""}` : `Likeliest: ${likeliest.organ}, ${percent(likeliest.probability)}. ${verdict.why.join(" ")}`;
@@ -63,7 +62,7 @@ function acts(row, hooks) {
   const box = h("div", { class: "acts" });
   if (image.state === "queued" || image.state === "running") box.append(button("cancel", "Cancel", "cancel"));
   else if (!verdict) box.append(button("retry", "Try again", "retry"));
-  else if (row.corrections.organ) box.append(button("undo", "Take back", "corrections", { action: "clear" }));
+  else if (row.corrections.action) box.append(button("undo", "Take back", "corrections", { action: "clear" }));
   else {
     const organ = isDoubtful(row) ? verdict.top[0].organ : verdict.organ;
     box.append(button("accept", isDoubtful(row) ? `It is ${organ}` : `Accept ${organ}`, "corrections", { action: "accept", organ }), overrideMenu(image, hooks, act));

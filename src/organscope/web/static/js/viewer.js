@@ -9,9 +9,11 @@ const KEY_STEP_PX = 90;
 
 export class Viewer {
   constructor(canvas, details, on_move, on_pick) {
-    Object.assign(this, { canvas, on_move, on_pick, evidence: null, evidence_strength: 0.7, pointers: new Map(), is_due: false });
+    Object.assign(this, { canvas, on_move, on_pick, tool: null, stroke: [], evidence: null, evidence_strength: 0.7, pointers: new Map(), is_due: false });
     this.camera = new Camera(details.image.width_px, details.image.height_px);
     this.camera.is_fit = true;
+    // Where the eye is, for whoever looks at the page from outside.
+    canvas.camera = this.camera;
     const redraw = () => this.redraw();
     this.tiles = new TileLayer(details.image.id, details.tile_px, details.highest_power, redraw);
     this.outlines = new OutlineLayer(details.image.id, redraw);
@@ -46,7 +48,23 @@ export class Viewer {
     if (this.evidence) this.drawEvidence(context);
     context.setLineDash([]);
     this.outlines.draw(context, this.camera, this.density);
+    if (this.stroke.length) this.drawStroke(context);
     this.on_move(this.camera);
+  }
+
+  // What is being drawn: the outline of a new cell, the way of a brush, or a line.
+  drawStroke(context) {
+    const width = this.tool.is_brush ? 2 * this.tool.radius_px * this.camera.scale : 2;
+    context.lineJoin = context.lineCap = "round";
+    for (const [colour, more] of this.tool.is_brush ? [[this.tool.colour, 0]] : [["rgba(0,0,0,.75)", 3], [this.tool.colour, 0]]) {
+      context.beginPath();
+      for (const [x, y] of this.stroke) context.lineTo(...this.camera.toView(x, y));
+      if (this.stroke.length === 1) context.lineTo(...this.camera.toView(...this.stroke[0]));
+      if (this.tool.is_closed) context.closePath();
+      context.lineWidth = width + more;
+      context.strokeStyle = colour;
+      context.stroke();
+    }
   }
 
   drawEvidence(context) {
@@ -94,7 +112,7 @@ export class Viewer {
     canvas.addEventListener("pointerdown", (event) => this.press(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.release(event));
-    canvas.addEventListener("dblclick", (event) => this.zoom(2, event.offsetX, event.offsetY));
+    canvas.addEventListener("dblclick", (event) => this.tool || this.zoom(2, event.offsetX, event.offsetY));
     canvas.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -103,13 +121,19 @@ export class Viewer {
     this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
     this.pressed = [event.offsetX, event.offsetY];
     this.has_moved = this.pointers.size > 1;
+    // A second finger moves the image, also while a tool is chosen.
+    this.stroke = this.tool && this.pointers.size === 1 && event.button === 0 ? [this.camera.toImage(event.offsetX, event.offsetY)] : [];
   }
 
   move(event) {
     const before = this.pointers.get(event.pointerId);
     if (!before) return this.hover(event);
     const now = [event.offsetX, event.offsetY];
-    if (this.pointers.size === 2) this.pinch(event.pointerId, before, now);
+    if (this.stroke.length) {
+      this.stroke.push(this.camera.toImage(...now));
+      this.has_moved = true;
+      this.redraw();
+    } else if (this.pointers.size === 2) this.pinch(event.pointerId, before, now);
     else if (this.has_moved || Math.hypot(now[0] - this.pressed[0], now[1] - this.pressed[1]) > CLICK_PX) {
       this.has_moved = true;
       this.canvas.classList.add("dragging");
@@ -136,6 +160,13 @@ export class Viewer {
   release(event) {
     this.pointers.delete(event.pointerId);
     this.canvas.classList.remove("dragging");
+    if (this.stroke.length) {
+      const points = this.stroke;
+      this.stroke = [];
+      this.redraw();
+      if (event.type === "pointerup") this.tool.finish(points);
+      return;
+    }
     if (this.has_moved || event.type === "pointercancel" || this.pointers.size) return;
     const [x, y] = this.camera.toImage(event.offsetX, event.offsetY);
     this.on_pick(this.outlines.cellAt(x, y, 6 / this.camera.scale));
