@@ -12,7 +12,7 @@ SHEET_NAME = "index.csv"
 #: Name in an entry -> names that the column may have.
 COLUMN_NAMES = {
     "image": ("image",),
-    "annotation": ("label", "labels"),
+    "annotation": ("label", "labels", "points"),
     "id": ("name", "id"),
     "organ": ("organ",),
     "species": ("species",),

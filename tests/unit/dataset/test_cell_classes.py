@@ -116,3 +116,13 @@ def test_real_points(tmp_path, shared_data):
     index = import_folder(tmp_path / "set", tmp_path / "index", annotations=tmp_path / "points").index
     rows = pd.concat(pd.read_csv(source / "points" / f"{name}.csv") for name in names)
     assert index.cell_classes() == rows["class"].value_counts().to_dict()
+
+
+def test_a_sheet_names_the_points_of_each_image(tmp_path, folder):
+    for name in "ab":
+        (folder / f"{name}.geojson").unlink()
+        (folder / f"{name}.csv").write_text("y,x,class\n3,4,lymphocyte\n")
+    (folder / "index.csv").write_text("name,image,points\na,a.tif,a.csv\nb,b.tif,b.csv\n")
+    index = import_folder(folder, tmp_path / "index").index
+    assert index.cell_classes() == {"lymphocyte": 2}
+    assert not index.table["labeled"].any()

@@ -232,7 +232,7 @@ def read_coco_cells(database: Path, path: PurePosixPath, height_px: int, width_p
             if height is not None and width is not None and (height, width) != (height_px, width_px):
                 raise AnnotationError(
                     f"expected annotations for {height_px} x {width_px} px, the COCO file gives "
-                    f"{height} x {width} px (image id {id})"
+                    f"{height} x {width} px (image id {id})."
                 )
             names = _class_names(store, source)
             rows = store.execute(

@@ -35,7 +35,7 @@ def is_region_class(name: str) -> bool:
 
 
 def leave_out_regions(cells: Cells, height_px: int, width_px: int) -> Cells:
-    """The cells without outlines that are regions; every cell that holds others or covers half the image is named.
+    """The cells without outlines that are regions; every doubtful one is named.
 
     An outline is a region if its class says so, if it covers 95 % of the image, if it covers half of it and holds
     another cell, or if it holds three others (two, where it is ten times as large as they are).
@@ -55,15 +55,16 @@ def leave_out_regions(cells: Cells, height_px: int, width_px: int) -> Cells:
             regions.append(f"{_named(cell)}, {_reason(len(held[number]), share)}")
             continue
         kept.append(cell)
-        if share > _COVERS or held[number]:
-            doubtful.append(f"{_named(cell)}, {_reason(len(held[number]), share)}")
+        is_large = areas[number] > _TIMES_AS_LARGE * np.median(areas)
+        if share > _COVERS or held[number] or is_large:
+            doubtful.append(f"{_named(cell)}, {_reason(len(held[number]), share) or 'far larger than the others'}")
     if regions:
         left_out.append(f"{len(regions)} outlines were left out as regions, not cells: {_some(regions)}")
     notes = list(cells.notes)
     if doubtful:
         notes.append(
-            f"{len(doubtful)} cells hold others or cover half the image, and were kept: {_some(doubtful)}. "
-            "Pixels that two claim belong to the smaller one"
+            f"{len(doubtful)} outlines were kept as cells that may be regions (they hold others, cover half the image "
+            f"or are ten times as large as the median): {_some(doubtful)}"
         )
     return replace(cells, masks=kept, left_out=[*cells.left_out, *left_out], notes=notes)
 

@@ -360,10 +360,11 @@ def test_what_holds_others_or_fills_the_image_is_a_region():
     assert regions(three[0], block(8, 8, 10, 10)) == (2, 0, 1)
     assert regions(*three[:2], block(9, 9, 8, 18)) == (3, 0, 1)
     assert regions(block(0, 0, 80, 80)) == (1, 0, 1)
+    assert regions(*three, block(50, 50, 20, 20)) == (4, 0, 1)
     # A hole is not held by the cell round it.
     ring = np.ones((40, 40), bool)
     ring[1:-1, 1:-1] = False
-    assert regions(*three, CellMask(5, 5, ring)) == (4, 0, 0)
+    assert regions(*three, CellMask(5, 5, ring)) == (4, 0, 0)  # 156 px, below ten times 25
     assert regions(block(1, 1, 9, 9, "Tissue"), *three) == (3, 1, 0)
 
 
