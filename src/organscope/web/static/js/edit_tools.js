@@ -57,10 +57,17 @@ export class EditTools {
       return null;
     }
     const selected = this.hooks.selected();
-    const row = selected >= 0 ? selected : kind === "split" ? through[Math.floor(through.length / 2)] : through[0];
+    const row = selected >= 0 ? selected : kind === "split" ? this.inTheMiddle(points, through) : through[0];
     if (row !== undefined) return [cells.id[row]];
     toast("Expected a cell under the pointer, found none. Choose one with a click, or begin in it.", true);
     return null;
+  }
+
+  // A line across a cell begins and ends outside it, perhaps in its neighbors.
+  inTheMiddle(points, through) {
+    const [[x0, y0], [x1, y1]] = [points[0], points[points.length - 1]];
+    const row = this.viewer.outlines.cellAt((x0 + x1) / 2, (y0 + y1) / 2, 0);
+    return row >= 0 && !this.viewer.outlines.cells.deleted[row] ? row : through[0];
   }
 
   key(event) {
