@@ -220,7 +220,7 @@ def selection_notes(choice: Choice, taken: Selection) -> tuple[str, ...]:
     notes = []
     if taken.n_series > 1 and choice.series is None:
         notes.append(
-            f"Image {taken.series + 1} of {taken.n_series}, the largest, was read (--series {taken.series}); "
+            f"Image {taken.series + 1} of {taken.n_series} was read, because none is larger (--series {taken.series}); "
             f"the others were left out. Choose one with --series 0 to {taken.n_series - 1}."
         )
     if taken.n_pages > 1 and choice.page is None:

@@ -114,7 +114,10 @@ class TiffSource:
         n_samples = axis_size(base, "S")
         has_alpha = n_samples > 1 and bool(page.extrasamples) and page.extrasamples[-1] in (1, 2)
         if page.photometric in (RGB, YCBCR) and n_samples >= 3:
-            return Channels.unnamed(n_stored, is_color=True, has_alpha=has_alpha)
+            colors = Channels.unnamed(n_stored, is_color=True, has_alpha=has_alpha)
+            n_images = n_stored // n_samples
+            note = f"The first of {n_images} images in color was looked at; the others are channels {n_samples} and up."
+            return colors if n_images == 1 else replace(colors, note=note)
         names = read_channel_names(self._file, number, n_stored)
         return named_channels(names, has_alpha=has_alpha and n_stored == n_samples)
 

@@ -48,7 +48,8 @@ def find_scenes(
         matches: Whether the pixels of a smaller series are those of a larger one; asked only where the file does not
             say that they belong together.
     """
-    series = file.series[:1] if file.series[0].kind in SLIDE_KINDS else file.series
+    series = _series_of(file)
+    series = series[:1] if series[0].kind in SLIDE_KINDS else series
     found = [(level, number) for number, one in enumerate(series) for level in one.levels]
     found = [pair for pair in found if not _is_mask(pair[0])] or found
     scenes: list[Scene] = []
@@ -61,6 +62,15 @@ def find_scenes(
         else:
             (previews if is_reduced(level) else scenes).append(Scene(number, [level]))
     return sorted(scenes or previews, key=lambda scene: scene.number)
+
+
+def _series_of(file: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    try:
+        return file.series
+    except RuntimeError:
+        # Of many pages only some are compared before all are taken for alike.
+        file.is_uniform = False
+        return file.series
 
 
 def largest(scenes: list[Scene]) -> int:

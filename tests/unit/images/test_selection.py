@@ -221,7 +221,7 @@ def test_images_of_an_ome_tiff(tmp_path, planes):
     pixels, image = plane_of(tmp_path / "a.ome.tif")
     np.testing.assert_array_equal(pixels, planes[1])
     assert (image.selection.series, image.selection.n_series) == (1, 2)
-    assert image.notes[0].startswith("Image 2 of 2, the largest, was read (--series 1)")
+    assert image.notes[0].startswith("Image 2 of 2 was read, because none is larger (--series 1)")
     pixels, image = plane_of(tmp_path / "a.ome.tif", series=0)
     np.testing.assert_array_equal(pixels, planes[0, :20, :30])
 

@@ -49,7 +49,7 @@ def test_half_as_large_image_of_another_place_is_no_level(tmp_path, colon, rng):
         writer.write(colon, **TILES)
     found, image = sizes(tmp_path / "a.tif")
     assert found == [(512, 512, 1)]
-    assert image.notes[0].startswith("Image 2 of 2, the largest, was read")
+    assert image.notes[0].startswith("Image 2 of 2 was read")
     with open_image(tmp_path / "a.tif", series=0) as image:
         np.testing.assert_array_equal(image.read_whole(), other)
 
@@ -95,9 +95,20 @@ def test_pages_of_two_sizes(tmp_path, colon):
             writer.write(pixels, metadata=None)
     with open_image(tmp_path / "a.tif") as image:
         np.testing.assert_array_equal(image.read_whole()[:, :, 0], gray[:200, :300])
-        assert [note.split(" was")[0] for note in image.notes] == ["Image 2 of 2, the largest,", "Page 1 of 2"]
+        assert [note.split(" was")[0] for note in image.notes] == ["Image 2 of 2", "Page 1 of 2"]
 
 
 def test_only_a_reduced_image_is_the_image(tmp_path, colon):
     tifffile.imwrite(tmp_path / "a.tif", colon[::4, ::4], photometric="rgb", subfiletype=1, metadata=None)
     assert sizes(tmp_path / "a.tif")[0] == [(128, 128, 1)]
+
+
+@pytest.mark.parametrize("n", [9, 20])
+def test_one_of_many_pages_has_another_size(tmp_path, rng, n):
+    pages = [rng.integers(0, 255, (40, 32 if k == 3 else 50), dtype=np.uint8) for k in range(n)]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for page in pages:
+            writer.write(page, metadata=None)
+    with open_image(tmp_path / "a.tif", page=n - 2) as image:
+        np.testing.assert_array_equal(image.read_whole()[:, :, 0], pages[-1])
+        assert (image.selection.n_series, image.selection.n_pages) == (2, n - 1)
