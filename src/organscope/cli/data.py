@@ -82,7 +82,17 @@ def import_command(
         ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Layout, if it is not recognised.", show_default=False)
+        str | None,
+        typer.Option("--layout", "--format", metavar="NAME", help="Layout. Default: found out.", show_default=False),
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="What label images hold: instances (a number a cell), binary (one value for all), inverted (0 is the "
+            "cells) or classes. Default: found out.",
+            show_default=False,
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the data set; the folder's if left out.", show_default=False)
@@ -103,9 +113,10 @@ def import_command(
 ) -> None:
     """Make an index of images and their annotations.
 
-    Recognises a sheet index.csv, images/ beside labels/ or masks/, train/<organ>/ and test/<organ>/ with one COCO
-    file, one folder an organ, NuInsSeg and BBBC038 as published, and any folder of images. Annotations become label
-    images in INDEX/labels. Every image is decoded once; an interrupted import goes on where it stopped.
+    Recognizes a sheet index.csv, folders of images beside folders of labels in the spelling of many tools, train/ and
+    test/ with or without organs, COCO, one folder an organ, NuInsSeg and BBBC038 as published, and any folder of
+    images. What was taken for what, and what was passed over, is said and kept in INDEX/import.json. Annotations become
+    label images in INDEX/labels. Every image is decoded once; an interrupted import goes on where it stopped.
 
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """
@@ -120,7 +131,7 @@ def import_command(
         report = import_folder(
             folder, output, annotations=annotations, format=format, dataset=name, um_per_px=um_per_px,
             choice=Choice(channel=channel, page=page, series=series, project=project, **plane_from_text(plane)),
-            group=group, n_folds=folds, holdout=holdout, seed=seed, workers=workers or os.cpu_count() or 1,
+            masks=masks, group=group, n_folds=folds, holdout=holdout, seed=seed, workers=workers or os.cpu_count() or 1,
             progress=progress,
         )  # fmt: skip
     _tell_import(report, as_json)
@@ -130,15 +141,15 @@ def import_command(
 
 def _tell_import(report, as_json: bool) -> None:
     from organscope.cli.printing import print_json, shown
+    from organscope.dataset.import_record import problem_lists
 
     facts = {"index": str(report.index.folder), "layout": report.layout, **_facts(report.index)}
     if as_json:
-        failures, notes = (
-            [{"source": p.source, "message": p.message} for p in report.problems if p.failed is failed]
-            for failed in (True, False)
-        )
-        print_json(facts | {"n_reused": report.n_reused, "failures": failures, "notes": notes})
+        understood = {"n_reused": report.n_reused, "understood": report.understood}
+        print_json(facts | understood | problem_lists(report.problems))
         return
+    for sentence in report.understood:
+        say(shown(sentence))
     for problem in report.problems[:N_SHOWN_PROBLEMS]:
         say(f"{'Failed' if problem.failed else 'Note'}: {shown(problem.source)}: {shown(problem.message)}")
     if len(report.problems) > N_SHOWN_PROBLEMS:

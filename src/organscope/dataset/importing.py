@@ -1,6 +1,7 @@
 """Import a folder of images with annotations: layout, conversion, folds, index."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,17 +9,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from organscope.dataset.annotations.mask_kinds import MASK_KINDS
 from organscope.dataset.entries import Entry
+from organscope.dataset.import_record import write_record
 from organscope.dataset.index import WORK_FOLDER, Index, write_index
 from organscope.dataset.journal import Journal, entry_key
-from organscope.dataset.layouts import find_layout
+from organscope.dataset.layouts import Found, find_layout
 from organscope.dataset.names import make_folder
 from organscope.dataset.parallel import run_parallel
+from organscope.dataset.passed_over import tell_passed_over
 from organscope.dataset.problems import Problem
 from organscope.dataset.rows import ImageSettings, Outcome, make_row
 from organscope.dataset.sources import assign_annotations, count_without, link_coco
 from organscope.dataset.splits import check_split, regroup, split_table
-from organscope.errors import DatasetError, InputError, UsageError
+from organscope.errors import DatasetError, InputError, UnknownNameError, UsageError
 from organscope.images.selection import Choice
 from organscope.ops.pixel_size import given_pixel_size
 
@@ -28,6 +32,14 @@ Progress = Callable[[int, int], None]
 JOURNAL_NAME = "journal.jsonl"
 DATABASE_NAME = "annotations.sqlite"
 N_NAMED = 20
+_MASK_SENTENCES = {
+    "instances": "with a number a cell",
+    "binary": "with one value for all cells, split into pieces",
+    "inverted": "where 0 is the cells, split into pieces",
+    "classes": "with classes of cells, split into pieces",
+    "borders": "with insides and borders of cells",
+    "empty": "without a cell (labeled, 0 cells)",
+}
 #: Starting a process pays off from about this many images on.
 IMAGES_PER_WORKER = 32
 
@@ -39,12 +51,14 @@ class ImportReport:
     Attributes:
         index: The index that was written.
         layout: Name of the layout of the folder.
+        understood: Sentences about what was taken for what, with its evidence, and what was passed over.
         problems: What could not be used and what is worth knowing, in order of source.
         n_reused: Images that an interrupted run had finished.
     """
 
     index: Index
     layout: str
+    understood: list[str]
     problems: list[Problem]
     n_reused: int
 
@@ -78,6 +92,7 @@ def import_folder(
     dataset: str | None = None,
     um_per_px: float | Sequence[float] | None = None,
     choice: Choice | None = None,
+    masks: str | None = None,
     group: str | None = None,
     n_folds: int | None = None,
     holdout: float | None = None,
@@ -99,6 +114,7 @@ def import_folder(
         dataset: Name of the set; None takes the folder's.
         um_per_px: Pixel size that replaces what the images say: one number, or height and width.
         choice: Channel, page, plane and image of every file; None takes the documented ones.
+        masks: What label images hold: one of `MASK_KINDS`; None finds it out of each and refuses what is doubtful.
         group: Column, or regular expression on the image path, that gives the group (slide, patient); None keeps
             the layout's.
         n_folds: Number of folds; None keeps the folds that the set was delivered with, or makes 4.
@@ -109,31 +125,65 @@ def import_folder(
 
     Raises:
         UsageError: An option is impossible for this folder.
-        DatasetError: The folder has no layout that is known.
+        DatasetError: The folder has no layout that is known, or can be read in two ways.
         InputError: No image can be used.
         OutputError: The index cannot be written.
     """
+    if masks is not None and masks not in MASK_KINDS:
+        raise UnknownNameError(f"Expected masks of {', '.join(MASK_KINDS)} (--masks), found {masks!r}.")
     folder, out = Path(folder).absolute(), Path(out).resolve()
     folds = FoldSettings(group, n_folds, holdout, seed)
     _require_apart(folder, out)
-    layout, entries = find_layout(folder, format)
-    entries = _plan(entries, folds)
     given = None if annotations is None else Path(annotations).absolute()
+    found = find_layout(folder, format, given)
+    entries = _plan(found.listing.entries, folds)
     entries, coco_files = assign_annotations(folder, entries, given)
+    understood, problems = _tell(folder, found, entries, coco_files, given)
     work = make_folder(out / WORK_FOLDER)
-    settings = ImageSettings(out, dataset or folder.name, given_pixel_size(um_per_px), choice or Choice())
-    problems: list[Problem] = []
+    settings = ImageSettings(out, dataset or folder.name, given_pixel_size(um_per_px), choice or Choice(), masks)
     if coco_files:
-        entries, problems = link_coco(coco_files, work / DATABASE_NAME, entries)
+        entries, coco_problems = link_coco(folder, coco_files, work / DATABASE_NAME, entries)
+        problems += coco_problems
         settings = replace(settings, coco_database=work / DATABASE_NAME, coco_files=tuple(coco_files))
-    rows, found, n_reused = _read_images(entries, settings, work, workers, progress)
-    problems += [*count_without(entries), *sorted(found, key=lambda problem: problem.source)]
+    rows, outcomes, n_reused = _read_images(entries, settings, work, workers, progress)
+    seen = [problem for outcome in outcomes for problem in outcome.problems]
+    problems += [*count_without(entries), *sorted(seen, key=lambda problem: problem.source)]
     if not rows:
-        raise _nothing_usable(folder, found)
+        raise _nothing_usable(folder, seen)
+    understood += _tell_mask_kinds(outcomes)
     table, notes = _draw_folds(pd.DataFrame(rows), folds)
     index = write_index(out, table)
     shutil.rmtree(work)
-    return ImportReport(index, layout.name, problems + notes, n_reused)
+    report = ImportReport(index, found.layout.name, understood, problems + notes, n_reused)
+    write_record(index.folder, report.layout, report.understood, report.problems)
+    return report
+
+
+def _tell(
+    folder: Path, found: Found, entries: list[Entry], coco_files: list[Path], given: Path | None
+) -> tuple[list[str], list[Problem]]:
+    """What is said before any image is read: the layout, what was taken for what, what was passed over."""
+    used = [*coco_files, *([given] if given is not None else []), *found.listing.used]
+    passed_over, missing = tell_passed_over(folder, entries, used)
+    failures = [Problem("annotations", text, failed=True) for text in found.listing.failures]
+    failures += [Problem("files", text, failed=True) for text in missing]
+    files = ", ".join(
+        path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name for path in coco_files
+    )
+    coco = [f"COCO files with annotations: {files}."] if coco_files else []
+    return [found.sentence, *found.listing.remarks, *coco, *passed_over], failures
+
+
+def _tell_mask_kinds(outcomes: list[Outcome]) -> list[str]:
+    """What label images were read as, and that one set holds several kinds."""
+    counts = Counter(outcome.mask_kind for outcome in outcomes if outcome.mask_kind)
+    if not counts or set(counts) == {"instances"}:
+        return []
+    told = ", ".join(f"{n} {_MASK_SENTENCES[kind]}" for kind, n in sorted(counts.items()))
+    kinds = set(counts) - {"empty"}
+    mixed = len(kinds) > 1 and not kinds <= {"instances", "binary"}
+    hint = f" One kind for all: --masks {', '.join(MASK_KINDS)}." if mixed else ""
+    return [f"Label images: {told}.{hint}"]
 
 
 def _nothing_usable(folder: Path, problems: list[Problem]) -> InputError:
@@ -174,8 +224,8 @@ def _plan(entries: list[Entry], folds: FoldSettings) -> list[Entry]:
 
 def _read_images(
     entries: list[Entry], settings: ImageSettings, work: Path, workers: int, progress: Progress | None
-) -> tuple[list[dict], list[Problem], int]:
-    """Rows and problems of all images, from the journal where they are finished."""
+) -> tuple[list[dict], list[Outcome], int]:
+    """Rows and outcomes of all images, from the journal where they are finished."""
     journal = Journal(work / JOURNAL_NAME)
     keys = {entry: entry_key(entry, settings) for entry in entries}
     outcomes: dict[Entry, Outcome] = {}
@@ -197,7 +247,7 @@ def _read_images(
     finally:
         journal.close()
     rows = [outcomes[entry].row for entry in entries if outcomes[entry].row is not None]
-    return rows, [problem for outcome in outcomes.values() for problem in outcome.problems], n_reused
+    return rows, list(outcomes.values()), n_reused
 
 
 def _draw_folds(table: pd.DataFrame, folds: FoldSettings) -> tuple[pd.DataFrame, list[Problem]]:

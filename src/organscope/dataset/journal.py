@@ -40,7 +40,7 @@ class Journal:
         record = self._finished.get(key)
         if record is None:
             return None
-        return Outcome(record["row"], [Problem(**problem) for problem in record["problems"]])
+        return Outcome(record["row"], [Problem(**problem) for problem in record["problems"]], record["mask_kind"])
 
     def add(self, key: str, outcome: Outcome) -> None:
         """Keep an image that is finished; one with failures is not kept, so that it is tried again."""
@@ -48,7 +48,8 @@ class Journal:
             return
         problems = [asdict(problem) for problem in outcome.problems]
         try:
-            self._stream.write(json.dumps({"key": key, "row": outcome.row, "problems": problems}) + "\n")
+            record = {"key": key, "row": outcome.row, "problems": problems, "mask_kind": outcome.mask_kind}
+            self._stream.write(json.dumps(record) + "\n")
             self._stream.flush()
         except OSError as error:
             raise cannot_write(self._path, error) from error

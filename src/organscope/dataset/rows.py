@@ -12,7 +12,8 @@ from jaxtyping import Int32
 from organscope.dataset.annotations import is_outline_file, read_cells
 from organscope.dataset.annotations.cells import Cells, PaintedCells, paint_cells
 from organscope.dataset.annotations.coco import read_coco_cells
-from organscope.dataset.annotations.label_image import label_interiors, read_label_image, split_binary
+from organscope.dataset.annotations.label_image import label_interiors, read_label_image
+from organscope.dataset.annotations.mask_kinds import read_mask
 from organscope.dataset.annotations.plane import Plane
 from organscope.dataset.annotations.regions import leave_out_regions
 from organscope.dataset.cell_classes import class_table, count_text, point_table, write_class_table
@@ -41,6 +42,7 @@ class ImageSettings:
         dataset: Name of the set.
         um_per_px: Pixel size that replaces what images say.
         choice: Channel, page, plane and image of every file.
+        masks: What label images hold, one of `MASK_KINDS`; None finds it out of each.
         coco_database: Annotations made ready by `build_store`.
         coco_files: The files that they came from.
     """
@@ -49,16 +51,18 @@ class ImageSettings:
     dataset: str
     um_per_px: PixelSize | None = None
     choice: Choice = field(default_factory=Choice)
+    masks: str | None = None
     coco_database: Path | None = None
     coco_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The row of an image (None where it cannot be used) and what was wrong on the way."""
+    """The row of an image (None where it cannot be used), what was wrong on the way, and what its mask was read as."""
 
     row: dict[str, Any] | None
     problems: list[Problem] = field(default_factory=list)
+    mask_kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class LabelFile:
     n_cells: int
     problems: list[Problem]
     classes: pd.DataFrame | None = None
+    mask_kind: str = ""
 
 
 def make_row(entry: Entry, settings: ImageSettings) -> Outcome:
@@ -102,7 +107,7 @@ def make_row(entry: Entry, settings: ImageSettings) -> Outcome:
         row.update(classes=str(path), class_counts=count_text(labels.classes))
     if labels.path is not None:
         row.update(labels=str(labels.path), labeled=True, n_cells=labels.n_cells, labels_sha256=hash_path(labels.path))
-    return Outcome(row, [*notes, *labels.problems])
+    return Outcome(row, [*notes, *labels.problems], labels.mask_kind)
 
 
 def _plane(image: Image) -> Plane:
@@ -237,17 +242,15 @@ def _cell_problems(entry: Entry, cells: Cells, n_dropped: int) -> list[Problem]:
 
 
 def _label_picture(entry: Entry, settings: ImageSettings, row: dict[str, Any]) -> LabelFile:
-    labels = read_label_image(entry.annotation, row["height_px"], row["width_px"])
+    size = row["height_px"], row["width_px"]
     if entry.shows_membranes:
-        cells = label_interiors(labels)
+        cells = label_interiors(read_label_image(entry.annotation, *size))
         return LabelFile(_write(entry, settings, cells, row), int(cells.max(initial=0)), [])
-    pieces = split_binary(labels)
-    if pieces is None:
-        n_cells = len(np.unique(labels[labels > 0]))
-        return LabelFile(entry.annotation.absolute(), n_cells, [])
-    text = "the mask has one value for all cells: its connected pieces became cells, touching cells are one"
-    path = _write(entry, settings, pieces, row)
-    return LabelFile(path, int(pieces.max()), [Problem(str(entry.path), text, failed=False)])
+    mask = read_mask(entry.annotation, *size, settings.masks)
+    problems = [Problem(str(entry.path), text, failed=False) for text in mask.notes]
+    path = _write(entry, settings, mask.labels, row) if mask.is_changed else entry.annotation.absolute()
+    classes = class_table(mask.labels, dict(enumerate(mask.classes, start=1))) if mask.classes else None
+    return LabelFile(path, mask.n_cells, problems, classes, mask.kind)
 
 
 def _write(entry: Entry, settings: ImageSettings, labels: Int32[np.ndarray, "y x"], row: dict) -> Path:

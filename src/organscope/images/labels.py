@@ -94,6 +94,21 @@ def _read(path: Path, region: tuple[int, int, int, int] | None, keep_ignored: bo
     return labels if keep_ignored else np.maximum(labels, 0)
 
 
+def read_stored_values(path: str | Path) -> Num[np.ndarray, "y x c"]:
+    """What a mask holds, without asking what it means: palette indices, colors, numbers of any type.
+
+    Raises:
+        AnnotationError: The file is unreadable, holds several images, or an array of other than 2 or 3 axes.
+    """
+    path = Path(path)
+    values = _read_npy(path) if path.suffix.lower() == ".npy" else _read_image(path, None)
+    if values.ndim == 2:
+        values = values[:, :, None]
+    if values.ndim != 3 or values.size == 0:
+        raise AnnotationError(f"Expected a label image, found an array of shape {values.shape} in {path}.")
+    return values
+
+
 def _read_image(path: Path, region: tuple[int, int, int, int] | None) -> Num[np.ndarray, "y x c"]:
     try:
         source = open_source(path, DEFAULT_MAX_PIXELS, Choice(), as_stored=True)

@@ -43,7 +43,8 @@ def test_label_images_are_used_where_they_lie(tmp_path, pictures, cells):
     assert a.open().um_per_px == (0.5, 0.5)
     row = report.index.table.iloc[0]
     assert (row["height_px"], row["n_channels"], row["dtype"], row["n_cells"]) == (48, 3, "uint8", cells.max())
-    assert sorted(path.name for path in (tmp_path / "index").iterdir()) == ["index.csv", "index.parquet"]
+    assert sorted(path.name for path in (tmp_path / "index").iterdir()) == [
+        "import.json", "index.csv", "index.parquet"]  # fmt: skip
 
 
 def write_outlines(folder: Path, cells: np.ndarray, format: str) -> None:
@@ -190,7 +191,7 @@ def test_wrong_use_is_said_before_any_work(tmp_path, pictures, mission):
         import_folder(mission, tmp_path / "index", holdout=0.2)
     with pytest.raises(UsageError, match="do not match"):
         import_folder(pictures, tmp_path / "index", group="slide")
-    with pytest.raises(UnknownNameError, match="format"):
+    with pytest.raises(UnknownNameError, match="layout"):
         import_folder(pictures, tmp_path / "index", format="other")
     with pytest.raises(UsageError, match="COCO"):
         import_folder(pictures, tmp_path / "index", annotations=tmp_path / "nowhere.json")

@@ -16,9 +16,10 @@ def touch(folder: Path, *names: str) -> Path:
 
 
 def facts(folder: Path, format: str | None = None) -> tuple[str, list[tuple]]:
-    layout, entries = find_layout(folder, format)
+    found = find_layout(folder, format)
+    entries = found.listing.entries
     below = [entry.annotation and entry.annotation.relative_to(folder).as_posix() for entry in entries]
-    return layout.name, [(e.id, e.organ, e.split, a) for e, a in zip(entries, below, strict=True)]
+    return found.layout.name, [(e.id, e.organ, e.split, a) for e, a in zip(entries, below, strict=True)]
 
 
 def test_images_and_labels_flat(tmp_path):
@@ -28,8 +29,9 @@ def test_images_and_labels_flat(tmp_path):
 
 def test_membranes_hold_the_last_third_of_the_stack_back(tmp_path):
     touch(tmp_path, *(f"{part}/slice_{n:02}.png" for part in ("images", "membranes") for n in range(10)))
-    layout, entries = find_layout(tmp_path)
-    assert layout.name == "membranes"
+    found = find_layout(tmp_path)
+    entries = found.listing.entries
+    assert found.layout.name == "membranes"
     assert [entry.fold for entry in entries] == [2] * 7 + [1] * 3
     assert all(entry.shows_membranes for entry in entries)
     assert entries[4].annotation == tmp_path / "membranes" / "slice_04.png"
@@ -46,8 +48,8 @@ def test_images_and_labels_with_a_folder_an_organ(tmp_path):
 def test_images_and_masks_in_train_and_test(tmp_path):
     touch(tmp_path, "train/images/a.tif", "train/masks/a.tif", "test/images/a.tif", "test/masks/a.tif")
     assert facts(tmp_path)[1] == [
-        ("train/a", "", "train", "train/masks/a.tif"),
         ("test/a", "", "test", "test/masks/a.tif"),
+        ("train/a", "", "train", "train/masks/a.tif"),
     ]
 
 
@@ -56,17 +58,18 @@ def test_train_and_test_with_organs(tmp_path):
     assert facts(tmp_path) == (
         "train-test",
         [
+            ("test/small intestine/a", "small intestine", "test", None),
             ("train/skin_1/a", "skin_1", "train", None),
             ("train/small intestine/a", "small intestine", "train", None),
-            ("test/small intestine/a", "small intestine", "test", None),
         ],
     )
 
 
 def test_nuinsseg_as_published(tmp_path):
     touch(tmp_path, "human salivary gland/tissue images/h_1.png", "human salivary gland/label masks modify/h_1.tif")
-    layout, (entry,) = find_layout(tmp_path)
-    assert layout.name == "nuinsseg"
+    found = find_layout(tmp_path)
+    (entry,) = found.listing.entries
+    assert found.layout.name == "nuinsseg"
     assert (entry.organ, entry.species, entry.group) == ("salivary gland", "human", "human salivary gland")
     assert entry.annotation.name == "h_1.tif"
 
@@ -97,16 +100,12 @@ def test_a_sheet(tmp_path):
     sheet = "name,image,label,organ,species,fold,um_per_px\n"
     sheet += "x,images/human_liver/x.png,labels/x.png,liver,human,2,0.25\ny,images/mouse_liver/y.png,,liver,mouse,,\n"
     (tmp_path / "index.csv").write_text(sheet)
-    layout, (x, y) = find_layout(tmp_path)
-    assert layout.name == "table"
-    assert (x.id, x.organ, x.species, x.group, x.fold, x.um_per_px) == (
-        "x",
-        "liver",
-        "human",
-        "human_liver",
-        2,
-        (0.25, 0.25),
-    )
+    touch(tmp_path, "images/human_liver/x.png", "images/mouse_liver/y.png")
+    found = find_layout(tmp_path)
+    x, y = found.listing.entries
+    assert found.layout.name == "table"
+    assert (x.id, x.organ, x.species, x.group) == ("x", "liver", "human", "human_liver")
+    assert (x.fold, x.um_per_px) == (2, (0.25, 0.25))
     assert x.annotation == tmp_path / "labels" / "x.png"
     assert (y.group, y.fold, y.um_per_px, y.annotation) == ("mouse_liver", 0, None, None)
 
@@ -116,6 +115,7 @@ def test_a_sheet(tmp_path):
     [("image,fold\na.png,one\n", "a.png"), ("image,split\na.png,validation\n", "validation"), ("image\n", "no image")],
 )
 def test_a_sheet_with_impossible_values(tmp_path, sheet, message):
+    touch(tmp_path, "a.png")
     (tmp_path / "index.csv").write_text(sheet)
     with pytest.raises(DatasetError, match=message):
         find_layout(tmp_path, "table")

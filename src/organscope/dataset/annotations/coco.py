@@ -156,7 +156,9 @@ def _dangling(store: sqlite3.Connection, source: int) -> Iterator[str]:
             )
 
 
-def link_images(database: Path, paths: Iterable[PurePosixPath]) -> tuple[set[PurePosixPath], list[str]]:
+def link_images(
+    database: Path, paths: Iterable[PurePosixPath], homes: Sequence[PurePosixPath | None] = ()
+) -> tuple[set[PurePosixPath], list[str]]:
     """Find the image file that each listed image means.
 
     One path must end with the other: `file_name` may be a bare name, a path from the folder, or one with
@@ -165,6 +167,7 @@ def link_images(database: Path, paths: Iterable[PurePosixPath]) -> tuple[set[Pur
     Args:
         database: Made by `build_store`.
         paths: Of the images, relative to the imported folder.
+        homes: For each file, the folder whose images it means where several have one name.
 
     Returns:
         The paths that the files list, and sentences about listed images that are not there or ambiguous.
@@ -175,7 +178,7 @@ def link_images(database: Path, paths: Iterable[PurePosixPath]) -> tuple[set[Pur
     linked, missing, ambiguous = set(), [], []
     with _writing(database) as store:
         for source, id, name in store.execute("select source, id, file_name from images").fetchall():
-            candidates = _candidates(name, by_name)
+            candidates = _nearest(_candidates(name, by_name), homes[source] if homes else None)
             if len(candidates) == 1:
                 linked.add(candidates[0])
                 store.execute(
@@ -210,6 +213,12 @@ def _candidates(file_name: str, by_name: dict[str, list[PurePosixPath]]) -> list
 def _plain(name: str) -> str:
     """A name without what file systems change: composed or decomposed umlauts, capitals."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def _nearest(candidates: list[PurePosixPath], home: PurePosixPath | None) -> list[PurePosixPath]:
+    if len(candidates) < 2 or home is None:
+        return candidates
+    return [path for path in candidates if path.is_relative_to(home)] or candidates
 
 
 def _name_some(names: list[str], sentence: str) -> list[str]:

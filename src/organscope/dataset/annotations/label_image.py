@@ -32,16 +32,3 @@ def label_interiors(membranes: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y
     """
     pieces, _ = ndimage.label(membranes > 0)
     return pieces.astype(np.int32)
-
-
-def split_binary(labels: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"] | None:
-    """Cells of a mask that has one value for all of them (0 and 255, say): its 8-connected pieces.
-
-    Returns:
-        None where the image is no such mask: it has several values, or all of one value is one piece.
-    """
-    highest = int(labels.max(initial=0))
-    if highest == 0 or not ((labels == 0) | (labels == highest)).all():
-        return None
-    pieces, n_pieces = ndimage.label(labels, structure=np.ones((3, 3)))
-    return pieces.astype(np.int32) if n_pieces > 1 else None
