@@ -207,7 +207,7 @@ def test_result_folder_that_cannot_be_written_fails_that_image_alone(tmp_path, p
 
 
 def test_full_disk_stops_the_run_with_one_sentence_an_image(tmp_path, pictures, bundles, monkeypatch):
-    def no_space(path, picture) -> None:
+    def no_space(path, *_) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr("organscope.jobs.one_image.write_overlay", no_space)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from organscope.cli.guard import remember_debug
+from organscope.errors import UsageError
 from organscope.ops.pixel_size import parse_pixel_size
 
 Images = Annotated[
@@ -18,11 +19,20 @@ Images = Annotated[
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for the results.", show_default=False)
 ]
+
+
+def _pixel_size(text: str) -> tuple[float, float]:
+    try:
+        return parse_pixel_size(text)
+    except UsageError as error:
+        raise UsageError(f"--um-per-px: {error}") from error
+
+
 PixelSize = Annotated[
     tuple | None,
     typer.Option(
         "--um-per-px",
-        parser=parse_pixel_size,
+        parser=_pixel_size,
         metavar="UM or Y,X",
         help="Micrometers per pixel in place of what the files say: one number, or height and width of a pixel.",
         show_default=False,
