@@ -12,7 +12,8 @@ from organscope.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(r"^```(?:bash|console|sh|shell)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELLS = ("", "bash", "console", "sh", "shell")
 
 
 def commands(group, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
@@ -31,7 +32,9 @@ def documented_calls() -> list[tuple[str, list[str]]]:
     """Every `organscope ...` line in a code block, as the document's name and its words."""
     calls = []
     for document in DOCUMENTS:
-        for block in FENCE.findall(document.read_text(encoding="utf-8")):
+        for language, block in FENCE.findall(document.read_text(encoding="utf-8")):
+            if language not in SHELLS:
+                continue
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line.removeprefix("$ "), comments=True)
                 if words[:1] == ["organscope"] and words[1:] and not words[1].startswith("-"):

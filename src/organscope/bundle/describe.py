@@ -73,7 +73,7 @@ def _segmentation_rows(spec: SegmentationSpec) -> list[tuple[str, str]]:
         ("Tiles", f"multiples of {spec.stride_px} px, {spec.halo_px} px around each"),
         ("Decoder", decoder_in_words(spec.decoder)),
         ("Probability", calibrated),
-        ("Few misses", "measured, see --min-recall" if spec.operating_points else "not measured"),
+        ("Few misses", "measured, see --min-cell-recall" if spec.operating_points else "not measured"),
     ]
 
 

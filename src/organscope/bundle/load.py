@@ -69,6 +69,31 @@ class Bundle:
     def __repr__(self) -> str:
         return f"Bundle({self.manifest.title}, {self.source})"
 
+    @property
+    def name(self) -> str:
+        """What the manifest calls it."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """The version that the manifest states."""
+        return self.manifest.version
+
+    @property
+    def task(self) -> str:
+        """Either "segmentation" or "classification"."""
+        return self.manifest.spec.task
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """What was measured: dataset, subset, n_images, metric, value, low, high."""
+        return pd.DataFrame([score.model_dump() for score in self.manifest.scores])
+
+    @property
+    def card(self) -> str:
+        """The model card as Markdown: data, licence, limits."""
+        return self.read(self.manifest.card).decode("utf-8")
+
     def __reduce__(self) -> tuple:
         # A session cannot be sent to another process; reading and checking again can.
         return partial(load_bundle, threads=self._threads), (self.source.absolute(),)

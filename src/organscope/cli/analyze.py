@@ -30,6 +30,7 @@ def analyze(
     zarr: options.ZarrLabels = False,
     positive: options.Positive = None,
     min_recall: options.MinRecall = None,
+    min_cell_recall: options.MinCellRecall = None,
     costs: options.CostsFile = None,
     as_json: options.Json = False,
     debug: options.Debug = False,
@@ -54,5 +55,5 @@ def analyze(
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
         diameter_px=diameter_px,
-        positive=positive, min_recall=min_recall, costs=costs,
+        positive=positive, min_recall=min_recall, costs=costs, min_cell_recall=min_cell_recall,
     )  # fmt: skip

@@ -125,9 +125,9 @@ def certify_command(
     from organscope.bundle import load_bundle
     from organscope.bundle.parity import certificate_in_words
     from organscope.cli.printing import print_json
-    from organscope.cli.train import extra_installed
     from organscope.errors import UsageError
     from organscope.train.certify import certify
+    from organscope.train.loading import extra_installed
     from organscope.train.writing import with_certificate
 
     loaded = load_bundle(bundle)
@@ -233,7 +233,7 @@ def ensemble_command(
 
     Calibrated and scored on what each network said of the pictures that it never saw.
     """
-    from organscope.cli.train import extra_installed
+    from organscope.train.loading import extra_installed
 
     with extra_installed():
         from organscope.train.classification.ensemble import build_ensemble

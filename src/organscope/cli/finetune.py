@@ -39,7 +39,7 @@ def finetune(
 ) -> None:
     """Fine-tune in this process, with the trainer's lines on stderr."""
     from organscope.bundle import load_bundle
-    from organscope.cli.train import extra_installed
+    from organscope.train.loading import extra_installed
 
     loaded = load_bundle(base)
     with extra_installed():

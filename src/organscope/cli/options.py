@@ -51,10 +51,20 @@ Diameter = Annotated[
 MinCellRecall = Annotated[
     float | None,
     typer.Option(
-        "--min-recall",
+        "--min-cell-recall",
         min=0.01,
         max=0.9999,
         help="Share of the cells to find, such as 0.98; fainter cells are kept too, and the price is stated.",
+        show_default=False,
+    ),
+]
+FormerMinCellRecall = Annotated[
+    float | None,
+    typer.Option(
+        "--min-recall",
+        min=0.01,
+        max=0.9999,
+        help="Former name of --min-cell-recall; goes with the next release.",
         show_default=False,
     ),
 ]

@@ -59,7 +59,7 @@ def reproduce(
     The same seed, data, software and machine give the same numbers; exit code 1 where they are not the same. Warns
     where data, packages, commit or computer are others.
     """
-    from organscope.cli.train import extra_installed
+    from organscope.train.loading import extra_installed
     from organscope.train.reproduce import reproduce as train_again
 
     run_dir = Path(run_dir)

@@ -7,7 +7,7 @@ Examples:
   organscope segment slide.tif -o results
   organscope segment images/ -o results --um-per-px 0.5
   organscope segment images/ -o results --diameter-px 45
-  organscope segment images/ -o results --min-recall 0.98
+  organscope segment images/ -o results --min-cell-recall 0.98
   organscope segment stack.tif -o results --channel DAPI --json
   organscope segment stack.tif -o results --plane z=3,t=0
   organscope segment stack.tif -o results --project max
@@ -20,7 +20,8 @@ def segment(
     bundle: options.SegmentBundle = "nuclei",
     um_per_px: options.PixelSize = None,
     diameter_px: options.Diameter = None,
-    min_recall: options.MinCellRecall = None,
+    min_cell_recall: options.MinCellRecall = None,
+    min_recall: options.FormerMinCellRecall = None,
     channel: options.Channel = None,
     page: options.Page = None,
     plane: options.Plane = None,
@@ -47,12 +48,16 @@ def segment(
 
     Exit codes: 0 done, 1 some inputs failed (each is named, the others are finished), 2 wrong use.
     """
+    from organscope.cli.guard import say
     from organscope.cli.running import run_and_report
+
+    if min_recall is not None:
+        say("--min-recall is called --min-cell-recall for cells; the former name goes with the next release.")
 
     run_and_report(
         ("segmentation",), inputs, output, [bundle],
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
-        diameter_px=diameter_px, min_cell_recall=min_recall,
+        diameter_px=diameter_px, min_cell_recall=min_recall if min_cell_recall is None else min_cell_recall,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import typer
 
 from organscope.cli.guard import SOME_FAILED, say
 from organscope.cli.options import Debug, Json, Track, TrackTo
-from organscope.cli.train import extra_installed
+from organscope.train.loading import extra_installed
 
 if TYPE_CHECKING:
     from organscope.sweep.run import SweepResult

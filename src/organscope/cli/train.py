@@ -1,10 +1,7 @@
 """organscope train: from a dataset index to a verified bundle."""
 
-import os
-import sys
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +9,7 @@ import typer
 
 from organscope.cli.guard import say
 from organscope.cli.options import Debug, Json, Track, TrackTo
-from organscope.errors import MissingExtraError
+from organscope.train.loading import extra_installed
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a model and export it as a verified bundle.")
 
@@ -157,34 +154,3 @@ def tracking_override(config: Path | None, track: TrackTo | None, settings: list
         # The trainer says what is wrong with the file.
         return ()
     return () if said or any(setting.startswith("tracking.to=") for setting in settings) else ("tracking.to=mlflow",)
-
-
-@contextmanager
-def extra_installed() -> Iterator[None]:
-    """A framework that is not installed is a sentence about the extra."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        with _quiet_stderr():
-            yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package == "organscope":
-            raise
-        raise MissingExtraError(
-            f"Expected the packages of the extra [train], found no '{package}'. "
-            "Install them from the checkout: pip install '.[train]'"
-        ) from error
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep what compiled code writes while it is loaded off stderr: TensorFlow's notes ignore its own log level."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -4,7 +4,7 @@ from .calibration import ProbabilityCurve, fit_probability_curve, fit_temperatur
 from .completion import complete_policy
 from .conformal import ConformalSets, fit_conformal, in_sets
 from .contract import OrganContract, Promise, RecallContract, fit_contract, positives_needed, promise
-from .costs import Costs, CostTable, costs_of, read_costs
+from .costs import Costs, CostTable, costs_from, costs_of, read_costs
 from .expected_cost import expected_costs, least_cost_answers
 from .names import organ_number
 from .policy import Policy
@@ -31,6 +31,7 @@ __all__ = [
     "Rules",
     "Together",
     "complete_policy",
+    "costs_from",
     "costs_of",
     "decide",
     "decide_all",

@@ -2,7 +2,7 @@
 
 import csv
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from jaxtyping import Float64
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from organscope.decide.names import organ_number
-from organscope.errors import ConfigError
+from organscope.errors import ConfigError, UsageError
 
 ABSTAIN = "abstain"
 Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -67,6 +67,33 @@ def read_costs(path: Path, organs: Sequence[str]) -> Costs:
     return _from_csv(text, organs, path) if path.suffix.lower() == ".csv" else _from_toml(text, organs, path)
 
 
+def costs_from(given: object, organs: Sequence[str]) -> Costs:
+    """Costs from a file, or from a dictionary with the keys of `CostTable`, where an organ's name is short for `miss`.
+
+    `{"melanoma": 20, "abstain": 0.5}` makes it 20 times worse to miss a melanoma than any other mistake, and abstaining
+    half as bad as one.
+
+    Raises:
+        UsageError: It is neither.
+        ConfigError: It has a fault, see `read_costs`.
+        UnknownNameError: An organ is unknown; names those that are near.
+    """
+    if isinstance(given, str | Path):
+        return read_costs(Path(given), organs)
+    if not isinstance(given, Mapping):
+        raise UsageError(
+            "Expected costs as a dictionary such as {'melanoma': 20} or as a file of TOML or CSV, "
+            f"found {type(given).__name__}."
+        )
+    known = {name: value for name, value in given.items() if name in CostTable.model_fields}
+    missed = {str(name): value for name, value in given.items() if name not in known}
+    try:
+        table = CostTable.model_validate(known | {"miss": {**known.get("miss", {}), **missed}})
+    except (ValidationError, TypeError) as error:
+        raise ConfigError(_fault(error, "the dictionary of costs")) from None
+    return costs_of(table, organs)
+
+
 def costs_of(table: CostTable, organs: Sequence[str]) -> Costs:
     """The matrix that a table of costs describes.
 
@@ -90,13 +117,17 @@ def _from_toml(text: str, organs: Sequence[str], path: Path) -> Costs:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"Expected {path} to be TOML, found: {error}. A matrix of CSV must end in .csv.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"Expected costs in {path}, found '{key}': {first['msg']}. "
-            f"Known keys are {', '.join(CostTable.model_fields)}."
-        ) from None
+        raise ConfigError(_fault(error, str(path))) from None
     return costs_of(table, organs)
+
+
+def _fault(error: ValidationError | TypeError, where: str) -> str:
+    known = f"Known keys are {', '.join(CostTable.model_fields)}."
+    if isinstance(error, TypeError):
+        return f"Expected costs in {where}, found: {error}. {known}"
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return f"Expected costs in {where}, found '{key}': {first['msg']}. {known}"
 
 
 def _from_csv(text: str, organs: Sequence[str], path: Path) -> Costs:

@@ -64,11 +64,11 @@ def walk_images(folder: Path) -> Iterator[tuple[Path, str]]:
 def _images_of(source: Path) -> list[tuple[Path, str]]:
     if is_url(source):
         require_packages(source)
-        return [(source, _stem(source.file_name))]
+        return [(source, result_stem(source))]
     if not source.is_dir() or is_zarr(source):
         if not os.path.lexists(source):
             raise UsageError(f"Expected a file or a folder, found nothing at {source}. Check the name.")
-        return [(source, _stem(source.name))]
+        return [(source, result_stem(source))]
     images = list(walk_images(source))
     if not images:
         raise UsageError(
@@ -126,6 +126,11 @@ def leads_nowhere(path: Path) -> bool:
 def is_zarr(path: Path) -> bool:
     """Whether a path is a folder that is one OME-Zarr image."""
     return path.suffix.lower() == ZARR_SUFFIX and path.is_dir()
+
+
+def result_stem(source: Path) -> str:
+    """What the results of an image that is named by itself are called."""
+    return _stem(source.file_name if is_url(source) else source.name)
 
 
 def _stem(name: str) -> str:

@@ -23,6 +23,7 @@ class Image:
         path: The file or folder.
         levels: Resolutions, full one first; at least one.
         um_per_px: Height and width (y, x) of a level-0 pixel in micrometers, None where unknown.
+        size_is_given: Whether a person said it, rather than the file.
         value_range: What black and white are: the full range of the integer type or of the bits that the file
             says are used; (0, 1) for floats. Never derived from the pixels.
         n_channels: 1 where a channel was chosen.
@@ -56,6 +57,7 @@ class Image:
         self._source = source
         self._options = options
         given = options["um_per_px"]
+        self.size_is_given: bool = given is not None
         self.um_per_px: PixelSize | None = source.um_per_px if given is None else given_pixel_size(given)
         self.n_channels = source.n_channels
         self.channels = channels or source.channels
@@ -65,6 +67,40 @@ class Image:
         sentence = self.channels.sentence()
         on_size = (*(source.pixel_notes if given is None else ()), *_note_on_shape(self.um_per_px))
         self.notes: tuple[str, ...] = (*source.notes, *([sentence] if sentence else []), *on_size)
+
+    @classmethod
+    def from_array(
+        cls,
+        pixels: Any,
+        *,
+        um_per_px: Any = None,
+        channel: int | str | None = None,
+        value_range: tuple[float, float] | None = None,
+        name: str = "image",
+    ) -> "Image":
+        """An image from an array; the pixels are copied.
+
+        Black and white follow the type, as in files: the full range of 8, 16 or 32-bit integers, 0 to 1 for floats,
+        false and true. 64-bit integers, which are Python's own, are taken as the fewest of 8, 16 or 32 bits that hold
+        them. Floats beyond 0 to 1 are taken as 0 to 255 or 0 to 65535 where they fit, else from their least to their
+        greatest value; `notes` says so.
+
+        Args:
+            pixels: (y, x) or (y, x, channels) of any whole numbers, floats or truth values. Three or four channels are
+                colors (the fourth is opacity); of more than four one has to be chosen.
+            um_per_px: Side of a pixel in micrometers.
+            channel: Take only this one, counted from 0.
+            value_range: Values that are black and white, in place of those above.
+            name: What its results are called.
+
+        Raises:
+            UsageError: It is no array of numbers, or an argument is impossible.
+            ShapeError: It has another number of dimensions, or no pixels.
+            ValueRangeError: A pixel is not finite.
+        """
+        from organscope.images.array import image_from_array
+
+        return image_from_array(pixels, um_per_px=um_per_px, channel=channel, value_range=value_range, name=name)
 
     @property
     def name(self) -> str:
@@ -124,6 +160,7 @@ class Image:
     def with_source(self, source: Source) -> "Image":
         """This image as another source gives it, such as from memory or at another scale."""
         copy = Image(self.path, source, {"um_per_px": None}, channels=source.channels)
+        copy.size_is_given = self.size_is_given
         copy.selection, copy.notes = self.selection, self.notes
         return copy
 

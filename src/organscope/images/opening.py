@@ -93,7 +93,11 @@ def open_image(
 
 
 def reopen_image(path: Path, options: dict[str, Any]) -> Image:
-    """Open an image again, as pickling needs it."""
+    """Open an image again, as pickling needs it; pixels in memory travel."""
+    if "pixels" in options:
+        from organscope.images.array import image_from_array
+
+        return image_from_array(**options)
     return open_image(path, **options)
 
 

@@ -1,8 +1,9 @@
 """Decide again on stored probabilities, without images and without the network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def decide_again(
     *,
     positive: str | None = None,
     min_recall: float | None = None,
-    costs: Path | None = None,
+    costs: str | Path | Mapping[str, Any] | None = None,
     bundle: str | None = None,
 ) -> Redecision:
     """Read the predictions of an earlier run and write new decisions beside them.
@@ -51,7 +52,7 @@ def decide_again(
         out: Output folder of `classify` or `analyze`.
         positive: Organ that must not be missed.
         min_recall: Recall to promise for it.
-        costs: File of the prices of mistakes.
+        costs: The prices of mistakes, as a file or as a dictionary; see `organscope.decide.costs_from`.
         bundle: Decide with the policy of this bundle, not the one of the run; it must know the same organs.
 
     Raises:

@@ -1,8 +1,10 @@
 """The bundles that a run applies, one a task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from organscope.bundle import Bundle, load_bundle
 from organscope.bundle.shipped import shipped_names
@@ -65,12 +67,16 @@ class Models:
 
 
 def with_rules(
-    models: Models, *, positive: str | None = None, min_recall: float | None = None, costs: Path | None = None
+    models: Models,
+    *,
+    positive: str | None = None,
+    min_recall: float | None = None,
+    costs: str | Path | Mapping[str, Any] | None = None,
 ) -> Models:
     """The same models, which decide by what a person asks for; see `organscope.decide.rules_for`.
 
     Raises:
-        UsageError: The organ is unknown, the file of costs has a fault, or nothing can be promised.
+        UsageError: The organ is unknown, the costs have a fault, or nothing can be promised.
     """
     if models.organs is None:
         return models
@@ -90,7 +96,13 @@ def with_few_misses(models: Models, min_recall: float | None) -> Models:
     return replace(models, few_misses=choose_operating_point(models.cells, min_recall))
 
 
-def load_models(tasks: Sequence[str], names: Sequence[str] = (), *, threads: int | None = None) -> Models:
+def load_models(
+    tasks: Sequence[str],
+    names: Sequence[str | Path | Bundle] = (),
+    *,
+    threads: int | None = None,
+    load: Callable[..., Bundle] = load_bundle,
+) -> Models:
     """Load one bundle for each task; a task that no given bundle is for takes the one inside the package.
 
     Where cells are found and organs are named, the organ of each cell is named too: with a given bundle for cells,
@@ -98,8 +110,9 @@ def load_models(tasks: Sequence[str], names: Sequence[str] = (), *, threads: int
 
     Args:
         tasks: `segmentation`, `classification` or both.
-        names: Bundle names or paths; each says by its manifest which task it is for.
+        names: Bundles, or their names or paths; each says by its manifest which task it is for.
         threads: Processor threads for each network; all cores where None.
+        load: Opens a bundle by its name or path.
 
     Raises:
         UsageError: A bundle is for a task that the run does not have, or two are for one task.
@@ -107,19 +120,20 @@ def load_models(tasks: Sequence[str], names: Sequence[str] = (), *, threads: int
         BundleError: A bundle is damaged.
     """
     chosen: dict[str, Bundle] = {}
+    open_bundle = partial(load, threads=threads)
     for name in names:
-        bundle = load_bundle(name, threads=threads)
+        bundle = name if isinstance(name, Bundle) else open_bundle(name)
         task = _task_of(bundle)
-        _require_wanted(name, task, tasks)
+        _require_wanted(bundle.manifest.name if isinstance(name, Bundle) else str(name), task, tasks)
         if task in chosen:
             raise UsageError(f"Expected one bundle for {task}, found two: give --bundle once for each task.")
         chosen[task] = bundle
     for task in tasks:
         if task not in chosen:
-            chosen[task] = load_bundle(DEFAULT_BUNDLES[task], threads=threads)
+            chosen[task] = open_bundle(DEFAULT_BUNDLES[task])
     cell_organs = chosen.get(CELL_CLASSIFICATION)
     if cell_organs is None and _can_name_cells(tasks):
-        cell_organs = _shipped_for_cells(chosen[CLASSIFICATION], threads)
+        cell_organs = _shipped_for_cells(chosen[CLASSIFICATION], open_bundle)
     return Models(chosen.get(SEGMENTATION), chosen.get(CLASSIFICATION), cell_organs)
 
 
@@ -142,9 +156,9 @@ def _require_wanted(name: str, task: str, tasks: Sequence[str]) -> None:
     raise UsageError(f"Expected a bundle for {' or '.join(tasks)}, found '{name}', which is for {task}. {remedy}")
 
 
-def _shipped_for_cells(organs: Bundle, threads: int | None) -> Bundle | None:
+def _shipped_for_cells(organs: Bundle, open_bundle: Callable[[str], Bundle]) -> Bundle | None:
     """The package's bundle for cells, unless its organs are others: then all that it said would be a contradiction."""
     if CELL_ORGANS not in shipped_names():
         return None
-    bundle = load_bundle(CELL_ORGANS, threads=threads)
+    bundle = open_bundle(CELL_ORGANS)
     return bundle if set(bundle.manifest.classes) == set(organs.manifest.classes) else None

@@ -14,7 +14,7 @@ from organscope.images.cells import write_cells
 from organscope.images.geojson import write_geojson
 from organscope.images.selection import Choice
 from organscope.images.source import DEFAULT_MAX_PIXELS
-from organscope.jobs.cell_answer import answer_of_cells, with_cells_heard
+from organscope.jobs.cell_answer import CellAnswer, answer_of_cells, with_cells_heard
 from organscope.jobs.files import CELL_MAP, CELLS_GEOJSON, EVIDENCE, LABELS, OVERLAY, result_folder
 from organscope.jobs.held import hold_image
 from organscope.jobs.models import Models
@@ -93,6 +93,43 @@ class FoundCells:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the bundles say of one image, before anything is written.
+
+    Attributes:
+        image: In memory, unless it is too large or cells were not asked for.
+        cells: None where they were not asked for.
+        classification: The organ, after its cells were heard; None where it was not asked for.
+        cell_answer: What the cells say together; None where the organ of each cell was not named.
+        notes: What was chosen when the file was read and its intensities were scaled, in sentences.
+    """
+
+    image: Image
+    cells: FoundCells | None = None
+    classification: Classification | None = None
+    cell_answer: CellAnswer | None = None
+    notes: tuple[str, ...] = ()
+
+    def result(self, target: Target, seconds: float) -> ImageResult:
+        """What tables and report say of it, without what is too much to keep for every image of a run."""
+        # Evidence is drawn by now.
+        organ = None if self.classification is None else replace(self.classification, evidence=None)
+        return ImageResult(
+            target=target,
+            height_px=self.image.height_px,
+            width_px=self.image.width_px,
+            um_per_px=self.image.um_per_px if self.cells is None else self.cells.um_per_px,
+            seconds=seconds,
+            areas_px=None if self.cells is None else self.cells.table["area_px"].to_numpy(),
+            classification=organ,
+            cell_answer=self.cell_answer,
+            scale=None if self.cells is None else self.cells.scale,
+            selection=self.image.selection,
+            notes=self.notes,
+        )
+
+
 def work_on_image(
     target: Target,
     out: Path,
@@ -114,39 +151,47 @@ def work_on_image(
         OutputError: The results cannot be written; nothing of them is there.
     """
     started = time.perf_counter()
-    areas_px = classification = cell_answer = scale = None
     with reading.open(target.source) as opened:
-        um_per_px = opened.um_per_px
-        image = opened if models.cells is None else hold_image(opened)
-        notes = reading_notes(image, models)
-        if models.organs is not None:
-            classification = classify_image(image, models.organs, rules=models.image_rules)
-        if models.cells is not None:
-            found = find_cells(
-                image, models, advance, sizing=reading.sizing, size_is_given=reading.um_per_px is not None
-            )
-            um_per_px, notes = found.um_per_px, notes + found.notes
-            areas_px, scale = found.table["area_px"].to_numpy(), found.scale
-            if found.organs is not None:
-                cell_answer = answer_of_cells(found.organs, classification)
-                classification = with_cells_heard(classification, cell_answer, models.together, models.rules)
-            write_cell_results(out / target.stem, image, found, classification)
-    if classification is not None:
-        # Drawn by now, and too much to keep for every image of a run.
-        classification = replace(classification, evidence=None)
-    return ImageResult(
-        target=target,
-        height_px=image.height_px,
-        width_px=image.width_px,
-        um_per_px=um_per_px,
-        seconds=time.perf_counter() - started,
-        areas_px=areas_px,
-        classification=classification,
-        cell_answer=cell_answer,
-        scale=scale,
-        selection=image.selection,
-        notes=notes,
-    )
+        answer = answer_image(opened, models, sizing=reading.sizing, advance=advance)
+        write_answer(out / target.stem, answer)
+    return answer.result(target, time.perf_counter() - started)
+
+
+def answer_image(
+    opened: Image,
+    models: Models,
+    *,
+    sizing: Sizing | None = None,
+    advance: Callable[[float], None] | None = None,
+) -> Answer:
+    """Apply the bundles to one image; nothing is written.
+
+    Raises:
+        InputError: The image cannot be used.
+    """
+    image = opened if models.cells is None else hold_image(opened)
+    answer = Answer(image, notes=reading_notes(image, models))
+    if models.organs is not None:
+        answer = replace(answer, classification=classify_image(image, models.organs, rules=models.image_rules))
+    if models.cells is None:
+        return answer
+    found = find_cells(image, models, advance, sizing=sizing, size_is_given=opened.size_is_given)
+    answer = replace(answer, cells=found, notes=answer.notes + found.notes)
+    if answer.cells.organs is None:
+        return answer
+    heard = answer_of_cells(answer.cells.organs, answer.classification)
+    organ = with_cells_heard(answer.classification, heard, models.together, models.rules)
+    return replace(answer, classification=organ, cell_answer=heard)
+
+
+def write_answer(folder: Path, answer: Answer) -> None:
+    """Write the files that belong to one image alone; none where cells were not asked for.
+
+    Raises:
+        OutputError: They cannot be written; nothing of them is there.
+    """
+    if answer.cells is not None:
+        write_cell_results(folder, answer.image, answer.cells, answer.classification)
 
 
 def reading_notes(image: Image, models: Models) -> tuple[str, ...]:

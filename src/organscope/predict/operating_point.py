@@ -110,7 +110,7 @@ def operating_points(bundle: Bundle) -> pd.DataFrame:
     if name is None:
         raise UsageError(
             f"Expected a bundle with a table of missed and false cells by threshold, found none in "
-            f"'{bundle.manifest.name}'. Leave --min-recall out, or train the bundle again with this version."
+            f"'{bundle.manifest.name}'. Leave --min-cell-recall out, or train the bundle again with this version."
         )
     table = bundle.table(name)
     if missing := sorted(set(COLUMNS) - set(table.columns)):

@@ -47,11 +47,25 @@ def test_few_misses_find_the_pale_cell_and_say_what_that_costs(call, measured, p
     assert usual["images"][0]["n_cells"] == 1
     assert "few_misses" not in usual
     out = tmp_path / "few"
-    result = call("segment", picture, "-o", out, "--bundle", measured, "--min-recall", "0.95")
+    result = call("segment", picture, "-o", out, "--bundle", measured, "--min-cell-recall", "0.95")
     assert result.exit_code == 0
     assert "97.0% of the cells at 0.40 false cells a true one" in result.stdout
     written = json.loads((out / "few_misses.json").read_text())
     assert (written["faint_threshold"], written["reached"]) == (0.1, True)
+    assert len(pd.read_csv(out / "discs" / "cells.csv")) == 2
+
+
+def test_the_former_name_of_the_option_still_works_and_says_its_new_one(call, measured, picture, tmp_path):
+    result = call("segment", picture, "-o", tmp_path / "out", "--bundle", measured, "--min-recall", "0.95")
+    assert result.exit_code == 0
+    assert "--min-cell-recall" in result.stderr
+    assert (tmp_path / "out" / "few_misses.json").is_file()
+
+
+def test_analyze_finds_faint_cells_too(call, measured, organs, picture, tmp_path):
+    out = tmp_path / "out"
+    words = ("--bundle", measured, "--bundle", organs, "--min-cell-recall", "0.95")
+    assert call("analyze", picture, "-o", out, *words).exit_code == 0
     assert len(pd.read_csv(out / "discs" / "cells.csv")) == 2
 
 
@@ -64,7 +78,7 @@ def test_a_given_diameter_scales_and_is_told(call, measured, picture, tmp_path):
     assert image["median_area_px"] == pytest.approx(np.pi * 20**2, rel=0.05)
 
 
-@pytest.mark.parametrize("option", [("--diameter-px", "30"), ("--min-recall", "0.9")])
+@pytest.mark.parametrize("option", [("--diameter-px", "30"), ("--min-cell-recall", "0.9")])
 def test_what_a_bundle_does_not_know_is_wrong_use(call, cells, picture, tmp_path, option):
     result = call("segment", picture, "-o", tmp_path / "out", "--bundle", cells, *option)
     assert result.exit_code == 2

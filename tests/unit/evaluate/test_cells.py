@@ -9,7 +9,7 @@ from PIL import Image as PillowImage
 
 from organscope.dataset.index import COLUMNS, Index, write_index
 from organscope.errors import AnnotationError, DatasetError
-from organscope.evaluate import evaluate_bundle, manifest_scores
+from organscope.evaluate import cell_baseline, evaluate_bundle, manifest_scores
 from organscope.evaluate.cell_scores import PictureSums, confusion_of_pictures, summarise_sums
 from organscope.evaluate.gray_copy import gray_copy
 from organscope.images import open_image, write_labels
@@ -63,7 +63,7 @@ def row(path, organ: str, fold: int) -> dict:
 @pytest.fixture(scope="module")
 def scored(bundle, index):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("organscope.evaluate.cell_baseline.N_TREES", 20)
+        patch.setattr(cell_baseline, "N_TREES", 20)
         return evaluate_bundle(bundle, index, fold=1)
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import organscope.evaluate.compare.paired_tests as tests
 import tiny_bundles
 from organscope.bundle import load_bundle
 from organscope.errors import UsageError
 from organscope.evaluate import classification
 from organscope.evaluate.compare import Model, compare_models, find_models, seen_pictures, write_comparison
+from organscope.evaluate.compare import paired_tests as tests
 from organscope.evaluate.compare.comparison import MEASURES
 from organscope.evaluate.compare.cost import n_operations, n_parameters
 from organscope.metrics.paired import mcnemar

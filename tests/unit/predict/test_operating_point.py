@@ -61,7 +61,7 @@ def test_what_cannot_be_reached_is_said(measured):
 
 
 def test_a_bundle_without_measures_is_refused(cells_bundle):
-    with pytest.raises(UsageError, match="Leave --min-recall out"):
+    with pytest.raises(UsageError, match="Leave --min-cell-recall out"):
         choose_operating_point(cells_bundle, 0.9)
 
 

@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import shapely
 from jaxtyping import Bool, Int32, Int64
 from scipy import ndimage
+from shapely.geometry.base import BaseGeometry
+
+from organscope.ops.measure import cell_outlines, label_numbers
 
 #: (dx, dy) of a step along a pixel edge: right, down, left, up.
 STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
@@ -31,6 +35,34 @@ def cell_regions(
     for number, region in enumerate(ndimage.find_objects(labels), start=1):
         if region is not None:
             yield number, region[0].start, region[1].start, labels[region] == number
+
+
+def cell_polygons(labels: Int32[np.ndarray, "y x"]) -> list[BaseGeometry]:
+    """One valid polygon with its holes for every cell, in order of label; a MultiPolygon for a cell in several parts.
+
+    The pixel in row y and column x covers the square from (x, y) to (x + 1, y + 1).
+
+    Raises:
+        ValueRangeError: A label is negative.
+    """
+    rings = [shapely.Polygon(ring) for ring in cell_outlines(labels)]
+    # A ring that touches itself, or encloses other pixels than those of the cell, is traced again with all its parts.
+    plain = shapely.is_valid(rings) & (shapely.area(rings) == _areas(labels))
+    cells = cell_regions(np.ascontiguousarray(label_numbers(labels)[0]))
+    return [
+        ring if good else _geometry(trace_cell(mask, top, left))
+        for ring, good, (_, top, left, mask) in zip(rings, plain.tolist(), cells, strict=True)
+    ]
+
+
+def _areas(labels: Int32[np.ndarray, "y x"]) -> Int64[np.ndarray, " n"]:
+    numbers, ids = label_numbers(labels)
+    return np.bincount(numbers.ravel(), minlength=ids.size + 1)[1:]
+
+
+def _geometry(outlines: list[Outline]) -> BaseGeometry:
+    parts = [shapely.Polygon(outline.exterior, outline.holes) for outline in outlines]
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
 
 
 def trace_cell(mask: Bool[np.ndarray, "h w"], top_px: int = 0, left_px: int = 0) -> list[Outline]:

@@ -1,0 +1,53 @@
+from . import errors
+from ._api import (
+    Dataset,
+    Model,
+    analyze,
+    classify,
+    compare,
+    decide,
+    evaluate,
+    finetune,
+    list_models,
+    load_model,
+    read_dataset,
+    read_image,
+    run,
+    segment,
+    to_geojson,
+    train_classification,
+    train_segmentation,
+)
+from .images.image import Image
+from .images.labels import read_labels, write_labels
+from .jobs.analysis import Analysis, OrganPrediction, Segmentation
+
+__version__: str
+
+__all__ = [
+    "Analysis",
+    "Dataset",
+    "Image",
+    "Model",
+    "OrganPrediction",
+    "Segmentation",
+    "__version__",
+    "analyze",
+    "classify",
+    "compare",
+    "decide",
+    "errors",
+    "evaluate",
+    "finetune",
+    "list_models",
+    "load_model",
+    "read_dataset",
+    "read_image",
+    "read_labels",
+    "run",
+    "segment",
+    "to_geojson",
+    "train_classification",
+    "train_segmentation",
+    "write_labels",
+]
