@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from organscope.bundle import load_bundle
-from organscope.dataset import read_index
-from organscope.evaluate import evaluate_out_of_fold
-from organscope.evaluate.evaluation import Evaluation
-from organscope.metrics.paired import holm, mcnemar, paired_mean_difference
+from organscope.data import read_index
+from organscope.evaluation import evaluate_out_of_fold
+from organscope.evaluation.results import Evaluation
+from organscope.evaluation.statistics import holm, mcnemar, paired_mean_difference
+from organscope.models import load_bundle
 
 
 def main() -> None:

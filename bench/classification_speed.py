@@ -19,15 +19,14 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from organscope.bundle import Bundle, load_bundle
-from organscope.predict import classify_image
-from organscope.train.classification.bundling import prepared_fields
-from organscope.train.classification.config import ClassificationConfig, NetworkConfig
-from organscope.train.classification.data import Pictures
-from organscope.train.classification.network import OrganNetwork, build_network
-from organscope.train.classification.shipping import quantised_copy
-from organscope.train.settings import check_settings
-from organscope.train.split import split_samples
+from organscope.inference import classify_image
+from organscope.models import Bundle, load_bundle
+from organscope.training.classification.config import ClassificationConfig, NetworkConfig
+from organscope.training.classification.data import Images
+from organscope.training.classification.export import prepared_fields, quantized_copy
+from organscope.training.classification.network import OrganNetwork, build_network
+from organscope.training.config import check_settings
+from organscope.training.split import split_samples
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 
@@ -45,10 +44,10 @@ def main() -> None:
     split = split_samples(config.data)
     with tempfile.TemporaryDirectory() as scratch:
         exact = load_bundle(options.run / "bundle", threads=options.threads)
-        quantised_copy(exact, config, split.training, Path(scratch) / "int8")
+        quantized_copy(exact, config, split.training, Path(scratch) / "int8")
         integers = load_bundle(Path(scratch) / "int8", threads=options.threads)
         samples = split.test[:: -(-len(split.test) // options.images)]
-        pictures = Pictures(samples, config.field, config.preprocessing, np.inf)
+        pictures = Images(samples, config.field, config.preprocessing, np.inf)
         fields = prepared_fields(np.concatenate([pictures.fields(n)[:1] for n in range(len(pictures))]), config)
         found = {"threads": options.threads, "images": len(samples)}
         found |= network_times(load_network(exact), exact, integers, fields, options.rounds)

@@ -16,12 +16,12 @@ from typing import Any
 
 import pandas as pd
 
-from organscope.bundle import load_bundle
-from organscope.dataset import read_index
-from organscope.evaluate.compare import Comparison, Model, compare_models
-from organscope.evaluate.compare.write import interval, p_text
-from organscope.report.dataset.style import LIGHT, new_figure, themed
-from organscope.sweep.figures import (
+from organscope.data import read_index
+from organscope.evaluation.compare_models import compare_models, interval, p_text
+from organscope.evaluation.comparison import Comparison, Model
+from organscope.models import load_bundle
+from organscope.reporting.dataset_figures import LIGHT, new_figure, themed
+from organscope.sweep.plots import (
     SweepData,
     coordinates_figure,
     curves_figure,
@@ -29,11 +29,9 @@ from organscope.sweep.figures import (
     importance_figure,
     slices_figure,
 )
-from organscope.sweep.kept import read_written_space
-from organscope.sweep.page import sweep_data
-from organscope.sweep.progress import shown_value
-from organscope.sweep.study import SweepStudy
-from organscope.sweep.table import trial_table
+from organscope.sweep.report import sweep_data
+from organscope.sweep.space import read_written_space, shown_value
+from organscope.sweep.study import SweepStudy, trial_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "experiments.md"

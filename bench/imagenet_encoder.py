@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from organscope.ops.preprocess import Preprocessing
-from organscope.train.teaching.encoder import FEATURES, INPUT, EncoderSettings, encoder_metadata
+from organscope.ops.intensity import Preprocessing
+from organscope.training.teaching.encoder import FEATURES, INPUT, EncoderSettings, encoder_metadata
 
 # Repeats, kernel, stride, expansion, channels in and out (Tan and Le 2019, table 1; Lite: no squeeze-excite, ReLU6).
 STAGES = (

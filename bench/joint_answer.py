@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from organscope.bundle import load_bundle
-from organscope.decide.pooling import pool_answers
-from organscope.evaluate.together import read_both
-from organscope.metrics.bootstrap import bootstrap_interval
-from organscope.metrics.classification import classification_scores
-from organscope.metrics.paired import mcnemar
+from organscope.decision.aggregation import pool_answers
+from organscope.evaluation.joint import read_both
+from organscope.evaluation.metrics.classification import classification_scores
+from organscope.evaluation.statistics import bootstrap_interval, mcnemar
+from organscope.models import load_bundle
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "ece", "nll")
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from organscope.bundle import Bundle, load_bundle
-from organscope.dataset import read_index
-from organscope.dataset.index import Sample
-from organscope.evaluate.gray_copy import gray_copy
-from organscope.metrics.classification import classification_scores
-from organscope.metrics.paired import mcnemar
-from organscope.predict import classify_cells, classify_image
+from organscope.data import read_index
+from organscope.data.index import Sample
+from organscope.evaluation.metrics.classification import classification_scores
+from organscope.evaluation.robustness import gray_copy
+from organscope.evaluation.statistics import mcnemar
+from organscope.inference import classify_cells, classify_image
+from organscope.models import Bundle, load_bundle
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "ece", "nll")
 

@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 from skimage.data import immunohistochemistry
 
-from organscope.bundle import load_bundle
+from organscope.models import load_bundle
 
 TILE_PX = 256
 

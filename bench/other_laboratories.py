@@ -18,11 +18,11 @@ from skimage.color import hsv2rgb, rgb2hsv
 from skimage.io import imsave
 from skimage.transform import resize
 
-from organscope.bundle import load_bundle
-from organscope.dataset import read_index
-from organscope.dataset.index import Sample
-from organscope.evaluate.segmentation import score_pictures
-from organscope.images import write_labels
+from organscope.data import read_index
+from organscope.data.index import Sample
+from organscope.evaluation.segmentation import score_images
+from organscope.io import write_labels
+from organscope.models import load_bundle
 
 KINDS = {"as it is": (False, 1.0), "restained": (True, 1.0), "half size": (False, 0.5), "both": (True, 0.5)}
 
@@ -39,7 +39,7 @@ def main() -> None:
             place.mkdir()
             copies = [_copy(sample, place, number, stain, scale) for number, sample in enumerate(chosen)]
             for name in arguments.bundles:
-                scores, _ = score_pictures(load_bundle(name), copies, lambda done, total: None)
+                scores, _ = score_images(load_bundle(name), copies, lambda done, total: None)
                 rows.append({"bundle": name, "copies": kind, **scores[["pq", "dice"]].mean().round(3).to_dict()})
     print(pd.DataFrame(rows).sort_values(["bundle", "copies"]).to_string(index=False))
 

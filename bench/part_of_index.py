@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from organscope.dataset.index import read_index, write_index
+from organscope.data.index import read_index, write_index
 
 
 def main() -> None:

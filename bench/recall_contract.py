@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta, binom
 
-from organscope.bundle import load_bundle
-from organscope.decide import RecallContract, fit_contract, promise
-from organscope.decide.completion import by_picture
-from organscope.decide.contract import CONFIDENCE, allowed_misses, highest_level, recall_threshold
+from organscope.decision import RecallGuaranteeTable, fit_recall_guarantees, recall_guarantee
+from organscope.decision.fitting import by_image
+from organscope.decision.risk_control import CONFIDENCE, allowed_misses, highest_level, recall_threshold
+from organscope.models import load_bundle
 
 SIZES = (22, 30, 45, 60, 77, 100, 150, 250, 500)
 LEVELS = (0.80, 0.90, 0.95)
@@ -79,9 +79,9 @@ def promised_by(source: str) -> list[dict]:
     contract = _contract_of(source)
     rows = []
     for organ in contract.organs:
-        found = promise(contract, organ.organ, 0.999)
+        found = recall_guarantee(contract, organ.organ, 0.999)
         low, high = found.false_alarm_interval
-        asked = promise(contract, organ.organ, 0.90)
+        asked = recall_guarantee(contract, organ.organ, 0.90)
         rows.append(
             {
                 "organ": organ.organ,
@@ -118,16 +118,16 @@ def compare_with_mapie(seed: int, n_trials: int = 20) -> str:
     return f"MAPIE, {n_thresholds} thresholds: {equal} equal, {lower} lower (a miss rounded up), {higher} higher"
 
 
-def _contract_of(source: str) -> RecallContract:
+def _contract_of(source: str) -> RecallGuaranteeTable:
     if not source.endswith(".parquet"):
         bundle = load_bundle(source)
         together = bundle.manifest.spec.together
         return bundle.policy.contract if together is None else together.policy.contract
     table = pd.read_parquet(source)
     columns = [column for column in table.columns if column.startswith("p_")]
-    pictures = by_picture(table, columns)
+    pictures = by_image(table, columns)
     organs = [column.removeprefix("p_") for column in columns]
-    return fit_contract(pictures[columns].to_numpy(float), pictures["label"].to_numpy(int), organs)
+    return fit_recall_guarantees(pictures[columns].to_numpy(float), pictures["label"].to_numpy(int), organs)
 
 
 def _print_target(rows: list[dict]) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image as Picture
 
-from slide_mosaic import tissue_pictures, write_slide
+from slide_mosaic import tissue_images, write_slide
 
 MEMORY = "1140MB"
 """So little that images above a third of a megapixel are slides: small ones are enough."""
@@ -39,7 +39,7 @@ def main() -> None:
     draw = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        write_inputs(folder / "in", arguments.side_px, tissue_pictures(arguments.pictures, 4), arguments.tissue)
+        write_inputs(folder / "in", arguments.side_px, tissue_images(arguments.pictures, 4), arguments.tissue)
         started = time.perf_counter()
         run(folder, "undisturbed", arguments.options)
         whole_s = time.perf_counter() - started

@@ -30,8 +30,8 @@ import tifffile
 from skimage.data import immunohistochemistry
 
 from organscope.errors import UsageError
-from organscope.jobs.status import run_status
-from slide_mosaic import tissue_pictures, write_slide
+from organscope.pipeline.status import run_status
+from slide_mosaic import tissue_images, write_slide
 
 FIGURES = ("threads", "default", "cluster", "slide")
 N_DASK_WORKERS = 3
@@ -52,7 +52,7 @@ def main() -> None:
 def measured(folder: Path, arguments: argparse.Namespace) -> Iterator[tuple[str, float, float, bool, str]]:
     """What is compared, seconds before and after, whether the files are the same, and the target."""
     pictures = folder / "pictures"
-    write_pictures(pictures, arguments.images, arguments.side)
+    write_images(pictures, arguments.images, arguments.side)
     if not {"threads", "cluster"} <= set(arguments.skip):
         one = run(pictures, folder / "one", "--threads", "1")
     if "threads" not in arguments.skip:
@@ -65,18 +65,18 @@ def measured(folder: Path, arguments: argparse.Namespace) -> Iterator[tuple[str,
     dead = f"{N_DASK_WORKERS} Dask workers, one killed, against one"
     if "cluster" not in arguments.skip:
         killed = run_with_a_death(
-            pictures, folder / "cluster", lambda: share_of_pictures(folder / "cluster", arguments.images)
+            pictures, folder / "cluster", lambda: share_of_images(folder / "cluster", arguments.images)
         )
         yield f"{dead}: pictures", one, killed, same(folder / "one", folder / "cluster"), "same files"
     if "slide" not in arguments.skip:
         slide, options = folder / "slide.tif", ("--memory", SLIDE_MEMORY)
-        write_slide(slide, arguments.slide_px, tissue_pictures(None, 1))
+        write_slide(slide, arguments.slide_px, tissue_images(None, 1))
         whole = run(slide, folder / "one-slide", "--threads", "1", *options)
         killed = run_with_a_death(slide, folder / "slide", lambda: share_of_regions(folder / "slide"), *options)
         yield f"{dead}: regions", whole, killed, same(folder / "one-slide", folder / "slide"), "same files"
 
 
-def write_pictures(folder: Path, n_pictures: int, side_px: int) -> None:
+def write_images(folder: Path, n_pictures: int, side_px: int) -> None:
     """Pieces of one picture, wrapped around its edges, each from another place."""
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -108,7 +108,7 @@ def run_with_a_death(images: Path, out: Path, share_done: Callable[[], float], *
     return seconds
 
 
-def share_of_pictures(out: Path, n_pictures: int) -> float:
+def share_of_images(out: Path, n_pictures: int) -> float:
     """Share of the pictures that have their results."""
     return len(list(out.glob("*/cells.parquet"))) / n_pictures
 

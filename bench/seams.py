@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 
-from organscope.images import open_image, read_labels
-from organscope.jobs import Models, Streaming, load_models, plan_run, run_plan
-from organscope.predict import segment_image
-from slide_mosaic import tissue_pictures, write_slide
+from organscope.inference import segment_image
+from organscope.io import open_image, read_labels
+from organscope.pipeline import Models, Streaming, load_models, plan_run, run_plan
+from slide_mosaic import tissue_images, write_slide
 
 WINDOW_PX, MOSAIC_WINDOW_PX = 192, 1024
 QUICK = {"n_pictures": 3, "mosaic_px": 1024}
@@ -30,7 +30,7 @@ def main() -> None:
     """Compare, print a table in Markdown, write JSON."""
     arguments = _arguments()
     models = Models(cells=load_models(["segmentation"], arguments.bundle).cells)
-    pictures = tissue_pictures(arguments.pictures, arguments.n_pictures)
+    pictures = tissue_images(arguments.pictures, arguments.n_pictures)
     rows = []
     print("| picture | cells, whole | cells, by region | on a seam | same partition |\n|---|---:|---:|---:|---|")
     with tempfile.TemporaryDirectory() as name:

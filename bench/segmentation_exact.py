@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from mosaic import write_mosaic
-from organscope.bundle import load_bundle
-from organscope.images import open_image
-from organscope.predict import predict_maps
-from organscope.predict.maps import MAX_TILE_PX
-from organscope.predict.segment import decoder_at
-from organscope.predict.stitch import decode_bands
+from organscope.inference import predict_maps
+from organscope.inference.maps import MAX_TILE_PX
+from organscope.inference.segment import decoder_at
+from organscope.inference.stitching import decode_bands
+from organscope.io import open_image
+from organscope.models import load_bundle
 
 ROWS = 700
 

@@ -17,19 +17,20 @@ import argparse
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from organscope.bundle import load_bundle
-from organscope.dataset import read_index
-from organscope.dataset.index import Sample
-from organscope.evaluate.segmentation import score_pictures
-from organscope.metrics.matching import match_cells
-from organscope.predict import segment_image
-from organscope.report.overlay import outline_pixels, shrunk_to_bytes
+from organscope.data import read_index
+from organscope.data.index import Sample
+from organscope.evaluation.metrics.segmentation import match_cells
+from organscope.evaluation.segmentation import score_images
+from organscope.inference import segment_image
+from organscope.models import load_bundle
+from organscope.reporting.overlays import outline_pixels, shrunk_to_bytes
+
+matplotlib.use("Agg")
+
 
 COLUMNS = 4
 SIDE_PX = 512
@@ -42,7 +43,7 @@ def main() -> None:
     arguments = _arguments()
     bundle = load_bundle(arguments.bundle)
     samples = [s for s in read_index(arguments.index).samples(arguments.fold) if s.labels_path is not None]
-    scores, _ = score_pictures(bundle, samples, lambda done, total: None)
+    scores, _ = score_images(bundle, samples, lambda done, total: None)
     scores = scores[scores["n_truth"] > 0].sort_values(arguments.metric, ascending=not arguments.best)
     by_id = {sample.id: sample for sample in samples}
     chosen = scores.head(arguments.n)
@@ -73,7 +74,7 @@ def _panel(sample: Sample, scores, bundle, arguments: argparse.Namespace) -> tup
         "false": scores.n_predicted - scores.n_matched_50,
     }
     if not arguments.pictures:
-        return _coloured(predicted, right), row
+        return _colored(predicted, right), row
     picture, _ = shrunk_to_bytes(pixels, truth, value_range, max_side_px=SIDE_PX)
     for labels, colour in (
         (np.where(found, truth, 0), FOUND),
@@ -86,7 +87,7 @@ def _panel(sample: Sample, scores, bundle, arguments: argparse.Namespace) -> tup
     return picture, row
 
 
-def _coloured(labels: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _colored(labels: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Cells on black: in colours that neighbours seldom share, in gray where they are not right."""
     colours = np.random.default_rng(3).integers(60, 256, (int(labels.max()) + 1, 3)).astype(np.uint8)
     picture = np.where(right[..., None], colours[labels], WRONG)

@@ -18,12 +18,12 @@ from rich.progress import track
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from organscope.bundle import Bundle, load_bundle
-from organscope.dataset import read_index
-from organscope.dataset.index import Sample
-from organscope.metrics.segmentation import segmentation_scores
+from organscope.data import read_index
+from organscope.data.index import Sample
+from organscope.evaluation.metrics.segmentation import segmentation_scores
+from organscope.inference import predict_maps
+from organscope.models import Bundle, load_bundle
 from organscope.ops.instances import decode_cells
-from organscope.predict import predict_maps
 
 NEAR_PX = 3
 SURE, NOT = 0.99, 0.01

@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 
 from mosaic import write_mosaic
-from organscope.bundle import Bundle, load_bundle
-from organscope.images import image_files, open_image
-from organscope.ops.preprocess import to_rgb
-from organscope.predict import Sizing, segment_image
+from organscope.inference import Sizing, segment_image
+from organscope.io import image_files, open_image
+from organscope.models import Bundle, load_bundle
+from organscope.ops.intensity import to_rgb
 
 STARDIST = ("stardist==0.9.2", "tensorflow-cpu==2.21.0")
 #: Without its dependencies, because it asks for the package `tensorflow` under its other name.

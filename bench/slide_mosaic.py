@@ -21,7 +21,7 @@ BLOCK_PX = 1024
 """Side of a picture with its mirror images, whose own side is half of it."""
 GLASS = (243, 242, 244)
 GLASS_NOISE = 1.5
-PICTURES = (".jpg", ".png", ".tif")
+IMAGES = (".jpg", ".png", ".tif")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _height(y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return waves - 4 * ((y - 0.5) ** 2 + (x - 0.5) ** 2)
 
 
-def tissue_pictures(folder: Path | None, n: int, *, densest: bool = False) -> list[np.ndarray]:
+def tissue_images(folder: Path | None, n: int, *, densest: bool = False) -> list[np.ndarray]:
     """Pictures of 512 x 512 RGB px: from a folder, evenly chosen by name; else the human colon of scikit-image.
 
     Args:
@@ -64,10 +64,10 @@ def tissue_pictures(folder: Path | None, n: int, *, densest: bool = False) -> li
         from skimage.data import immunohistochemistry
 
         return [immunohistochemistry()]
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGES)
     if densest:
         paths = sorted(paths, key=lambda path: -cells_per_pixel(folder, path))[:n]
-    return [read_picture(paths[i]) for i in np.unique(np.linspace(0, len(paths) - 1, n, dtype=int))]
+    return [read_image(paths[i]) for i in np.unique(np.linspace(0, len(paths) - 1, n, dtype=int))]
 
 
 def cells_per_pixel(folder: Path, picture: Path) -> float:
@@ -82,7 +82,7 @@ def cells_per_pixel(folder: Path, picture: Path) -> float:
     return len(np.unique(values[values > 0])) / values.size
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """One picture as 512 x 512 RGB px: cut where it is larger, gone on with its mirror image where it is smaller."""
     from PIL import Image as Picture
 
@@ -104,7 +104,7 @@ def write_slide(
         um_per_px: That the slide states.
         tissue: Share of the slide that shows the pictures; the rest is glass as under a bright-field microscope.
     """
-    blocks = [mirrored(picture) for picture in [*pictures, glass_picture()]]
+    blocks = [mirrored(picture) for picture in [*pictures, glass_image()]]
     section = Section.of_share(tissue)
     n_levels = 1
     while side_px // SHRINK**n_levels > TILE_PX:
@@ -120,7 +120,7 @@ def write_slide(
             writer.write(encoded_tiles(shrunk, side, section), shape=(side, side, 3), **options, **of_level)
 
 
-def glass_picture() -> np.ndarray:
+def glass_image() -> np.ndarray:
     """Glass as a scanner sees it: nearly white, with a little noise."""
     noise = np.random.default_rng(0).normal(0, GLASS_NOISE, (BLOCK_PX // 2, BLOCK_PX // 2, 3))
     return np.rint(np.array(GLASS) + noise).clip(0, 255).astype(np.uint8)

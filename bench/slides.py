@@ -29,7 +29,7 @@ import tempfile
 from pathlib import Path
 
 from counted import run_counted
-from slide_mosaic import tissue_pictures, write_slide
+from slide_mosaic import tissue_images, write_slide
 
 QUICK = [0.04]
 COLUMNS = {
@@ -49,7 +49,7 @@ COLUMNS = {
 def main() -> None:
     """Measure every size, print a table in Markdown, write JSON."""
     arguments = _arguments()
-    pictures = tissue_pictures(arguments.pictures, arguments.n_pictures, densest=arguments.densest)
+    pictures = tissue_images(arguments.pictures, arguments.n_pictures, densest=arguments.densest)
     rows = []
     print("| " + " | ".join(name.replace("_", " ") for name in COLUMNS) + " |")
     print("|" + "---:|" * len(COLUMNS), flush=True)

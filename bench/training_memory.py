@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from counted import run_counted
-from organscope.dataset.index import read_index, write_index
+from organscope.data.index import read_index, write_index
 
 TIMES = 8
 CONFIGS = {"segmentation": "configs/nuclei.toml", "classification": "configs/organs_resnet18.toml"}

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from organscope.bundle import Bundle, load_bundle
-from organscope.dataset.index import Index, read_index
-from organscope.metrics.bootstrap import bootstrap_interval
-from organscope.predict import classify_image
+from organscope.data.index import Index, read_index
+from organscope.evaluation.statistics import bootstrap_interval
+from organscope.inference import classify_image
+from organscope.models import Bundle, load_bundle
 
 SIGNS = ("distance", "doubt of the answer", "both")
 

@@ -20,17 +20,17 @@ import pandas as pd
 import tifffile
 import uvicorn
 
-from organscope.bundle import Bundle, load_bundle
-from organscope.images import open_image
-from organscope.jobs.files import POLICY
-from organscope.jobs.models import Models
-from organscope.jobs.stored_policy import write_policy
-from organscope.web.analysis import COLUMNS, OUTLINES
-from organscope.web.app import create_app
-from organscope.web.packing import write_columns, write_outlines
-from organscope.web.pyramid import write_pyramid
-from organscope.web.settings import Settings
-from organscope.web.studies import NewImage, add_images, add_study, keep_summary, keep_view
+from organscope.io import open_image
+from organscope.models import Bundle, load_bundle
+from organscope.pipeline.models import Models
+from organscope.pipeline.plan import POLICY
+from organscope.pipeline.results import write_policy
+from organscope.server.analysis import COLUMNS, OUTLINES
+from organscope.server.app import create_app
+from organscope.server.results import write_columns, write_outlines
+from organscope.server.settings import Settings
+from organscope.server.store import NewImage, add_images, add_study, keep_summary, keep_view
+from organscope.server.tiles import write_pyramid
 
 CHROMIUM = "/usr/bin/chromium"
 SPACING_PX = 28

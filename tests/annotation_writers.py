@@ -7,7 +7,7 @@ import roifile
 import tifffile
 from scipy import ndimage
 
-from organscope.dataset.annotations.outlines import Outline, cell_regions, trace_cell
+from organscope.ops.polygons import Outline, cell_regions, trace_cell
 
 
 def connected_cells(labels: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import organscope
 def checked_modules() -> list[str]:
     """The rooms of pure functions, without compiled kernels, which cannot be wrapped."""
     source = Path(organscope.__file__).parent
-    rooms = ("ops", "metrics", "decide", "dataset/annotations")
+    rooms = ("ops", "evaluation/metrics", "decision")
     files = [file for room in rooms for file in sorted((source / room).glob("*.py"))]
     kept = [file for file in files if file.stem != "__init__" and not file.stem.endswith("_kernels")]
     return [".".join(("organscope", *file.relative_to(source).with_suffix("").parts)) for file in kept]
@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("untimed")
 
 install_import_hook(checked_modules(), "beartype.beartype")
 
-KERAS_TESTS = ("unit/train/segmentation", "contract/segmentation")
+KERAS_TESTS = ("unit/training/segmentation", "contract/segmentation")
 """Tests that load TensorFlow; torch and TensorFlow never share a process, so these run in one of their own."""
 
 

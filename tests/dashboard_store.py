@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from organscope.sweep import Space
-from organscope.sweep.ending import Ending
-from organscope.sweep.kept import make_folder, write_space
-from organscope.sweep.study import SweepStudy
+from organscope.sweep.space import make_folder, write_space
+from organscope.sweep.study import Ending, SweepStudy
 from organscope.tracking import RunFacts
-from organscope.tracking.figures import confusion_figure, picture_png
-from organscope.tracking.mlflow_store import MlflowTracker
+from organscope.tracking.figures import confusion_figure, image_png
+from organscope.tracking.mlflow import MlflowTracker
 
 BACKBONES = ("resnet18d", "resnet34", "convnext_atto", "regnety_002")
 ORGANS = ("liver", "spleen", "kidney")
@@ -39,7 +38,7 @@ def write_runs(folder: Path, n_runs: int, *, epochs: int = 12, files: bool = Tru
     folder.mkdir(parents=True, exist_ok=True)
     tracker = MlflowTracker()
     random = np.random.default_rng(0)
-    pictures = _pictures(random) if files else {}
+    pictures = _images(random) if files else {}
     for number in range(n_runs):
         backbone = BACKBONES[number % len(BACKBONES)]
         rate = float(f"{10 ** random.uniform(-4, -2):.3g}")
@@ -122,11 +121,11 @@ def _metrics(epoch: int, accuracy: float) -> Mapping[str, float]:
     }
 
 
-def _pictures(random: np.random.Generator) -> dict[str, bytes]:
+def _images(random: np.random.Generator) -> dict[str, bytes]:
     truth = random.integers(0, 3, 40)
     predicted = np.where(random.random(40) < 0.8, truth, (truth + 1) % 3)
     noise = random.integers(0, 255, (96, 128, 3)).astype(np.uint8)
     return {
         "figures/confusion": confusion_figure(truth, predicted, ORGANS),
-        "samples/organs": picture_png(noise),
+        "samples/organs": image_png(noise),
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from organscope.images import write_labels
+from organscope.io import write_labels
 
 CONFIG = """
 [data]

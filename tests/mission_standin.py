@@ -11,8 +11,8 @@ import numpy as np
 import tifffile
 from skimage.draw import ellipse
 
-from organscope.dataset.annotations.outlines import cell_regions, trace_cell
-from organscope.dataset.annotations.rle import encode_counts
+from organscope.io.coco import encode_counts
+from organscope.ops.polygons import cell_regions, trace_cell
 
 ORGANS = (
     "colon", "endotherium_1", "endotherium_3", "kidney", "liver", "lung",

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from organscope.train.quantise import quantise
+from organscope.training.quantize import quantize
 from small_unet import small_unet_graph
 
 OPERATORS = ("Conv", "Relu", "MaxPool")
@@ -20,7 +20,7 @@ def colon_tiles() -> tuple[np.ndarray, ...]:
 
 
 @cache
-def quantised_unet_graph() -> bytes:
+def quantized_unet_graph() -> bytes:
     """n y x 3 -> maps n y x 2; every ReLU after a convolution became the range of its integers."""
     plain = small_unet_graph().SerializeToString()
-    return quantise(plain, colon_tiles(), operators=OPERATORS, left_out=lambda model: [])
+    return quantize(plain, colon_tiles(), operators=OPERATORS, left_out=lambda model: [])

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from organscope.bundle import Manifest
+from organscope.models import Manifest
 
 STRIDE_PX = 4
 HALO_PX = 28

@@ -15,7 +15,7 @@ import tifffile
 from typer.testing import CliRunner, Result
 
 from organscope.cli.main import app
-from organscope.images import write_labels
+from organscope.io import write_labels
 from tiny_set import two_cells
 
 COMPRESSION_TAG = 259

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Picture
 
 import organscope
-from organscope.images import write_labels
+from organscope.io import write_labels
 from tiny_set import TinySet
 
 ROOT = Path(__file__).resolve().parents[1]

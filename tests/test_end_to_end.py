@@ -14,7 +14,7 @@ from shapely.geometry import shape
 from typer.testing import CliRunner, Result
 
 from organscope.cli.main import app
-from organscope.images import read_labels
+from organscope.io import read_labels
 from tiny_bundles import ORGANS, write_tiny_classification, write_tiny_segmentation
 
 PER_IMAGE = {"labels.tif", "cells.csv", "cells.parquet", "cells.geojson", "overlay.png"}
@@ -103,7 +103,7 @@ def test_geojson_is_what_qupath_reads(tmp_path, pictures, bundles):
         assert 0 <= north < south <= 96
 
 
-def test_known_pixel_size_adds_micrometres(tmp_path, pictures, bundles):
+def test_known_pixel_size_adds_micrometers(tmp_path, pictures, bundles):
     call("analyze", pictures / "gray.tif", "-o", tmp_path / "out", *bundles)
     table = pd.read_parquet(tmp_path / "out" / "gray" / "cells.parquet")
     np.testing.assert_allclose(table["area_um2"], table["area_px"] * 0.25)
@@ -210,7 +210,7 @@ def test_full_disk_stops_the_run_with_one_sentence_an_image(tmp_path, pictures, 
     def no_space(path, *_) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr("organscope.jobs.one_image.write_overlay", no_space)
+    monkeypatch.setattr("organscope.pipeline.image.write_overlay", no_space)
     result = call("analyze", pictures, "-o", tmp_path / "out", *bundles)
     assert result.exit_code == 1
     assert result.stderr.count("No space left on device") == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image as PillowImage
 
-from organscope.dataset.index import write_index
+from organscope.data.index import write_index
 
 ORGANS = ("bark", "dots", "mesh")
 SIDE_PX = 96

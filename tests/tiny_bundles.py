@@ -16,7 +16,9 @@ import pandas as pd
 import safetensors.numpy
 from onnx import TensorProto, helper, numpy_helper
 
-from organscope.bundle import (
+from organscope.decision import Policy, unit_norm
+from organscope.decision.aggregation import Pooling
+from organscope.models import (
     Bundle,
     ClassificationSpec,
     Graph,
@@ -28,10 +30,8 @@ from organscope.bundle import (
     load_bundle,
     write_bundle,
 )
-from organscope.decide import Policy, unit_norm
-from organscope.decide.pooling import Pooling
 from organscope.ops.instances import Decoder
-from organscope.ops.preprocess import Preprocessing
+from organscope.ops.intensity import Preprocessing
 
 OPSET = 17
 SHARPNESS = 12.0

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from organscope.dataset import Index, read_index, write_index
-from organscope.dataset.rows import hash_path
-from organscope.dataset.survey import Survey, survey_index
-from organscope.images import write_labels
+from organscope.data import Index, read_index, write_index
+from organscope.data.records import hash_path
+from organscope.data.survey import Survey, survey_index
+from organscope.io import write_labels
 
 
 class TinySet:

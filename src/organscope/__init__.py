@@ -9,23 +9,9 @@ result.save("results/")               # what the command line writes
 ```
 """
 
-import sys
-from types import ModuleType
-
 import lazy_loader
 
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
-
-
-class _Face(ModuleType):
-    """Offers the functions `decide` and `evaluate`, where importing the packages of these names would put those."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name not in ("decide", "evaluate") or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Face

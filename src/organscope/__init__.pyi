@@ -18,12 +18,11 @@ from ._api import (
     train_classification,
     train_segmentation,
 )
-from .images.image import Image
-from .images.labels import read_labels, write_labels
-from .jobs.analysis import Analysis, OrganPrediction, Segmentation
+from .io.image import Image
+from .io.labels import read_labels, write_labels
+from .pipeline.analysis import Analysis, OrganPrediction, Segmentation
 
 __version__: str
-
 __all__ = [
     "Analysis",
     "Dataset",

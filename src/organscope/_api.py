@@ -15,54 +15,55 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from organscope.bundle import Bundle, list_bundles, load_bundle
-from organscope.bundle.shipped import find_bundle
-from organscope.dataset.index import Index, read_index
+from organscope.data.index import Index, read_index
 from organscope.errors import UsageError
-from organscope.evaluate import Evaluation, evaluate_bundle, write_evaluation
-from organscope.evaluate.compare import Comparison, compare_models, find_models, seen_pictures, write_comparison
-from organscope.images import Image, open_image
-from organscope.images.array import image_from_array
-from organscope.images.geojson import write_geojson
-from organscope.jobs import (
+from organscope.evaluation import Evaluation, evaluate_bundle, write_evaluation
+from organscope.evaluation.compare_models import compare_models, write_comparison
+from organscope.evaluation.comparison import Comparison, find_models, seen_images
+from organscope.inference import Sizing, require_diameter
+from organscope.io import Image, open_image
+from organscope.io.geojson import write_geojson
+from organscope.io.image import image_from_array
+from organscope.models import Bundle, list_bundles, load_bundle
+from organscope.models.bundle import find_bundle
+from organscope.ops.regionprops import cell_outlines
+from organscope.pipeline import (
     Listener,
     Models,
-    Reading,
+    ReadOptions,
     Redecision,
     RunResult,
     Streaming,
-    Workforce,
+    WorkerConfig,
+    at_operating_point,
     decide_again,
     load_models,
     memory_from_text,
     plan_run,
     prepare_output,
     run_plan,
-    with_few_misses,
     with_rules,
 )
-from organscope.jobs.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
-from organscope.jobs.models import CLASSIFICATION, SEGMENTATION
-from organscope.ops.measure import cell_outlines
-from organscope.predict import Sizing, require_diameter
+from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
+from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
 
 Model = Bundle
 Dataset = Index
 
-ImageLike = str | os.PathLike | np.ndarray | Image
-ModelLike = str | os.PathLike | Bundle
-Costs = str | os.PathLike | Mapping[str, Any]
+_ImageLike = str | os.PathLike | np.ndarray | Image
+_ModelLike = str | os.PathLike | Bundle
+_Costs = str | os.PathLike | Mapping[str, Any]
 
 _TASKS = {"analyze": (SEGMENTATION, CLASSIFICATION), "segment": (SEGMENTATION,), "classify": (CLASSIFICATION,)}
 
 
-def read_image(source: ImageLike, **options: Any) -> Image:
+def read_image(source: _ImageLike, **options: Any) -> Image:
     """Open an image of any kind; pixels are read later, by region.
 
     Args:
         source: A path or an address (https, s3, gs), an array as for `Image.from_array`, or an `Image`.
         **options: `um_per_px`, `channel`, ...: those of `Image.from_array` for an array, else those of
-            `organscope.images.open_image`.
+            `organscope.io.open_image`.
 
     Raises:
         UsageError: It is no image, or an option is unknown.
@@ -89,9 +90,9 @@ def read_image(source: ImageLike, **options: Any) -> Image:
 
 
 def segment(
-    image: ImageLike,
+    image: _ImageLike,
     *,
-    model: ModelLike | None = None,
+    model: _ModelLike | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     **options: Any,
@@ -113,15 +114,15 @@ def segment(
         InputError: The image cannot be used.
         BundleError: The model cannot be used.
     """
-    models = with_few_misses(_models((SEGMENTATION,), model), _share("min_cell_recall", min_cell_recall))
+    models = at_operating_point(_models((SEGMENTATION,), model), _share("min_cell_recall", min_cell_recall))
     return Segmentation(_answered(image, models, diameter_px, options))
 
 
 def classify(
-    image: ImageLike,
+    image: _ImageLike,
     *,
-    model: ModelLike | None = None,
-    costs: Costs | None = None,
+    model: _ModelLike | None = None,
+    costs: _Costs | None = None,
     target_class: str | None = None,
     min_recall: float | None = None,
     **options: Any,
@@ -146,12 +147,12 @@ def classify(
 
 
 def analyze(
-    image: ImageLike,
+    image: _ImageLike,
     *,
-    models: ModelLike | Sequence[ModelLike] = (),
+    models: _ModelLike | Sequence[_ModelLike] = (),
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
-    costs: Costs | None = None,
+    costs: _Costs | None = None,
     target_class: str | None = None,
     min_recall: float | None = None,
     **options: Any,
@@ -175,14 +176,14 @@ def analyze(
     """
     loaded = _models((SEGMENTATION, CLASSIFICATION), models)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
-    loaded = with_few_misses(loaded, _share("min_cell_recall", min_cell_recall))
+    loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
     return Analysis(_answered(image, loaded, diameter_px, options))
 
 
 def decide(
     result: "Analysis | OrganPrediction | str | os.PathLike",
     *,
-    costs: Costs | None = None,
+    costs: _Costs | None = None,
     target_class: str | None = None,
     min_recall: float | None = None,
 ) -> "Analysis | OrganPrediction | Redecision":
@@ -216,10 +217,10 @@ def run(
     out: str | os.PathLike,
     *,
     task: str = "analyze",
-    models: ModelLike | Sequence[ModelLike] = (),
+    models: _ModelLike | Sequence[_ModelLike] = (),
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
-    costs: Costs | None = None,
+    costs: _Costs | None = None,
     target_class: str | None = None,
     min_recall: float | None = None,
     workers: int = 1,
@@ -246,7 +247,7 @@ def run(
         memory: Most memory to use, such as "2GB".
         zarr: Also write the labels of slides as OME-Zarr.
         listener: Told of progress.
-        **options: Of `organscope.jobs.Reading`: `um_per_px`, `channel`, ...
+        **options: Of `organscope.pipeline.ReadOptions`: `um_per_px`, `channel`, ...
 
     Returns:
         What was finished, what failed and why, and the files that were written.
@@ -257,13 +258,13 @@ def run(
     """
     if task not in _TASKS:
         raise UsageError(f"Expected the task {', '.join(_TASKS)}, found {task!r}.")
-    _require_known(options, Reading, "a run")
-    workforce = Workforce(workers, cluster)
+    _require_known(options, ReadOptions, "a run")
+    workforce = WorkerConfig(workers, cluster)
     streaming = Streaming(None if memory is None else memory_from_text(memory), zarr_labels=zarr)
     plan = plan_run(_paths(inputs), Path(out))
     loaded = with_rules(_models(_TASKS[task], models), positive=target_class, min_recall=min_recall, costs=costs)
-    loaded = with_few_misses(loaded, _share("min_cell_recall", min_cell_recall))
-    reading = Reading(**options, sizing=_sizing(loaded, diameter_px))
+    loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
+    reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px))
     return run_plan(plan, loaded, reading, listener, workforce, streaming)
 
 
@@ -283,7 +284,7 @@ def list_models() -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("name", drop=False)
 
 
-def load_model(name_or_path: ModelLike, *, threads: int | None = None) -> Model:
+def load_model(name_or_path: _ModelLike, *, threads: int | None = None) -> Model:
     """Open a model once; asked again it is the one already open, unless its file has changed.
 
     Args:
@@ -318,7 +319,7 @@ def read_dataset(folder: str | os.PathLike) -> Dataset:
 
 
 def evaluate(
-    model: ModelLike,
+    model: _ModelLike,
     dataset: str | os.PathLike | Dataset,
     *,
     fold: int | Collection[int] | None = None,
@@ -334,7 +335,7 @@ def evaluate(
         fold: Score only these folds; all images where None.
         out: Also write page and tables there.
         progress: Called with the images done and the images to do.
-        **options: Of `organscope.evaluate.evaluate_bundle`: `baseline`, `checks`, `cells_per_picture`.
+        **options: Of `organscope.evaluation.evaluate_bundle`: `baseline`, `checks`, `cells_per_picture`.
 
     Raises:
         UsageError: The data set has no such fold, or knows other organs.
@@ -347,7 +348,7 @@ def evaluate(
         prepare_output(Path(out))
     found = evaluate_bundle(load_model(model), index, fold=fold, progress=progress, **options)
     if out is not None:
-        from organscope.report.evaluation import write_evaluation_page
+        from organscope.reporting.evaluation_report import write_evaluation_page
 
         write_evaluation_page(found, Path(out))
         write_evaluation(found, Path(out))
@@ -386,9 +387,9 @@ def compare(
         prepare_output(Path(out))
     found = compare_models(find_models(names), index, fold=fold, reference=reference, rounds=rounds, progress=progress)
     if out is not None:
-        from organscope.report.compare import write_comparison_page
+        from organscope.reporting.comparison_report import write_comparison_page
 
-        write_comparison_page(found, seen_pictures(found, index, 8), Path(out))
+        write_comparison_page(found, seen_images(found, index, 8), Path(out))
         write_comparison(found, Path(out))
     return found
 
@@ -415,11 +416,11 @@ def train_segmentation(
         UsageError: PyTorch is loaded in this process, or a setting is wrong.
         DatasetError: There are too few images with labels.
     """
-    from organscope.train.loading import extra_installed, require_apart
+    from organscope.training.loading import extra_installed, require_apart
 
     require_apart("tensorflow")
     with extra_installed():
-        from organscope.train.segmentation.train import train_segmentation as train
+        from organscope.training.segmentation.train import train_segmentation as train
     path = _path("a configuration", config)
     return train(path, Path(out), overrides=_overrides(settings), resume=resume, report=report)
 
@@ -446,17 +447,17 @@ def train_classification(
         UsageError: TensorFlow is loaded in this process, or a setting is wrong.
         DatasetError: There are too few images with an organ.
     """
-    from organscope.train.loading import extra_installed, require_apart
+    from organscope.training.loading import extra_installed, require_apart
 
     require_apart("torch")
     with extra_installed():
-        from organscope.train.classification.train import train_classification as train
+        from organscope.training.classification.train import train_classification as train
     path = _path("a configuration", config)
     return train(path, Path(out), overrides=_overrides(settings), resume=resume, report=report)
 
 
 def finetune(
-    model: ModelLike,
+    model: _ModelLike,
     out: str | os.PathLike,
     *,
     dataset: str | os.PathLike | Dataset | None = None,
@@ -486,14 +487,14 @@ def finetune(
         UsageError: PyTorch is loaded in this process, or not exactly one of `dataset` and `config` was given.
         DatasetError: There are too few images with labels.
     """
-    from organscope.train.loading import extra_installed, require_apart
+    from organscope.training.loading import extra_installed, require_apart
 
     if (dataset is None) == (config is None):
         raise UsageError("Expected either a data set or a configuration to fine-tune on. Give one of them.")
     require_apart("tensorflow")
     base = load_model(model)
     with extra_installed():
-        from organscope.train.segmentation.finetune import finetune_segmentation
+        from organscope.training.segmentation.finetune import finetune_segmentation
     return finetune_segmentation(
         base,
         Path(out),
@@ -522,7 +523,7 @@ def to_geojson(cells: Segmentation, path: str | os.PathLike) -> Path:
     return target
 
 
-def _answered(image: ImageLike, models: Models, diameter_px: float | None, options: dict[str, Any]) -> Answered:
+def _answered(image: _ImageLike, models: Models, diameter_px: float | None, options: dict[str, Any]) -> Answered:
     sizing = _sizing(models, diameter_px)
     opened = read_image(image, **options)
     try:
@@ -541,7 +542,7 @@ def _sizing(models: Models, diameter_px: float | None) -> Sizing:
     return Sizing(diameter_px=float(diameter_px))
 
 
-def _models(tasks: Sequence[str], given: ModelLike | Sequence[ModelLike] | None) -> Models:
+def _models(tasks: Sequence[str], given: _ModelLike | Sequence[_ModelLike] | None) -> Models:
     names = [] if given is None else _several(given)
     return load_models(tasks, names, load=load_model)
 

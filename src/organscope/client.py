@@ -25,10 +25,10 @@ from typing import IO, Any
 
 from organscope.errors import InputError, OrganscopeError, OutputError, UsageError
 
-POLL_S = 0.5
-MAX_BUSY_S = 600.0
-TIMEOUT_S = 300.0
-ENDED = frozenset({"done", "failed", "cancelled"})
+_POLL_S = 0.5
+_MAX_BUSY_S = 600.0
+_TIMEOUT_S = 300.0
+_ENDED = frozenset({"done", "failed", "cancelled"})
 
 
 class RefusedError(OrganscopeError):
@@ -93,7 +93,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Study:
+class _Study:
     """A study on the server; `refused` are files that are no images, each with `name` and `reason`."""
 
     client: "Client"
@@ -123,12 +123,12 @@ class Study:
         started = time.monotonic()
         while True:
             found = self.results(**asked)
-            if all(result.state in ENDED for result in found):
+            if all(result.state in _ENDED for result in found):
                 return found
             if timeout_s is not None and time.monotonic() - started > timeout_s:
-                left = sum(result.state not in ENDED for result in found)
+                left = sum(result.state not in _ENDED for result in found)
                 raise TimeoutError(f"Expected all images within {timeout_s:g} s, found {left} that did not end.")
-            time.sleep(POLL_S)
+            time.sleep(_POLL_S)
 
 
 class Client:
@@ -144,7 +144,7 @@ class Client:
         *,
         name: str | None = None,
         um_per_px: float | Sequence[float] | None = None,
-    ) -> Study:
+    ) -> _Study:
         """Upload images, and all images below folders, into a new study.
 
         Args:
@@ -172,7 +172,7 @@ class Client:
         if not self.get(f"/api/studies/{study}")["rows"]:
             self._send("DELETE", f"/api/studies/{study}")
             raise InputError(refused[0]["reason"])
-        return Study(self, study, tuple(refused))
+        return _Study(self, study, tuple(refused))
 
     def upload(self, study: str, path: Path, name: str) -> list[dict[str, str]]:
         """Upload one file; what of it is no image. A busy server is asked again until it has room."""
@@ -185,13 +185,13 @@ class Client:
                     answer = self._send("POST", f"/api/studies/{study}/uploads?{query}", file, size)
                 return json.loads(answer)["refused"]
             except RefusedError as error:
-                if error.status != 503 or time.monotonic() - started > MAX_BUSY_S:
+                if error.status != 503 or time.monotonic() - started > _MAX_BUSY_S:
                     raise
                 time.sleep(2.0)
 
-    def study(self, study: str) -> Study:
+    def study(self, study: str) -> _Study:
         """A study of before, by its id."""
-        return Study(self, study)
+        return _Study(self, study)
 
     def get(self, path: str) -> Any:
         """What the interface answers, see `/docs` of the server."""
@@ -213,7 +213,7 @@ class Client:
             self._address + path, data=body, method=method, headers={**self._headers, **(headers or {})}
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             raise RefusedError(error.code, _sentence(error)) from None
@@ -269,7 +269,7 @@ def _files(inputs: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
             yield source, source.name
         elif source.is_dir():
             # Imported here because uploading single files needs no reader of images.
-            from organscope.images.files import walk_images
+            from organscope.io.paths import walk_images
 
             found = list(walk_images(source))
             if not found:

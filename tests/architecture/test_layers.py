@@ -15,12 +15,10 @@ HEAVY = FRAMEWORKS | {"numpy", "pandas", "scipy", "skimage", "sklearn", "matplot
 
 
 LEAVES = {
-    "organscope.cores": 150,
-    "organscope.jobs.processes": 250,
-    "organscope.jobs.outcome": 250,
-    "organscope.jobs.executors": 250,
-    "organscope.jobs.ledger": 250,
-    "organscope.web.settings": 250,
+    "organscope.parallel": 250,
+    "organscope.task_result": 250,
+    "organscope.pipeline.ledger": 250,
+    "organscope.server.settings": 250,
 }
 """Modules that a worker process or a small command starts with, and the most modules that each may load."""
 
@@ -47,7 +45,7 @@ def test_layers_and_independence_are_kept():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("room", ["predict", "jobs", "evaluate", "report.page"])
+@pytest.mark.parametrize("room", ["inference", "pipeline", "evaluation", "reporting.run_report"])
 def test_use_side_loads_no_framework_and_no_plots(room):
     assert not loaded_by(f"from organscope.{room} import *") & (FRAMEWORKS | {"matplotlib"})
 
@@ -79,7 +77,7 @@ def test_every_name_of_a_face_is_found_where_its_stub_says(face):
     )
 
 
-@pytest.mark.parametrize("name", ["bundle.describe", "jobs.warm_up"])
+@pytest.mark.parametrize("name", ["models.describe", "decision.decide"])
 def test_a_function_named_as_its_module_stays_a_function(name):
     room, _, name = name.partition(".")
     modules_after(f"import organscope.{room}.{name}\nfrom organscope.{room} import {name}\nassert callable({name})")

@@ -6,18 +6,18 @@ import numpy as np
 import onnx
 import pytest
 
-from organscope.bundle import Bundle, load_bundle, verify_bundle
-from organscope.dataset.index import read_index
+from organscope.data.index import read_index
 from organscope.errors import DatasetError, UsageError
-from organscope.evaluate import evaluate_bundle
-from organscope.predict import classify_image
-from organscope.train.classification.bundling import prepared_fields
-from organscope.train.classification.config import ClassificationConfig
-from organscope.train.classification.copies import gray_copies
-from organscope.train.classification.data import Pictures
-from organscope.train.classification.ensemble import build_ensemble
-from organscope.train.classification.train import train_classification
-from organscope.train.settings import read_settings
+from organscope.evaluation import evaluate_bundle
+from organscope.inference import classify_image
+from organscope.models import Bundle, load_bundle, verify_bundle
+from organscope.training.classification.config import ClassificationConfig
+from organscope.training.classification.copies import gray_copies
+from organscope.training.classification.data import Images
+from organscope.training.classification.ensemble import build_ensemble
+from organscope.training.classification.export import prepared_fields
+from organscope.training.classification.train import train_classification
+from organscope.training.config import read_settings
 from texture_set import ORGANS, write_texture_set
 
 
@@ -61,7 +61,7 @@ def test_logits_are_the_mean_of_members_in_integers(ensemble, folder):
 def test_ranges_of_integers_hold_gray_copies_too(ensemble, folder):
     """Stretched contrast leaves the ranges of coloured fields: without copies among them the answers were others."""
     config = read_settings(ClassificationConfig, folder / "tiny.toml", ())
-    pictures = Pictures(read_index(folder / "index").samples(fold=3), config.field, config.preprocessing, np.inf)
+    pictures = Images(read_index(folder / "index").samples(fold=3), config.field, config.preprocessing, np.inf)
     fields = np.concatenate([pictures.fields(number) for number in range(len(pictures))])
     batch = prepared_fields(gray_copies(fields), config)
     members = [load_bundle(folder / f"run{fold}" / "bundle").run(batch)["logits"] for fold in (1, 2)]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from mission_standin import ORGANS, write_mission_set
-from organscope.dataset import import_folder
-from organscope.evaluate import evaluate_bundle
-from organscope.train.classification.train import train_classification
+from organscope.data import import_folder
+from organscope.evaluation import evaluate_bundle
+from organscope.training.classification.train import train_classification
 
 CONFIG = Path(__file__).parents[2] / "configs" / "mission_classification.toml"
 QUICK = (

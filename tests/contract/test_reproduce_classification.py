@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from organscope.cli.main import app
-from organscope.train.classification.train import train_classification
-from organscope.train.origin import ORIGIN_FILE, read_origin
+from organscope.training.classification.train import train_classification
+from organscope.training.origin import ORIGIN_FILE, read_origin
 from texture_set import write_texture_set
 
 # The learning rate follows the clock, as in the shipped configuration.

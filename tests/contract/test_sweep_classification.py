@@ -5,11 +5,11 @@ import tomllib
 import pytest
 from typer.testing import CliRunner
 
-from organscope.bundle import verify_bundle
 from organscope.cli.main import app
-from organscope.train.classification.config import ClassificationConfig
-from organscope.train.classification.train import train_classification
-from organscope.train.settings import read_settings
+from organscope.models import verify_bundle
+from organscope.training.classification.config import ClassificationConfig
+from organscope.training.classification.train import train_classification
+from organscope.training.config import read_settings
 from texture_set import write_texture_set
 
 # MLflow uses what SQLAlchemy 2.1 calls old.

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from PIL import Image as PillowImage
 
-from organscope.bundle import Bundle, verify_bundle
-from organscope.dataset.index import read_index, write_index
+from organscope.data.index import read_index, write_index
 from organscope.errors import DatasetError, UsageError
-from organscope.evaluate import evaluate_bundle
-from organscope.images import write_labels
-from organscope.predict import classify_cells, classify_image
-from organscope.train.classification.train import train_classification
+from organscope.evaluation import evaluate_bundle
+from organscope.inference import classify_cells, classify_image
+from organscope.io import write_labels
+from organscope.models import Bundle, verify_bundle
+from organscope.training.classification.train import train_classification
 
 SIDE_PX = 96
 

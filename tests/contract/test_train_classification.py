@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 import safetensors.torch
 
-from organscope.bundle import Bundle, verify_bundle
-from organscope.dataset.index import read_index, write_index
+from organscope.data.index import read_index, write_index
 from organscope.errors import DatasetError, UsageError, VerificationError
-from organscope.predict import classify_image
-from organscope.train.classification import fit as fit_module
-from organscope.train.classification.augment import mix_pairs
-from organscope.train.classification.config import NetworkConfig
-from organscope.train.classification.export import check_graph
-from organscope.train.classification.network import build_network
-from organscope.train.classification.train import train_classification
+from organscope.inference import classify_image
+from organscope.models import Bundle, verify_bundle
+from organscope.training.classification import fit as fit_module
+from organscope.training.classification.augment import mix_pairs
+from organscope.training.classification.config import NetworkConfig
+from organscope.training.classification.export import check_graph
+from organscope.training.classification.network import build_network
+from organscope.training.classification.train import train_classification
 from texture_set import CONFIG, ORGANS, write_texture_set
 
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from organscope.bundle import load_bundle, verify_bundle
+from organscope.models import load_bundle, verify_bundle
 from texture_set import write_texture_set
 
 SHORT = ("fit.epochs=3", "draft=true", "discriminant.share=0.0", "tracking.to='none'")

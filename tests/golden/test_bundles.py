@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from organscope.bundle import load_bundle, require_verified
+from organscope.models import load_bundle, require_verified
 
 HERE = Path(__file__).parent
 MANIFEST_SHA256 = {

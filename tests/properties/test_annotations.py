@@ -13,13 +13,18 @@ from shapely import Polygon
 from shapely.geometry import shape
 
 from annotation_writers import connected_cells, write_aperio, write_cell_masks, write_roi_zip
-from organscope.dataset.annotations import read_cells
-from organscope.dataset.annotations.cells import CellMask, close_gaps, paint_cells
-from organscope.dataset.annotations.coco import cell_annotation, segmentation_cell
-from organscope.dataset.annotations.geojson import write_geojson_cells
-from organscope.dataset.annotations.outlines import cell_regions, trace_cell
-from organscope.dataset.annotations.polygons import multipolygon_cell, polygon_cell
-from organscope.dataset.annotations.rle import decode_counts, encode_counts, rle_cell
+from organscope.io.annotations import read_cells
+from organscope.io.coco import cell_annotation, decode_counts, encode_counts, rle_cell, segmentation_cell
+from organscope.io.geojson import write_geojson_cells
+from organscope.ops.polygons import (
+    CellMask,
+    cell_regions,
+    close_gaps,
+    multipolygon_cell,
+    paint_cells,
+    polygon_cell,
+    trace_cell,
+)
 
 label_images = arrays(
     np.int32, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12), elements=st.integers(0, 4)

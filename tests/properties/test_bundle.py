@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tiny_bundles
-from organscope.bundle import (
+from organscope.decision import Policy, ProbabilityCurve
+from organscope.errors import BundleError
+from organscope.models import (
     ClassificationSpec,
     FileEntry,
     Graph,
@@ -20,11 +22,9 @@ from organscope.bundle import (
     describe,
     load_bundle,
 )
-from organscope.bundle.manifest import parse_manifest, render_manifest
-from organscope.decide import Policy, ProbabilityCurve
-from organscope.errors import BundleError
+from organscope.models.manifest import parse_manifest, render_manifest
 from organscope.ops.instances import Decoder
-from organscope.ops.preprocess import Preprocessing
+from organscope.ops.intensity import Preprocessing
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 share = st.floats(0, 1)

@@ -5,10 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from organscope.decide import Policy, Promise, Rules, decide, decide_all, fit_conformal, fit_contract, in_sets, promise
-from organscope.decide.contract import allowed_misses, level_of_misses, positives_needed, recall_threshold
-from organscope.metrics.decision_curves import area_under_risk_coverage, risk_coverage
-from organscope.metrics.paired import holm, mcnemar
+from organscope.decision import (
+    Policy,
+    RecallGuarantee,
+    Rules,
+    decide,
+    decide_all,
+    fit_conformal,
+    fit_recall_guarantees,
+    in_sets,
+    recall_guarantee,
+)
+from organscope.decision.risk_control import allowed_misses, level_of_misses, positives_needed, recall_threshold
+from organscope.evaluation.metrics.classification import area_under_risk_coverage, risk_coverage
+from organscope.evaluation.statistics import holm, mcnemar
 
 LEVELS = st.floats(0.05, 0.995)
 CONFIDENCES = st.floats(0.5, 0.99)
@@ -61,9 +71,9 @@ def test_fewest_positives(level, confidence):
 def test_contract_says_what_its_threshold_does(found, asked):
     probabilities, labels = found
     organs = [f"organ {number}" for number in range(probabilities.shape[1])]
-    contract = fit_contract(probabilities, labels, organs)
+    contract = fit_recall_guarantees(probabilities, labels, organs)
     for number, organ in enumerate(organs):
-        said = promise(contract, organ, asked)
+        said = recall_guarantee(contract, organ, asked)
         flagged = probabilities[:, number] >= said.threshold
         assert said.n_false == flagged[labels != number].sum()
         assert said.n_missed == (~flagged)[labels == number].sum()
@@ -83,7 +93,7 @@ def test_sets_cover_the_calibration_pictures(found, coverage):
 def test_many_pictures_are_decided_as_each_alone(found, min_confidence, max_distance, threshold):
     probabilities, labels = found
     policy = Policy(min_confidence=min_confidence, max_distance=max_distance)
-    said = Promise("organ 0", 0.9, 0.9, 0.9, threshold, 1, 0, 1, 0)
+    said = RecallGuarantee("organ 0", 0.9, 0.9, 0.9, threshold, 1, 0, 1, 0)
     rules = Rules(promise=said, positive=0)
     distances = np.linspace(0, 2, labels.size)
     together = decide_all(probabilities, distances, policy, rules=rules)

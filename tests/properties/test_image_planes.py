@@ -11,7 +11,7 @@ import zarr
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from organscope.images import Image, open_image
+from organscope.io import Image, open_image
 
 # The folder is made once for all examples; each overwrites its file.
 relaxed = settings(max_examples=120, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

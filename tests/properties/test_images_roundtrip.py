@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image as Picture
 
-from organscope.images import open_image, read_labels, write_labels
+from organscope.io import open_image, read_labels, write_labels
 
 # The folder is made once for all examples; each overwrites its file.
 relaxed = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from organscope.ops.measure import cell_outlines, measure_cells
+from organscope.ops.regionprops import cell_outlines, measure_cells
 
 masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 

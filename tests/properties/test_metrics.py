@@ -6,10 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from organscope.metrics.bootstrap import bootstrap_mean
-from organscope.metrics.calibration import reliability_sums
-from organscope.metrics.classification import classification_scores
-from organscope.metrics.segmentation import segmentation_scores
+from organscope.evaluation.metrics.classification import classification_scores, reliability_sums
+from organscope.evaluation.metrics.segmentation import segmentation_scores
+from organscope.evaluation.statistics import bootstrap_mean
 
 SHAPE = st.tuples(st.integers(1, 6), st.integers(1, 6))
 SYMMETRIC = ("dice", "iou", "rq", "sq", "pq", "f1_50", "ap_50", "ap_70", "ap_90", "mean_ap")

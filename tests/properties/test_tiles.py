@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from organscope.ops.tiles import plan_tiles, read_tile
+from organscope.ops.tiling import plan_tiles, read_tile
 
 plans = st.fixed_dictionaries(
     {

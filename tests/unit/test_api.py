@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import organscope as osc
 import tiny_bundles
 from organscope.cli.main import app
-from organscope.images.array import image_from_array
+from organscope.io.image import image_from_array
 from tiny_set import TinySet
 
 NAMES = {
@@ -62,10 +62,10 @@ def test_face_offers_its_names_and_no_other():
     assert not any(isinstance(getattr(osc, name), ModuleType) for name in NAMES - {"errors"})
 
 
-@pytest.mark.parametrize("name", ["decide", "evaluate"])
-def test_a_function_stays_in_place_when_its_namesake_is_imported(name):
-    __import__(f"organscope.{name}")
-    assert callable(getattr(osc, name))
+@pytest.mark.parametrize("module", ["decision.decide", "evaluation.evaluate"])
+def test_a_function_stays_in_place_when_its_namesake_is_imported(module):
+    __import__(f"organscope.{module}")
+    assert callable(getattr(osc, module.rpartition(".")[2]))
 
 
 @pytest.mark.parametrize("command", ["analyze", "segment", "classify"])
@@ -220,7 +220,7 @@ def test_options_belong_to_opening(colon_file, bundles):
 
 
 def test_large_images_are_for_a_run(monkeypatch, colon_file, bundles):
-    monkeypatch.setattr("organscope.jobs.analysis.MAX_HELD_PX", 1000)
+    monkeypatch.setattr("organscope.pipeline.analysis.MAX_HELD_PX", 1000)
     with pytest.raises(osc.errors.UsageError, match=r"organscope\.run"):
         osc.segment(colon_file, model=bundles[0])
 

@@ -6,8 +6,8 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from organscope.web.app import create_app
-from organscope.web.settings import Limits, Settings
+from organscope.server.app import create_app
+from organscope.server.settings import Limits, Settings
 from web_pictures import encoded
 
 HOST = {"Host": "127.0.0.1"}

@@ -6,25 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from organscope.cli.guard import SOME_FAILED, say
-from organscope.cli.options import Debug, Json
+from organscope.cli._errors import SOME_FAILED, say
+from organscope.cli._options import Debug, Json
 
 if TYPE_CHECKING:
-    from organscope.bundle import Manifest
+    from organscope.models import Manifest
+
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="List, show and verify bundles, the portable models."
 )
 
-BundleName = Annotated[
+_BundleName = Annotated[
     str, typer.Argument(metavar="NAME_OR_PATH", help="A name, a folder or a zip file.", show_default=False)
 ]
-BundleNames = Annotated[
+_BundleNames = Annotated[
     list[str], typer.Argument(metavar="NAME_OR_PATH", help="Names, folders or zip files.", show_default=False)
 ]
 
 
-BundleFolder = Annotated[
+_BundleFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the bundle.", show_default=False)
 ]
 
@@ -32,8 +33,8 @@ BundleFolder = Annotated[
 @app.command("list", epilog="\b\nExample:\n  organscope bundle list --json")
 def list_command(as_json: Json = False, debug: Debug = False) -> None:
     """List the bundles inside the package."""
-    from organscope.bundle import list_bundles
-    from organscope.cli.printing import output_console, plain_table, print_json
+    from organscope.cli._output import output_console, plain_table, print_json
+    from organscope.models import list_bundles
 
     found = list_bundles()
     if as_json:
@@ -59,10 +60,10 @@ def list_command(as_json: Json = False, debug: Debug = False) -> None:
 
 
 @app.command("show", epilog="\b\nExample:\n  organscope bundle show runs/a/bundle --json")
-def show_command(bundle: BundleName, as_json: Json = False, debug: Debug = False) -> None:
+def show_command(bundle: _BundleName, as_json: Json = False, debug: Debug = False) -> None:
     """Show what a bundle says about itself: task, classes, licence, scores, decision policy, parity certificate."""
-    from organscope.bundle import describe, load_bundle
-    from organscope.cli.printing import print_json
+    from organscope.cli._output import print_json
+    from organscope.models import describe, load_bundle
 
     loaded = load_bundle(bundle)
     certificate = loaded.certificate
@@ -74,9 +75,9 @@ def show_command(bundle: BundleName, as_json: Json = False, debug: Debug = False
 
 
 @app.command("verify", epilog="\b\nExample:\n  organscope bundle verify nuclei organs runs/a/bundle")
-def verify_command(bundles: BundleNames, as_json: Json = False, debug: Debug = False) -> None:
+def verify_command(bundles: _BundleNames, as_json: Json = False, debug: Debug = False) -> None:
     """Check every file's SHA-256 and replay the test input; exit code 1 where a bundle fails."""
-    from organscope.cli.printing import print_json
+    from organscope.cli._output import print_json
 
     rows = [_verify(name) for name in bundles]
     if as_json:
@@ -90,11 +91,11 @@ def verify_command(bundles: BundleNames, as_json: Json = False, debug: Debug = F
         raise typer.Exit(SOME_FAILED)
 
 
-OnIndexes = Annotated[
+_OnIndexes = Annotated[
     list[Path],
     typer.Option("--on", metavar="INDEX", help="Annotated pictures; may be given again.", show_default=False),
 ]
-CertifiedFolder = Annotated[
+_CertifiedFolder = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the new bundle; the old one if left out."),
 ]
@@ -106,9 +107,9 @@ CertifiedFolder = Annotated[
     "  organscope bundle certify mine.zip --on indexes/mine --without-framework -o mine",
 )
 def certify_command(
-    bundle: BundleName,
-    on: OnIndexes,
-    folder: CertifiedFolder = None,
+    bundle: _BundleName,
+    on: _OnIndexes,
+    folder: _CertifiedFolder = None,
     fold: Annotated[int | None, typer.Option(min=1, help="Pictures of this fold only.", show_default=False)] = None,
     n_pictures: Annotated[int, typer.Option("--pictures", "-n", min=1, help="Of each index.")] = 6,
     without_framework: Annotated[
@@ -122,13 +123,13 @@ def certify_command(
     Framework against ONNX (the network is built again from its weights), floating point against integers, tiles against
     the whole, 1 thread against 2. Training does this by itself.
     """
-    from organscope.bundle import load_bundle
-    from organscope.bundle.parity import certificate_in_words
-    from organscope.cli.printing import print_json
+    from organscope.cli._output import print_json
     from organscope.errors import UsageError
-    from organscope.train.certify import certify
-    from organscope.train.loading import extra_installed
-    from organscope.train.writing import with_certificate
+    from organscope.models import load_bundle
+    from organscope.models.manifest import certificate_in_words
+    from organscope.training.bundling import with_certificate
+    from organscope.training.certify import certify
+    from organscope.training.loading import extra_installed
 
     loaded = load_bundle(bundle)
     target = folder or loaded.source
@@ -144,7 +145,7 @@ def certify_command(
         print("\n".join([*certificate_in_words(found), f"Bundle: {target}"]))
 
 
-PackageFile = Annotated[
+_PackageFile = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE.zip", help="The package to write.", show_default=False)
 ]
 
@@ -154,8 +155,8 @@ PackageFile = Annotated[
     epilog="\b\nExample:\n  organscope bundle export organs --bioimageio --author 'Ada Lovelace' -o organs.zip",
 )
 def export_command(
-    bundle: BundleName,
-    file: PackageFile,
+    bundle: _BundleName,
+    file: _PackageFile,
     bioimageio: Annotated[
         bool, typer.Option("--bioimageio", help="As a model package of bioimage.io, format 0.5.")
     ] = False,
@@ -168,9 +169,9 @@ def export_command(
     debug: Debug = False,
 ) -> None:
     """Write a bundle in the format of others, and test it with their own test."""
-    from organscope.bundle import load_bundle
-    from organscope.bundle.bioimageio_export import AUTHORS, export_package
     from organscope.errors import UsageError
+    from organscope.models import load_bundle
+    from organscope.models.bioimageio.export import AUTHORS, export_package
 
     if not bioimageio:
         raise UsageError("Expected the format to write, found none. Add --bioimageio.")
@@ -187,7 +188,7 @@ def import_command(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A model package of bioimage.io.", exists=True, show_default=False)
     ],
-    folder: BundleFolder,
+    folder: _BundleFolder,
     maps: Annotated[
         str,
         typer.Option(metavar="NAME,...", help="What its channels are: foreground, boundary, distance; - for others."),
@@ -196,8 +197,8 @@ def import_command(
     debug: Debug = False,
 ) -> None:
     """Make a bundle from a model package of bioimage.io, where a bundle can say what it says."""
-    from organscope.bundle.bioimageio_import import import_package
-    from organscope.cli.printing import print_json
+    from organscope.cli._output import print_json
+    from organscope.models.bioimageio.importing import import_package
 
     manifest = import_package(file, folder, maps=[name.strip() for name in maps.split(",")] if maps else ()).manifest
     if as_json:
@@ -206,14 +207,14 @@ def import_command(
         print(f"Bundle: {folder} ({manifest.name}, for {manifest.spec.task})\nMore: organscope bundle show {folder}")
 
 
-class Precision(StrEnum):
+class _Precision(StrEnum):
     """Arithmetic of the graph that ships."""
 
     INT8 = "int8"
     FLOAT32 = "float32"
 
 
-Runs = Annotated[
+_Runs = Annotated[
     list[Path], typer.Argument(metavar="RUN_DIR...", help="Runs of different test folds.", show_default=False)
 ]
 
@@ -223,9 +224,9 @@ Runs = Annotated[
     epilog="\b\nExample:\n  organscope bundle ensemble runs/fold1 runs/fold2 runs/fold3 runs/fold4 -o bundles/organs",
 )
 def ensemble_command(
-    runs: Runs,
-    folder: BundleFolder,
-    precision: Annotated[Precision, typer.Option(help="int8 is smaller and faster.")] = Precision.INT8,
+    runs: _Runs,
+    folder: _BundleFolder,
+    precision: Annotated[_Precision, typer.Option(help="int8 is smaller and faster.")] = _Precision.INT8,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -233,10 +234,10 @@ def ensemble_command(
 
     Calibrated and scored on what each network said of the pictures that it never saw.
     """
-    from organscope.train.loading import extra_installed
+    from organscope.training.loading import extra_installed
 
     with extra_installed():
-        from organscope.train.classification.ensemble import build_ensemble
+        from organscope.training.classification.ensemble import build_ensemble
     _tell_bundle(folder, build_ensemble(runs, folder, precision=precision.value, report=say).manifest, as_json)
 
 
@@ -251,7 +252,7 @@ def together_command(
     scores: Annotated[
         Path, typer.Argument(help="Folder of the evaluation of bundles for cells, out of fold.", show_default=False)
     ],
-    folder: BundleFolder,
+    folder: _BundleFolder,
     version: Annotated[
         str | None, typer.Option(help="Of the new bundle; else that of CELL_BUNDLE.", show_default=False)
     ] = None,
@@ -259,8 +260,8 @@ def together_command(
     debug: Debug = False,
 ) -> None:
     """Calibrate a bundle for cells beside one for images, so that `analyze` lets both answer together."""
-    from organscope.bundle import load_bundle
-    from organscope.evaluate.together import calibrate_together
+    from organscope.evaluation.joint import calibrate_together
+    from organscope.models import load_bundle
 
     bundle = calibrate_together(load_bundle(images), load_bundle(cells), scores, folder, version=version)
     _tell_bundle(folder, bundle.manifest, as_json)
@@ -268,7 +269,7 @@ def together_command(
 
 def _tell_bundle(folder: Path, manifest: "Manifest", as_json: bool) -> None:
     """Where a bundle was written, and what was measured."""
-    from organscope.cli.printing import print_json
+    from organscope.cli._output import print_json
 
     if as_json:
         scores = [score.model_dump() for score in manifest.scores]
@@ -278,8 +279,8 @@ def _tell_bundle(folder: Path, manifest: "Manifest", as_json: bool) -> None:
 
 
 def _verify(name: str) -> dict[str, object]:
-    from organscope.bundle import load_bundle, require_verified
     from organscope.errors import BundleError
+    from organscope.models import load_bundle, require_verified
 
     row: dict[str, object] = {"bundle": name, "ok": False, "max_difference": None, "tolerance": None, "message": ""}
     try:

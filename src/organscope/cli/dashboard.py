@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from organscope.cli.guard import say
-from organscope.cli.options import Debug
+from organscope.cli._errors import say
+from organscope.cli._options import Debug
 from organscope.errors import MissingExtraError
 
 EXAMPLES = """\b
@@ -42,7 +42,7 @@ def dashboard(
     """
     try:
         if wandb is not None:
-            from organscope.dashboard.wandb_report import build_report
+            from organscope.tracking.wandb_report import build_report
 
             say(f"The report: {build_report(wandb)}")
             return

@@ -1,24 +1,156 @@
-"""organscope data: bring images and annotations into an index, check it, split it, take it out again."""
+"""organscope data: bring images and annotations into an index, check it, split it, take it out again.
+
+organscope data check: what is wrong with a data set, and what to do about it.
+
+organscope data summary: what is in a data set, as one page and as tables.
+"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from organscope.cli import data_check, data_summary
-from organscope.cli.guard import SOME_FAILED, say
-from organscope.cli.options import (
-    Channel,
-    Debug,
-    IndexFolder,
-    Json,
-    Page,
-    PixelSize,
-    Plane,
-    Project,
-    Series,
-    Workers,
-)
+from organscope.cli._errors import SOME_FAILED, say
+from organscope.cli._options import Channel, Debug, IndexFolder, Json, Page, PixelSize, Plane, Project, Series, Workers
+
+if TYPE_CHECKING:
+    from organscope.data.checks.finding import Finding
+    from organscope.data.checks.runner import CheckReport
+
+
+_CHECK_EXAMPLES = """\b
+Examples:
+  organscope data check index
+  organscope data check index --strict --json -o checked
+"""
+
+
+def check(
+    index: IndexFolder,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="Folder for findings.csv; INDEX if left out.", show_default=False
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors for the exit code.")] = False,
+    workers: Workers = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read every file of an index and say what is wrong with the set.
+
+    Finds files that are unreadable or have changed, labels that do not fit, are empty, occur twice or have cells in
+    pieces, copies of images, slides on both sides of the split, images without content, rare organs, mixed pixel types
+    and sizes, and organs that are told by their colour or by how they were taken. Writes OUT/findings.csv. An
+    interrupted check goes on where it stopped.
+
+    Exit codes: 0 no errors, 1 errors were found (with --strict also warnings), 2 wrong use.
+    """
+    import os
+
+    from organscope.cli._output import counting, print_json
+    from organscope.data import read_index
+    from organscope.data.checks.finding import Severity
+    from organscope.data.checks.runner import check_index
+
+    known = read_index(index)
+    with counting("checking") as progress:
+        report = check_index(known, output, workers=workers or os.cpu_count() or 1, progress=progress)
+    if as_json:
+        print_json(_as_data(report))
+    else:
+        _print_findings(report)
+    if report.count(Severity.ERROR) or (strict and report.count(Severity.WARNING)):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _as_data(report: "CheckReport") -> dict:
+    from dataclasses import asdict
+
+    from organscope.data.checks.finding import Severity
+
+    counts = {f"n_{severity}s": report.count(severity) for severity in Severity}
+    findings = [asdict(finding) for finding in report.findings]
+    return {"n_images": report.n_samples, **counts, "findings": findings, "file": str(report.path)}
+
+
+def _print_findings(report: "CheckReport") -> None:
+    """A table with one row a check that found something: how often, the first finding, and the remedy."""
+    from organscope.cli._output import output_console, plain_table
+    from organscope.data.checks.finding import Severity
+
+    console = output_console()
+    table = plain_table("severity", "check", "found", "what, and what to do", numbers=("found",))
+    by_check: dict[tuple[str, str], list[Finding]] = {}
+    for finding in report.findings:
+        by_check.setdefault((finding.severity, finding.check), []).append(finding)
+    for (severity, name), findings in by_check.items():
+        table.add_row(severity, name, str(len(findings)), _describe(findings))
+    if by_check:
+        console.print(table)
+    counts = [
+        f"{report.count(severity)} {severity}{'' if report.count(severity) == 1 else 's'}" for severity in Severity
+    ]
+    console.print(f"\n{report.n_samples} images: {', '.join(counts)}.")
+    console.print(f"Findings: {report.path}", soft_wrap=True)
+
+
+def _describe(findings: "list[Finding]") -> str:
+    from organscope.cli._output import shown
+
+    first = findings[0]
+    where = f"{shown(first.sample)}: " if first.sample else ""
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return f"{where}{shown(first.message)}{more}\n> {first.remedy}"
+
+
+_SUMMARY_EXAMPLES = """\b
+Examples:
+  organscope data summary index -o summary
+  organscope data summary index -o summary --no-umap --workers 8
+"""
+
+
+def summary(
+    index: IndexFolder,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for page and tables.", show_default=False)
+    ],
+    umap: Annotated[
+        bool, typer.Option(help="Also draw the UMAP map, where umap-learn is installed (the extra [umap]).")
+    ] = True,
+    workers: Workers = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what is in a data set: one page with figures, and the tables behind them.
+
+    Writes OUT/summary.html, which opens from disk, organs.csv, images.csv, distributions.csv, map.csv and the figures
+    as PNG. An interrupted summary goes on where it stopped.
+
+    Exit codes: 0 done, 1 some images could not be read (each is named), 2 wrong use.
+    """
+    import os
+
+    from organscope.cli._output import counting, print_json, shown
+    from organscope.data import read_index
+    from organscope.reporting.dataset_report import summarize_index
+
+    known = read_index(index)
+    with counting("summarising") as progress:
+        report = summarize_index(known, output, workers=workers or os.cpu_count() or 1, umap=umap, progress=progress)
+    if as_json:
+        failures = [{"image": name, "message": message} for name, message in report.failures]
+        print_json(report.counts() | {"failures": failures, "files": [str(path) for path in report.files]})
+    else:
+        print(f"{report.summary.n_images} images, {report.summary.n_cells} cells, {report.summary.n_organs} organs")
+        print(f"Page: {report.files[0]}")
+    for name, message in report.failures:
+        say(f"Failed: {shown(name)}: {message}")
+    if report.failures:
+        raise typer.Exit(SOME_FAILED)
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,38 +158,38 @@ app = typer.Typer(
     help="Import images and annotations into an index; check, summarise, split and export it; fetch public sets.",
 )
 
-N_SHOWN_PROBLEMS = 30
+_N_SHOWN_PROBLEMS = 30
 
-IMPORT_EXAMPLES = """\b
+_IMPORT_EXAMPLES = """\b
 Examples:
   organscope data import images/ -o index
   organscope data import set/ -o index --annotations coco.json --group '(slide\\d+)_'
   organscope data import set/ -o index --holdout 0.15 --seed 0 --workers 8
 """
-SPLIT_EXAMPLES = """\b
+_SPLIT_EXAMPLES = """\b
 Examples:
   organscope data split index --folds 5
   organscope data split index --holdout 0.15 --seed 1 --group slide
 """
-EXPORT_EXAMPLES = """\b
+_EXPORT_EXAMPLES = """\b
 Examples:
   organscope data export index -o out --format coco
   organscope data export index -o out --format geojson --fold 1
 """
-FETCH_EXAMPLES = """\b
+_FETCH_EXAMPLES = """\b
 Examples:
   organscope data fetch
   organscope data fetch dsb2018 -o data
 """
 
-Holdout = Annotated[
+_Holdout = Annotated[
     float | None, typer.Option(metavar="SHARE", help="Share of fold 1, such as 0.15.", show_default=False)
 ]
-Folds = Annotated[
+_Folds = Annotated[
     int | None, typer.Option("--folds", min=2, help="Number of folds; 4 if left out.", show_default=False)
 ]
-Seed = Annotated[int, typer.Option(help="Another seed gives another draw.")]
-Group = Annotated[
+_Seed = Annotated[int, typer.Option(help="Another seed gives another draw.")]
+_Group = Annotated[
     str | None,
     typer.Option(
         metavar="COLUMN_OR_REGEX",
@@ -67,7 +199,7 @@ Group = Annotated[
 ]
 
 
-@app.command("import", epilog=IMPORT_EXAMPLES)
+@app.command("import", epilog=_IMPORT_EXAMPLES)
 def import_command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images.", show_default=False)],
     output: Annotated[
@@ -97,10 +229,10 @@ def import_command(
     name: Annotated[
         str | None, typer.Option(help="Name of the data set; the folder's if left out.", show_default=False)
     ] = None,
-    group: Group = None,
-    folds: Folds = None,
-    holdout: Holdout = None,
-    seed: Seed = 0,
+    group: _Group = None,
+    folds: _Folds = None,
+    holdout: _Holdout = None,
+    seed: _Seed = 0,
     um_per_px: PixelSize = None,
     channel: Channel = None,
     page: Page = None,
@@ -122,10 +254,10 @@ def import_command(
     """
     import os
 
-    from organscope.cli.planes import plane_from_text
-    from organscope.cli.progress import counting
-    from organscope.dataset import import_folder
-    from organscope.images.selection import Choice
+    from organscope.cli._options import plane_from_text
+    from organscope.cli._output import counting
+    from organscope.data import import_folder
+    from organscope.io.selection import Choice
 
     with counting("importing") as progress:
         report = import_folder(
@@ -140,8 +272,8 @@ def import_command(
 
 
 def _tell_import(report, as_json: bool) -> None:
-    from organscope.cli.printing import print_json, shown
-    from organscope.dataset.import_record import problem_lists
+    from organscope.cli._output import print_json, shown
+    from organscope.data.records import problem_lists
 
     facts = {"index": str(report.index.folder), "layout": report.layout, **_facts(report.index)}
     if as_json:
@@ -150,10 +282,10 @@ def _tell_import(report, as_json: bool) -> None:
         return
     for sentence in report.understood:
         say(shown(sentence))
-    for problem in report.problems[:N_SHOWN_PROBLEMS]:
+    for problem in report.problems[:_N_SHOWN_PROBLEMS]:
         say(f"{'Failed' if problem.failed else 'Note'}: {shown(problem.source)}: {shown(problem.message)}")
-    if len(report.problems) > N_SHOWN_PROBLEMS:
-        say(f"... and {len(report.problems) - N_SHOWN_PROBLEMS} more; all with --json.")
+    if len(report.problems) > _N_SHOWN_PROBLEMS:
+        say(f"... and {len(report.problems) - _N_SHOWN_PROBLEMS} more; all with --json.")
     print(
         f"{facts['n_images']} images (layout {report.layout}), {facts['n_labelled']} with labels, "
         f"{facts['n_cells']} cells, {len(facts['organs'])} organs"
@@ -178,7 +310,7 @@ def _facts(index) -> dict:
 
 
 def _print_folds(index) -> None:
-    from organscope.cli.printing import output_console, plain_table, shown
+    from organscope.cli._output import output_console, plain_table, shown
 
     table = index.table
     folds = sorted(table["fold"].unique())
@@ -190,17 +322,17 @@ def _print_folds(index) -> None:
     output_console().print(out)
 
 
-app.command("check", epilog=data_check.EXAMPLES)(data_check.check)
-app.command("summary", epilog=data_summary.EXAMPLES)(data_summary.summary)
+app.command("check", epilog=_CHECK_EXAMPLES)(check)
+app.command("summary", epilog=_SUMMARY_EXAMPLES)(summary)
 
 
-@app.command("split", epilog=SPLIT_EXAMPLES)
+@app.command("split", epilog=_SPLIT_EXAMPLES)
 def split_command(
     index: IndexFolder,
-    group: Group = None,
-    folds: Folds = None,
-    holdout: Holdout = None,
-    seed: Seed = 0,
+    group: _Group = None,
+    folds: _Folds = None,
+    holdout: _Holdout = None,
+    seed: _Seed = 0,
     mix_test: Annotated[
         bool, typer.Option("--mix-test", help="Draw over the delivered test part too; else it stays fold 1.")
     ] = False,
@@ -213,8 +345,8 @@ def split_command(
 
     Exit codes: 0 done, 2 wrong use.
     """
-    from organscope.cli.printing import print_json
-    from organscope.dataset import read_index, split_index, write_index
+    from organscope.cli._output import print_json
+    from organscope.data import read_index, split_index, write_index
 
     known = split_index(
         read_index(index), group=group, n_folds=folds, holdout=holdout, seed=seed, keep_test=not mix_test
@@ -226,7 +358,7 @@ def split_command(
         _print_folds(known)
 
 
-@app.command("export", epilog=EXPORT_EXAMPLES)
+@app.command("export", epilog=_EXPORT_EXAMPLES)
 def export_command(
     index: IndexFolder,
     output: Annotated[
@@ -256,9 +388,8 @@ def export_command(
     """
     import os
 
-    from organscope.cli.printing import print_json, shown
-    from organscope.cli.progress import counting
-    from organscope.dataset import export_labels, read_index
+    from organscope.cli._output import counting, print_json, shown
+    from organscope.data import export_labels, read_index
 
     with counting("exporting") as progress:
         report = export_labels(
@@ -277,7 +408,7 @@ def export_command(
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command("fetch", epilog=FETCH_EXAMPLES)
+@app.command("fetch", epilog=_FETCH_EXAMPLES)
 def fetch_command(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="A set; left out, the sets are listed.", show_default=False)
@@ -292,10 +423,9 @@ def fetch_command(
 
     Exit codes: 0 done, 1 the download failed, 2 wrong use, or the file is not the one that is known.
     """
-    from organscope.cli.printing import print_json
-    from organscope.cli.progress import counting
-    from organscope.dataset import fetch_set
-    from organscope.dataset.public_sets import PUBLIC_SETS
+    from organscope.cli._output import counting, print_json
+    from organscope.data import fetch_set
+    from organscope.data.download import PUBLIC_SETS
 
     if name is None:
         _list_sets(as_json)
@@ -317,8 +447,8 @@ def fetch_command(
 def _list_sets(as_json: bool) -> None:
     from dataclasses import asdict
 
-    from organscope.cli.printing import output_console, plain_table, print_json
-    from organscope.dataset.public_sets import PUBLIC_SETS
+    from organscope.cli._output import output_console, plain_table, print_json
+    from organscope.data.download import PUBLIC_SETS
 
     if as_json:
         print_json([asdict(public) for public in PUBLIC_SETS.values()])

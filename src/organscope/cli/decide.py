@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from organscope.cli import options
+from organscope.cli import _options
 
 EXAMPLES = """\b
 Examples:
@@ -13,10 +13,10 @@ Examples:
   organscope decide results --costs costs.toml
 """
 
-OutArgument = Annotated[
+_OutArgument = Annotated[
     Path, typer.Argument(metavar="OUT", help="Output folder of classify or analyze.", show_default=False)
 ]
-OtherBundle = Annotated[
+_OtherBundle = Annotated[
     str | None,
     typer.Option(
         metavar="NAME_OR_PATH", help="Decide as this bundle would, not as that of the run.", show_default=False
@@ -25,13 +25,13 @@ OtherBundle = Annotated[
 
 
 def decide(
-    out: OutArgument,
-    positive: options.Positive = None,
-    min_recall: options.MinRecall = None,
-    costs: options.CostsFile = None,
-    bundle: OtherBundle = None,
-    as_json: options.Json = False,
-    debug: options.Debug = False,
+    out: _OutArgument,
+    positive: _options.Positive = None,
+    min_recall: _options.MinRecall = None,
+    costs: _options.CostsFile = None,
+    bundle: _OtherBundle = None,
+    as_json: _options.Json = False,
+    debug: _options.Debug = False,
 ) -> None:
     """Decide again on the probabilities of an earlier run, without the network.
 
@@ -40,12 +40,12 @@ def decide(
 
     Exit codes: 0 done, 2 wrong use.
     """
-    from organscope.cli.decisions import as_data, print_decisions
-    from organscope.cli.printing import print_json
-    from organscope.jobs import decide_again
+    from organscope.cli._output import print_json
+    from organscope.cli._run import print_decisions, redecision_as_data
+    from organscope.pipeline import decide_again
 
     found = decide_again(out, positive=positive, min_recall=min_recall, costs=costs, bundle=bundle)
     if as_json:
-        print_json(as_data(found))
+        print_json(redecision_as_data(found))
     else:
         print_decisions(found)

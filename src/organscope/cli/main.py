@@ -5,24 +5,8 @@ from typing import Annotated
 import typer
 
 from organscope import __version__
-from organscope.cli import (
-    analyze,
-    bundle,
-    classify,
-    compare,
-    dashboard,
-    data,
-    decide,
-    evaluate,
-    reproduce,
-    segment,
-    serve,
-    status,
-    sweep,
-    teach,
-    train,
-)
-from organscope.cli.guard import GuardedGroup, remember_debug
+from organscope.cli import bundle, dashboard, data, decide, evaluate, predict, serve, status, sweep, teach, train
+from organscope.cli._errors import GuardedGroup, remember_debug
 
 app = typer.Typer(
     cls=GuardedGroup,
@@ -52,19 +36,19 @@ def top(
     """Where is every cell, and which organ is this? Microscope images in, cells and organ out."""
 
 
-app.command(epilog=segment.EXAMPLES)(segment.segment)
-app.command(epilog=classify.EXAMPLES)(classify.classify)
-app.command(epilog=analyze.EXAMPLES)(analyze.analyze)
+app.command(epilog=predict.SEGMENT_EXAMPLES)(predict.segment)
+app.command(epilog=predict.CLASSIFY_EXAMPLES)(predict.classify)
+app.command(epilog=predict.ANALYZE_EXAMPLES)(predict.analyze)
 app.command(epilog=decide.EXAMPLES)(decide.decide)
-app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
-app.command(epilog=compare.EXAMPLES)(compare.compare)
+app.command(epilog=evaluate.EVALUATE_EXAMPLES)(evaluate.evaluate)
+app.command(epilog=evaluate.COMPARE_EXAMPLES)(evaluate.compare)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.add_typer(train.app, name="train")
 app.add_typer(teach.app, name="teach")
 app.command(epilog=sweep.EXAMPLES)(sweep.sweep)
 app.command(epilog=dashboard.EXAMPLES)(dashboard.dashboard)
-app.command(epilog=reproduce.EXAMPLES)(reproduce.reproduce)
+app.command(epilog=train.EXAMPLES)(train.reproduce)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(data.app, name="data")
 

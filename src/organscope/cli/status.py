@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from organscope.cli import options
+from organscope.cli import _options
 
 EXAMPLES = """\b
 Examples:
@@ -13,13 +13,13 @@ Examples:
   organscope status results --json
 """
 
-OutArgument = Annotated[
+_OutArgument = Annotated[
     Path,
     typer.Argument(metavar="OUT", help="Output folder of segment, classify or analyze.", show_default=False),
 ]
 
 
-def status(out: OutArgument, as_json: options.Json = False, debug: options.Debug = False) -> None:
+def status(out: _OutArgument, as_json: _options.Json = False, debug: _options.Debug = False) -> None:
     """Say how far a run is: progress, failures, time left.
 
     Reads the ledger of the output folder, while the run goes on or after it was interrupted. To go on, give the same
@@ -29,9 +29,8 @@ def status(out: OutArgument, as_json: options.Json = False, debug: options.Debug
     """
     from dataclasses import asdict
 
-    from organscope.cli.printing import print_json
-    from organscope.cli.status_table import print_status
-    from organscope.jobs.status import run_status
+    from organscope.cli._output import print_json, print_status
+    from organscope.pipeline.status import run_status
 
     found = run_status(out)
     if as_json:

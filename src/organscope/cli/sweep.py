@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from organscope.cli.guard import SOME_FAILED, say
-from organscope.cli.options import Debug, Json, Track, TrackTo
-from organscope.train.loading import extra_installed
+from organscope.cli._errors import SOME_FAILED, say
+from organscope.cli._options import Debug, Json, Track, TrackTo
+from organscope.training.loading import extra_installed
 
 if TYPE_CHECKING:
     from organscope.sweep.run import SweepResult
     from organscope.sweep.space import Space
+
 
 EXAMPLES = """\b
 Examples:
@@ -22,17 +23,17 @@ Examples:
   organscope sweep wandb.yaml --config configs/organs.toml --task classification -n 20
   organscope sweep configs/sweep_segmentation.toml -n 200 --storage postgresql://user@host/sweeps
 """
-SHOWN_ROWS = 10
+_SHOWN_ROWS = 10
 
 
-class TaskName(StrEnum):
+class _TaskName(StrEnum):
     """What is trained."""
 
     CLASSIFICATION = "classification"
     SEGMENTATION = "segmentation"
 
 
-class Backend(StrEnum):
+class _Backend(StrEnum):
     """Who chooses the trials."""
 
     OPTUNA = "optuna"
@@ -62,7 +63,7 @@ def sweep(
                      exists=True, dir_okay=False, show_default=False),
     ] = None,
     task: Annotated[
-        TaskName | None, typer.Option(help="What is trained, where the space does not say it.", show_default=False)
+        _TaskName | None, typer.Option(help="What is trained, where the space does not say it.", show_default=False)
     ] = None,
     storage: Annotated[
         str | None,
@@ -71,7 +72,7 @@ def sweep(
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time on this computer.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in FOLDER.")] = False,
     track: Track = None,
-    backend: Annotated[Backend, typer.Option(help="Who chooses the trials.")] = Backend.OPTUNA,
+    backend: Annotated[_Backend, typer.Option(help="Who chooses the trials.")] = _Backend.OPTUNA,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
@@ -94,8 +95,8 @@ def sweep(
         raise typer.BadParameter("give the number of trials, or trials in the space.", param_hint="-n")
     folder = output or Path("runs") / f"sweep-{known.name}"
     means = Means(n_wanted, jobs, storage, resume, (track or TrackTo.MLFLOW).value)
-    if backend is Backend.WANDB:
-        from organscope.sweep.wandb_backend import run_wandb_sweep
+    if backend is _Backend.WANDB:
+        from organscope.sweep.wandb import run_wandb_sweep
 
         run_wandb_sweep(known, folder, n_wanted, say)
         return
@@ -103,7 +104,7 @@ def sweep(
 
 
 def _print_result(result: "SweepResult", space: "Space", as_json: bool) -> None:
-    from organscope.cli.printing import output_console, print_json
+    from organscope.cli._output import output_console, print_json
 
     files = result.files
     done = result.table[result.table["state"] == "complete"]
@@ -129,8 +130,8 @@ def _print_result(result: "SweepResult", space: "Space", as_json: bool) -> None:
 
 def _best_table(result: "SweepResult", space: "Space") -> Any:
     """The best trials, and how many there are of each kind."""
-    from organscope.cli.printing import plain_table
-    from organscope.sweep.progress import shown_value
+    from organscope.cli._output import plain_table
+    from organscope.sweep.space import shown_value
 
     first = space.objectives[0]
     metrics = [objective.metric for objective in space.objectives]
@@ -141,7 +142,7 @@ def _best_table(result: "SweepResult", space: "Space") -> Any:
     table = plain_table("trial", "state", *metrics, *names, numbers=("trial", *metrics))
     states = result.table["state"].value_counts()
     table.caption = ", ".join(f"{count} {state}" for state, count in states.items())
-    for row in _plain(ranked.head(SHOWN_ROWS).to_dict("records")):
+    for row in _plain(ranked.head(_SHOWN_ROWS).to_dict("records")):
         values = [row[name] for name in (*metrics, *space.parameters)]
         table.add_row(str(row["trial"]), row["state"], *("" if v is None else shown_value(v) for v in values))
     return table

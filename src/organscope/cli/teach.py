@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from organscope.cli.options import Debug, Json, Threads
+from organscope.cli._options import Debug, Json, Threads
 
 if TYPE_CHECKING:
-    from organscope.train.teaching import Taught
+    from organscope.training.teaching import Taught
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,10 +22,10 @@ Index = Annotated[
     Path,
     typer.Argument(metavar="INDEX", help="Folder that `organscope data import` wrote.", show_default=False),
 ]
-BundleFolder = Annotated[
+_BundleFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="BUNDLE", help="Folder of the new bundle.", show_default=False)
 ]
-EncoderName = Annotated[
+_EncoderName = Annotated[
     str,
     typer.Option(
         "--encoder",
@@ -32,8 +33,8 @@ EncoderName = Annotated[
         help="Features to learn from: `imagenet`, a bundle that names organs, or an encoder's ONNX file.",
     ),
 ]
-Name = Annotated[str, typer.Option("--name", help="Of the new bundle: small letters, digits, hyphens.")]
-Cache = Annotated[
+_Name = Annotated[str, typer.Option("--name", help="Of the new bundle: small letters, digits, hyphens.")]
+_Cache = Annotated[
     Path | None,
     typer.Option(
         "--features", metavar="FOLDER", help="Keep features here; INDEX/features if left out.", show_default=False
@@ -48,10 +49,10 @@ Cache = Annotated[
 )
 def organs(
     index: Index,
-    output: BundleFolder,
-    encoder: EncoderName = "imagenet",
-    name: Name = "taught-organs",
-    cache: Cache = None,
+    output: _BundleFolder,
+    encoder: _EncoderName = "imagenet",
+    name: _Name = "taught-organs",
+    cache: _Cache = None,
     threads: Threads = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -62,9 +63,9 @@ def organs(
     every promise from images of patients or slides that the answering head had not seen. The bundle works in classify,
     analyze and on the page.
     """
-    from organscope.cli.progress import counting
-    from organscope.dataset.index import read_index
-    from organscope.train.teaching import teach_organs
+    from organscope.cli._output import counting
+    from organscope.data.index import read_index
+    from organscope.training.teaching import teach_organs
 
     opened = read_index(index)
     with counting("features") as progress:
@@ -74,7 +75,7 @@ def organs(
 
 
 def _print_data(taught: "Taught") -> None:
-    from organscope.cli.printing import print_json
+    from organscope.cli._output import print_json
 
     def rows(table):
         plain = table.astype(object)
@@ -93,7 +94,7 @@ def _print_data(taught: "Taught") -> None:
 
 
 def _print_taught(taught: "Taught") -> None:
-    from organscope.cli.printing import output_console, plain_table, shown
+    from organscope.cli._output import output_console, plain_table, shown
 
     console = output_console()
     scores = plain_table("metric", "value", "95 % interval", "color alone", numbers=("value", "color alone"))

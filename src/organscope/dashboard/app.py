@@ -12,7 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from organscope import __version__
-from organscope.dashboard.details import details_of, picture_of
+from organscope.dashboard.details import details_of, image_of
 from organscope.dashboard.overview import overview_of, tag_of
 from organscope.dashboard.runs import Run, RunStore
 from organscope.dashboard.security import LocalOnly
@@ -20,9 +20,9 @@ from organscope.dashboard.shelf import Shelf
 from organscope.dashboard.sweeps import SweepStore, trial_records
 from organscope.errors import OrganscopeError
 
-STATIC = Path(__file__).parent / "static"
-MOST_CURVES = 200
-SMALLEST_PACKED_BYTES = 1_000
+_STATIC = Path(__file__).parent / "static"
+_MOST_CURVES = 200
+_SMALLEST_PACKED_BYTES = 1_000
 
 
 def create_app(shelf: Shelf) -> FastAPI:
@@ -36,11 +36,11 @@ def create_app(shelf: Shelf) -> FastAPI:
 
     app = FastAPI(title="organscope dashboard", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(OrganscopeError, _sentence)
-    app.get("/")(lambda: FileResponse(STATIC / "dashboard.html"))
+    app.get("/")(lambda: FileResponse(_STATIC / "dashboard.html"))
     _add_runs(app, shelf)
     _add_sweeps(app, shelf)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(GZipMiddleware, minimum_size=SMALLEST_PACKED_BYTES, compresslevel=4)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_PACKED_BYTES, compresslevel=4)
     app.add_middleware(LocalOnly)
     return app
 
@@ -67,8 +67,8 @@ def _add_runs(app: FastAPI, shelf: Shelf) -> None:
 
     @app.get("/api/curves")
     def curves(run: Annotated[list[str], Query()], metric: Annotated[list[str], Query()]) -> dict[str, Any]:
-        if len(run) * len(metric) > MOST_CURVES:
-            raise HTTPException(400, f"Expected at most {MOST_CURVES} curves, found {len(run) * len(metric)}.")
+        if len(run) * len(metric) > _MOST_CURVES:
+            raise HTTPException(400, f"Expected at most {_MOST_CURVES} curves, found {len(run) * len(metric)}.")
         found = [_run(shelf, run_id) for run_id in run]
         return {name: {known.id: _history(store, known, name) for store, known in found} for name in metric}
 
@@ -78,7 +78,7 @@ def _add_runs(app: FastAPI, shelf: Shelf) -> None:
 
     @app.get("/api/runs/{run_id}/pictures/{name:path}")
     def picture(run_id: str, name: str) -> FileResponse:
-        path = picture_of(_run(shelf, run_id)[1], name)
+        path = image_of(_run(shelf, run_id)[1], name)
         if path is None:
             raise HTTPException(404, "Expected a picture of this run, found none of that name.")
         return FileResponse(path, media_type="image/png")

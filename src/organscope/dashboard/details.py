@@ -7,10 +7,10 @@ from typing import Any
 
 from organscope.dashboard.runs import Run
 
-FOLDERS = ("figures", "samples")
-MOST_PICTURES = 24
-SCORES = "scores.csv"
-MOST_SCORES = 200
+_FOLDERS = ("figures", "samples")
+_MOST_IMAGES = 24
+_SCORES = "scores.csv"
+_MOST_SCORES = 200
 
 
 def details_of(run: Run) -> dict[str, Any]:
@@ -20,28 +20,28 @@ def details_of(run: Run) -> dict[str, Any]:
         "name": run.name,
         "params": dict(sorted(run.params.items())),
         "tags": dict(sorted(run.tags.items())),
-        "scores": _scores(run.artifacts / SCORES),
+        "scores": _scores(run.artifacts / _SCORES),
         "pictures": [
             {"name": path.relative_to(run.artifacts).as_posix(), "title": path.stem.replace("_", " ")}
-            for path in _pictures(run)
+            for path in _images(run)
         ],
     }
 
 
-def picture_of(run: Run, name: str) -> Path | None:
+def image_of(run: Run, name: str) -> Path | None:
     """The file of a picture; None where the run has none of that name."""
-    return next((path for path in _pictures(run) if path.relative_to(run.artifacts).as_posix() == name), None)
+    return next((path for path in _images(run) if path.relative_to(run.artifacts).as_posix() == name), None)
 
 
-def _pictures(run: Run) -> list[Path]:
-    found = [path for folder in FOLDERS for path in sorted((run.artifacts / folder).glob("*.png"))]
-    return [path for path in found if path.is_file()][:MOST_PICTURES]
+def _images(run: Run) -> list[Path]:
+    found = [path for folder in _FOLDERS for path in sorted((run.artifacts / folder).glob("*.png"))]
+    return [path for path in found if path.is_file()][:_MOST_IMAGES]
 
 
 def _scores(path: Path) -> list[dict[str, Any]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))[:MOST_SCORES]
+            rows = list(csv.DictReader(file))[:_MOST_SCORES]
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
     numbers = ("value", "low", "high")

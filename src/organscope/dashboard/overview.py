@@ -6,7 +6,7 @@ from typing import Any
 
 from organscope.dashboard.runs import Run
 
-MOST_DIGITS = 6
+_MOST_DIGITS = 6
 
 
 def overview_of(runs: Sequence[Run]) -> dict[str, Any]:
@@ -49,4 +49,4 @@ def _record(run: Run) -> dict[str, Any]:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{MOST_DIGITS}g}")
+    return None if value is None else float(f"{value:.{_MOST_DIGITS}g}")

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from organscope.dashboard.stores import Stamp, stamp_of
-from organscope.tracking.mlflow_store import ARTIFACTS, quiet_client, require_database
+from organscope.tracking.mlflow import ARTIFACTS, quiet_client, require_database
 
-PAGE_SIZE = 500
+_PAGE_SIZE = 500
 #: What the network of a run is called, by task: the settings that tell networks apart.
-NETWORK = {
+_NETWORK = {
     "classification": ("network.backbone",),
     "segmentation": ("network.block", "network.skip", "network.head", "network.base_filters", "network.depth"),
 }
@@ -115,7 +115,7 @@ class RunStore:
     def _pages(self, search: Any, **arguments: Any) -> list[Any]:
         found, token = [], None
         while True:
-            page = search(max_results=PAGE_SIZE, page_token=token, **arguments)
+            page = search(max_results=_PAGE_SIZE, page_token=token, **arguments)
             found += page
             token = page.token
             if not token:
@@ -146,7 +146,7 @@ class RunStore:
 
 def network_name(task: str, params: Mapping[str, str]) -> str:
     """The settings that tell networks apart, in a few words; "" where none is known."""
-    values = [params[name] for name in NETWORK.get(task, ()) if name in params]
+    values = [params[name] for name in _NETWORK.get(task, ()) if name in params]
     return " ".join(values)
 
 

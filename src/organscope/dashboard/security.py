@@ -4,9 +4,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost"})
-SAFE_METHODS = frozenset({"GET", "HEAD"})
-HEADERS = {
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -38,10 +38,10 @@ class LocalOnly:
 
 def _refusal(method: str, headers: Headers) -> tuple[int, str] | None:
     host = headers.get("host", "")
-    if host.partition(":")[0] not in LOOPBACK:
+    if host.partition(":")[0] not in _LOOPBACK:
         # A page elsewhere could have its name resolved to this machine.
         return 400, f"Expected a request to this machine, found one to {host[:80]!r}. Open http://127.0.0.1."
-    if method in SAFE_METHODS:
+    if method in _SAFE_METHODS:
         return None
     origin = headers.get("origin")
     from_here = origin is None or origin.partition("://")[2] == host
@@ -54,7 +54,7 @@ def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in _HEADERS.items():
                 headers[name] = value
         await send(message)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import uvicorn
 
 from organscope.dashboard.app import create_app
-from organscope.dashboard.companion import LOOPBACK
 from organscope.dashboard.shelf import Shelf
 from organscope.dashboard.stores import find_stores
+from organscope.dashboard.subprocess_server import LOOPBACK
 from organscope.errors import UsageError
 
-BROWSER_AFTER_S = 0.3
-GRACE_S = 2
+_BROWSER_AFTER_S = 0.3
+_GRACE_S = 2
 
 
 def serve_dashboard(folder: Path, port: int, *, browser: bool, report: Callable[[str], None]) -> None:
@@ -38,10 +38,10 @@ def serve_dashboard(folder: Path, port: int, *, browser: bool, report: Callable[
         n_runs = sum(len(store.runs()) for store in shelf.runs)
         report(f"{n_runs} runs and {len(shelf.sweeps)} sweeps are shown at {address} Ctrl-C ends it.")
         config = uvicorn.Config(
-            create_app(shelf), log_level="critical", server_header=False, timeout_graceful_shutdown=GRACE_S
+            create_app(shelf), log_level="critical", server_header=False, timeout_graceful_shutdown=_GRACE_S
         )
         if browser:
-            threading.Timer(BROWSER_AFTER_S, webbrowser.open, [address]).start()
+            threading.Timer(_BROWSER_AFTER_S, webbrowser.open, [address]).start()
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
 

@@ -5,14 +5,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from organscope.dashboard.companion import Companion, mlflow_page, optuna_page
 from organscope.dashboard.runs import Run, RunStore
 from organscope.dashboard.stores import Stores
+from organscope.dashboard.subprocess_server import ServerProcess, mlflow_page, optuna_page
 from organscope.dashboard.sweeps import SweepStore
 from organscope.errors import OrganscopeError
 
-MLFLOW = "mlflow"
-AFTER_VIEW_S = 1.0
+_MLFLOW = "mlflow"
+_AFTER_VIEW_S = 1.0
 
 
 class Shelf:
@@ -33,9 +33,9 @@ class Shelf:
             self._open(str(database), lambda path=database: self.runs.append(_readable(RunStore(path))), report)
         for key, folder in stores.sweeps.items():
             self._open(str(folder), lambda k=key, path=folder: self.sweeps.update({k: SweepStore(path)}), report)
-        self.companions: dict[str, Companion] = {}
+        self.companions: dict[str, ServerProcess] = {}
         for number, store in enumerate(self.runs):
-            self.companions[f"{MLFLOW}{number or ''}"] = mlflow_page(store.address)
+            self.companions[f"{_MLFLOW}{number or ''}"] = mlflow_page(store.address)
         for key, sweep in self.sweeps.items():
             self.companions[key] = optuna_page(sweep.address)
 
@@ -62,7 +62,7 @@ class Shelf:
         """
         newest = max(self.sweeps, key=lambda key: self.sweeps[key].stamp, default=None)
         for key, companion in self.companions.items():
-            companion.planned = key in (MLFLOW, newest)
+            companion.planned = key in (_MLFLOW, newest)
 
     def viewed(self) -> None:
         """Called when the first view was sent: what was planned is started a moment later.
@@ -70,7 +70,7 @@ class Shelf:
         Both programs compute for seconds when they start, which the first view would wait for.
         """
         if self._starting is None and any(companion.planned for companion in self.companions.values()):
-            self._starting = threading.Timer(AFTER_VIEW_S, self._start_planned)
+            self._starting = threading.Timer(_AFTER_VIEW_S, self._start_planned)
             self._starting.daemon = True
             self._starting.start()
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from organscope.errors import UsageError
-from organscope.sweep.kept import SPACE_FILE
-from organscope.tracking.mlflow_store import DATABASE
+from organscope.sweep.space import SPACE_FILE
+from organscope.tracking.mlflow import DATABASE
 
 STUDY_FILE = "study.db"
 Stamp = tuple[tuple[int, int], ...]

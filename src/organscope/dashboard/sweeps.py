@@ -10,17 +10,16 @@ import pandas as pd
 
 from organscope.dashboard.stores import STUDY_FILE, Stamp, stamp_of
 from organscope.errors import UsageError
-from organscope.report.dataset.style import THEMES, Theme
-from organscope.sweep.figures import to_svg
-from organscope.sweep.kept import read_written_space
-from organscope.sweep.space import Space
+from organscope.reporting.dataset_figures import THEMES, Theme
+from organscope.sweep.plots import to_svg
+from organscope.sweep.space import Space, read_written_space
 
 #: One at a time: the settings of Matplotlib belong to the whole process.
 _DRAWING = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Shown:
+class _Shown:
     """A sweep as it is shown.
 
     Attributes:
@@ -47,7 +46,7 @@ class SweepStore:
         self.folder = folder
         self.space: Space = read_written_space(folder)
         self._stamp: Stamp | None = None
-        self._shown: Shown | None = None
+        self._shown: _Shown | None = None
 
     @property
     def address(self) -> str:
@@ -70,7 +69,7 @@ class SweepStore:
             "parameters": list(space.parameters),
         }
 
-    def shown(self) -> Shown:
+    def shown(self) -> _Shown:
         """Facts, trials and what can be drawn; read again only where the study changed.
 
         Raises:
@@ -93,17 +92,16 @@ class SweepStore:
                 shown.drawn[place, theme] = to_svg(shown.figures[place][2], themes[theme])
             return shown.drawn[place, theme]
 
-    def _read(self) -> Shown:
-        from organscope.sweep.page import sweep_data, sweep_facts, sweep_figures
-        from organscope.sweep.storage import opened_storage
-        from organscope.sweep.table import trial_table
+    def _read(self) -> _Shown:
+        from organscope.sweep.report import sweep_data, sweep_facts, sweep_figures
+        from organscope.sweep.study import opened_storage, trial_table
 
         with opened_storage(self.address) as storage:
             try:
                 study = _load(storage, self.space.name)
                 table = trial_table(study, self.space)
                 figures = sweep_figures(sweep_data(study, self.space, table)) if len(table) else []
-                return Shown(sweep_facts(self.space, table), table, figures)
+                return _Shown(sweep_facts(self.space, table), table, figures)
             finally:
                 storage.remove_session()
                 storage.engine.dispose()
@@ -118,7 +116,7 @@ def _load(storage: Any, name: str) -> Any:
         raise UsageError(f"Expected the study {name!r} in its storage, found none. It has not begun yet.") from None
 
 
-def trial_records(shown: Shown, space: Space) -> list[dict[str, Any]]:
+def trial_records(shown: _Shown, space: Space) -> list[dict[str, Any]]:
     """One record a trial, the best first; what is unknown is None."""
     first = space.objectives[0]
     table = shown.table.sort_values(

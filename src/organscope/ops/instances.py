@@ -1,6 +1,10 @@
-"""From a network's probability maps to labelled cells.
+"""Instances (cells) from the maps of a network, with low-confidence ones kept apart.
 
 Everything here is local to one connected piece of foreground, and linear in the number of pixels.
+
+Cells that are too faint for the decoder's threshold, beside the others, whose outlines stay as they are.
+
+Lowering the threshold alone would find them too, but every cell would grow beyond its edge and touch its neighbours.
 """
 
 from typing import Literal
@@ -11,11 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
 from organscope.errors import ShapeError
-from organscope.ops.flood_kernels import N_LEVELS, flood
-from organscope.ops.flow_kernels import follow_flow
-from organscope.ops.hole_kernels import fill_holes
-from organscope.ops.label_kernels import renumber, sum_cells
-from organscope.ops.seed_kernels import find_peaks, grow_cores, smooth_inside
+from organscope.ops._kernels.flow import follow_flow
+from organscope.ops._kernels.labels import fill_holes, renumber, sum_cells
+from organscope.ops._kernels.watershed import N_LEVELS, find_peaks, flood, grow_cores, smooth_inside
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
 
@@ -153,3 +155,59 @@ def _keep_cells(labels: Int32[np.ndarray, "y x"], foreground: Float32[np.ndarray
     number = np.zeros(area.size, dtype=np.int32)
     number[kept[np.argsort(first[kept])]] = np.arange(1, kept.size + 1, dtype=np.int32)
     renumber(labels, number)
+
+
+THRESHOLDS = (0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
+"""At which faint cells are looked for, one after the other: each finds what the ones before had merged with nothing."""
+
+_MOST_SHARED = 0.25
+"""Part of a faint cell that may lie in cells found before: one that leans on a clear cell takes some of its pixels."""
+
+_MOST_COVERED = 0.1
+"""Part of a cell found before that a faint one may take: the pale surroundings of a small clear cell take all of it."""
+
+
+def decode_with_faint(
+    maps: Float32[np.ndarray, "y x k"], decoder: Decoder, faint_threshold: float
+) -> Int32[np.ndarray, "y x"]:
+    """Cells at the decoder's threshold, and at each lower one those that are hardly part of a cell found before.
+
+    Of the faint ones even cells of half the decoder's smallest area are kept, and of any probability. The lower
+    `faint_threshold` is, the more cells there are; none that a higher one gives is lost. Holes are not filled:
+    whether one encloses a faint cell is not known before all cells are.
+
+    Args:
+        maps: As `decode_cells` takes them.
+        decoder: Thresholds.
+        faint_threshold: The lowest threshold, below the decoder's own; those of `THRESHOLDS` between are used too.
+
+    Returns:
+        0 for background, then 1..n without gaps, the clear cells before the faint ones. A cell depends on nothing
+        but the connected piece of foreground, at the lowest threshold, that it lies in.
+    """
+    found = decode_cells(maps, decoder.model_copy(update={"fill_holes": False}))
+    between = [t for t in THRESHOLDS if faint_threshold < t < decoder.foreground_threshold]
+    for threshold in (*between, faint_threshold):
+        lower = {
+            "foreground_threshold": threshold,
+            "min_area_px": decoder.min_area_px // 2,
+            "min_probability": 0.0,
+            "fill_holes": False,
+        }
+        found = _with_distinct(found, decode_cells(maps, decoder.model_copy(update=lower)))
+    return found
+
+
+def _with_distinct(found: Int32[np.ndarray, "y x"], others: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
+    """The cells, and those others that are hardly theirs, numbered on; pixels of both stay with the cells."""
+    n_found = int(found.max(initial=0)) + 1
+    area, n_taken, _ = sum_cells(others, found > 0)
+    distinct = n_taken <= _MOST_SHARED * area
+    distinct[0] = False
+    both = (found > 0) & distinct[others]
+    pairs, n_shared = np.unique(others[both].astype(np.int64) * n_found + found[both], return_counts=True)
+    covers = n_shared > _MOST_COVERED * np.bincount(found.ravel())[pairs % n_found]
+    distinct[pairs[covers] // n_found] = False
+    number = np.zeros(area.size, dtype=np.int32)
+    number[distinct] = n_found + np.arange(np.count_nonzero(distinct), dtype=np.int32)
+    return np.where(found > 0, found, number[others])

@@ -2,15 +2,20 @@
 
 Every output pixel is made of the same input pixels with the same weights in the same order, wherever the tile that
 it is computed in begins. `ops.resize` serves fields that are whole by themselves.
+
+The one way in which a field of an image is brought to the size that a network takes.
+
+Training and prediction both call it, so that a network meets the same sharpness that it was trained on.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, UInt8
+from PIL import Image as PillowImage
 
-from organscope.ops.resample_kernels import blend_columns, blend_rows
+from organscope.ops._kernels.resample import blend_columns, blend_rows
 
 
 @dataclass(frozen=True)
@@ -71,3 +76,28 @@ def resample(
     """
     across = blend_columns(np.ascontiguousarray(pixels), columns.index - left, columns.weight)
     return blend_rows(across, rows.index - top, rows.weight)
+
+
+def resize_field(
+    field: UInt8[np.ndarray, "y x c"] | Float32[np.ndarray, "y x c"], height_px: int, width_px: int
+) -> UInt8[np.ndarray, "y2 x2 c"] | Float32[np.ndarray, "y2 x2 c"]:
+    """Resize with a triangle filter that widens when it shrinks the image, so that nothing aliases.
+
+    Args:
+        field: Any number of channels; uint8 stays uint8 (rounded), float32 stays float32.
+        height_px: Rows of the result.
+        width_px: Columns of the result.
+
+    Returns:
+        The field in the new size; the very same array when it has that size already.
+    """
+    if field.shape[:2] == (height_px, width_px):
+        return field
+    size = (width_px, height_px)
+    if field.dtype == np.uint8 and field.shape[2] == 3:
+        return np.asarray(PillowImage.fromarray(field).resize(size, PillowImage.Resampling.BILINEAR))
+    channels = [
+        np.asarray(PillowImage.fromarray(np.ascontiguousarray(channel)).resize(size, PillowImage.Resampling.BILINEAR))
+        for channel in np.moveaxis(field, 2, 0)
+    ]
+    return np.stack(channels, axis=2)

@@ -1,7 +1,4 @@
-from .reading import read_space
+from .config import read_space
 from .space import Space
 
-__all__ = [
-    "Space",
-    "read_space",
-]
+__all__ = ["Space", "read_space"]

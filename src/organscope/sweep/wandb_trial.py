@@ -9,12 +9,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from organscope.sweep.configuration import write_configuration
-from organscope.sweep.kept import read_written_space
-from organscope.sweep.wandb_backend import PROJECT
+from organscope.sweep.space import read_written_space, write_configuration
+from organscope.sweep.wandb import PROJECT
 
 
-class StoppedByAgent(KeyboardInterrupt):
+class _StoppedByAgent(KeyboardInterrupt):
     """The agent ended the trial early."""
 
 
@@ -50,7 +49,7 @@ def _note_stop() -> list[int]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         noted.append(number)
-        raise StoppedByAgent
+        raise _StoppedByAgent
 
     signal.signal(signal.SIGTERM, stop)
     return noted

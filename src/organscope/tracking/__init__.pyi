@@ -1,13 +1,4 @@
-from .opening import Trackers, open_trackers
-from .settings import Choice, TrackingSettings
-from .tracker import Outcome, RunFacts, Tracker
+from .base import Choice, Outcome, RunFacts, Tracker, TrackingSettings
+from .trackers import Trackers, open_trackers
 
-__all__ = [
-    "Choice",
-    "Outcome",
-    "RunFacts",
-    "Tracker",
-    "Trackers",
-    "TrackingSettings",
-    "open_trackers",
-]
+__all__ = ["Choice", "Outcome", "RunFacts", "Tracker", "Trackers", "TrackingSettings", "open_trackers"]

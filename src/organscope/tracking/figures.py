@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from organscope.metrics.calibration import expected_calibration_error, reliability_table
-from organscope.report.dataset.style import LIGHT, new_figure, themed, to_png
+from organscope.evaluation.metrics.classification import expected_calibration_error, reliability_table
+from organscope.reporting.dataset_figures import LIGHT, new_figure, themed, to_png
 
-GALLERY_COLUMNS = 6
-INCHES_A_CLASS = 0.26
+_GALLERY_COLUMNS = 6
+_INCHES_A_CLASS = 0.26
 
 
 @dataclass(frozen=True)
-class NamedPicture:
+class NamedImage:
     """A picture and what is written under it.
 
     Attributes:
@@ -34,7 +34,7 @@ def confusion_figure(truth: Int[np.ndarray, " n"], predicted: Int[np.ndarray, " 
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (truth, predicted), 1)
     with themed(LIGHT):
-        figure = new_figure(max(4.0, 2.0 + INCHES_A_CLASS * len(classes)))
+        figure = new_figure(max(4.0, 2.0 + _INCHES_A_CLASS * len(classes)))
         axes = figure.add_subplot()
         share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -63,20 +63,20 @@ def reliability_figure(confidence: Float[np.ndarray, " n"], correct: Bool[np.nda
         return to_png(figure)
 
 
-def gallery_figure(pictures: Sequence[NamedPicture]) -> bytes:
+def gallery_figure(pictures: Sequence[NamedImage]) -> bytes:
     """Pictures in rows, each with its caption; a wrong answer is written in another colour."""
-    n_rows = -(-len(pictures) // GALLERY_COLUMNS)
+    n_rows = -(-len(pictures) // _GALLERY_COLUMNS)
     with themed(LIGHT):
         figure = new_figure(2.0 * n_rows)
         for place, picture in enumerate(pictures, start=1):
-            axes = figure.add_subplot(n_rows, GALLERY_COLUMNS, place)
+            axes = figure.add_subplot(n_rows, _GALLERY_COLUMNS, place)
             axes.imshow(picture.pixels)
             axes.set_axis_off()
             axes.set_title(picture.caption, fontsize=7, color=LIGHT.text if picture.right else LIGHT.mark)
         return to_png(figure)
 
 
-def picture_png(pixels: UInt8[np.ndarray, "y x 3"]) -> bytes:
+def image_png(pixels: UInt8[np.ndarray, "y x 3"]) -> bytes:
     """Pixels as PNG."""
     from PIL import Image
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from disc_pictures import CONFIG, write_discs
-from organscope.bundle import load_bundle, verify_bundle
-from organscope.dataset import import_folder, read_index
-from organscope.images import open_image
+from organscope.data import import_folder, read_index
+from organscope.inference import predict_maps, segment_image
+from organscope.io import open_image
+from organscope.models import load_bundle, verify_bundle
 from organscope.ops.instances import HEAD_MAPS
-from organscope.predict import predict_maps, segment_image
-from organscope.train.segmentation.train import train_segmentation
+from organscope.training.segmentation.train import train_segmentation
 
 EVERYTHING = (
     'network.block="plain"',

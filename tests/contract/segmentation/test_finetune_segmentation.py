@@ -8,11 +8,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from disc_pictures import CONFIG, write_discs
-from organscope.bundle import load_bundle, verify_bundle
-from organscope.dataset import import_folder
+from organscope.data import import_folder
 from organscope.errors import ConfigError, DatasetError
-from organscope.train.segmentation.finetune import finetune_segmentation
-from organscope.train.segmentation.train import train_segmentation
+from organscope.models import load_bundle, verify_bundle
+from organscope.training.segmentation.finetune import finetune_segmentation
+from organscope.training.segmentation.train import train_segmentation
 
 QUICK = (
     "fit.crop_px=64",
@@ -77,7 +77,7 @@ def test_the_result_is_a_normal_bundle(tuned, bright):
 
 
 def test_a_trained_bundle_states_its_operating_points(tuned):
-    from organscope.predict import choose_operating_point
+    from organscope.inference import choose_operating_point
 
     _, found = tuned
     table = found.bundle.table(found.bundle.manifest.spec.operating_points)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from mission_standin import ORGANS, write_mission_set
-from organscope.dataset import import_folder
-from organscope.evaluate import evaluate_bundle
-from organscope.train.segmentation.train import train_segmentation
+from organscope.data import import_folder
+from organscope.evaluation import evaluate_bundle
+from organscope.training.segmentation.train import train_segmentation
 
 CONFIG = Path(__file__).parents[3] / "configs" / "mission_segmentation.toml"
 QUICK = (

@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from disc_pictures import CONFIG, write_discs
-from organscope.bundle import load_bundle
 from organscope.cli.main import app
-from organscope.dataset import import_folder
-from organscope.train.segmentation.finetune import finetune_segmentation
-from organscope.train.segmentation.train import train_segmentation
+from organscope.data import import_folder
+from organscope.models import load_bundle
+from organscope.training.segmentation.finetune import finetune_segmentation
+from organscope.training.segmentation.train import train_segmentation
 
 QUICK = ("fit.epochs=2", "fit.steps_per_epoch=8", 'fit.precision="auto"')
 

@@ -5,9 +5,9 @@ from typer.testing import CliRunner
 
 from disc_pictures import CONFIG, write_discs
 from organscope.cli.main import app
-from organscope.dataset import import_folder
-from organscope.train.segmentation.config import SegmentationConfig
-from organscope.train.settings import read_settings
+from organscope.data import import_folder
+from organscope.training.config import read_settings
+from organscope.training.segmentation.config import SegmentationConfig
 
 SPACE = """
 task = "segmentation"

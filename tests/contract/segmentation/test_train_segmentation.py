@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from disc_pictures import CONFIG, write_discs
-from organscope.bundle import load_bundle, verify_bundle
-from organscope.dataset import import_folder, read_index
+from organscope.data import import_folder, read_index
 from organscope.errors import ConfigError, UsageError
-from organscope.images import open_image
-from organscope.predict import segment_image
-from organscope.train.segmentation.config import SegmentationConfig
-from organscope.train.segmentation.train import train_segmentation
-from organscope.train.settings import read_settings
+from organscope.inference import segment_image
+from organscope.io import open_image
+from organscope.models import load_bundle, verify_bundle
+from organscope.training.config import read_settings
+from organscope.training.segmentation.config import SegmentationConfig
+from organscope.training.segmentation.train import train_segmentation
 
 
 @pytest.fixture(scope="module")

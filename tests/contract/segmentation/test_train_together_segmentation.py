@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from disc_pictures import CONFIG, write_discs
-from organscope.bundle import load_bundle, verify_bundle
-from organscope.dataset import import_folder
+from organscope.data import import_folder
 from organscope.errors import ConfigError
-from organscope.train.place import Place
-from organscope.train.segmentation.distributed import tf_config_place
+from organscope.models import load_bundle, verify_bundle
+from organscope.training.origin import Place
+from organscope.training.segmentation.fit import tf_config_place
 
 SHORT = ("fit.epochs=2", "fit.steps_per_epoch=6", "draft=true", "tracking.to='none'")
 

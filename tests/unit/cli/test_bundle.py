@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from organscope.dataset.index import read_index, write_index
+from organscope.data.index import read_index, write_index
 from texture_set import write_texture_set
 
 

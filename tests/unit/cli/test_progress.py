@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from organscope.cli.progress import BarListener, LineListener, counting, progress_of
-from organscope.jobs import Failure, ImageResult, Target
-from organscope.jobs.slide_plan import SlidePlan
+from organscope.cli._output import BarListener, LineListener, counting, progress_of
+from organscope.pipeline import Failure, ImageResult, Target
+from organscope.pipeline.progress import SlidePlan
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from organscope.cli.printing import print_json, shown
-from organscope.cli.results import MOST_ROWS, as_data, print_results
-from organscope.jobs import Failure, ImageResult, RunResult, Target
+from organscope.cli._output import MOST_ROWS, as_data, print_json, print_results, shown
+from organscope.pipeline import Failure, ImageResult, RunResult, Target
 
 
 def run_of(n_images: int, **changes) -> RunResult:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import stand_in_training
-from organscope.sweep import outcome, process
+from organscope.sweep import report, trial_process
 
 SPACE = """
 task = "segmentation"
@@ -22,9 +22,9 @@ trials = 2
 @pytest.fixture
 def space(tmp_path, monkeypatch):
     """A space whose trainings are stand-ins."""
-    monkeypatch.setattr(process, "PROGRAM", (sys.executable, "-S", stand_in_training.__file__))
-    monkeypatch.setattr(process, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(outcome, "render_sweep_page", lambda study, space, table: "<!doctype html>")
+    monkeypatch.setattr(trial_process, "PROGRAM", (sys.executable, "-S", stand_in_training.__file__))
+    monkeypatch.setattr(trial_process, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(report, "render_sweep_page", lambda study, space, table: "<!doctype html>")
     (tmp_path / "base.toml").write_text(stand_in_training.CONFIG)
     (tmp_path / "space.toml").write_text(SPACE)
     return tmp_path / "space.toml"

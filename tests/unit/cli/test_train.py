@@ -6,7 +6,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-TRAINER = "organscope.train.segmentation.train"
+TRAINER = "organscope.training.segmentation.train"
 
 
 @pytest.fixture

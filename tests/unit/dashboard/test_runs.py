@@ -6,13 +6,13 @@ import pytest
 
 from dashboard_store import write_runs
 from organscope.dashboard import runs as runs_module
-from organscope.dashboard.details import details_of, picture_of
+from organscope.dashboard.details import details_of, image_of
 from organscope.dashboard.overview import overview_of
 from organscope.dashboard.runs import RunStore, network_name
 
 
 def test_all_runs_are_read_in_pages(runs_folder, monkeypatch):
-    monkeypatch.setattr(runs_module, "PAGE_SIZE", 4)
+    monkeypatch.setattr(runs_module, "_PAGE_SIZE", 4)
     found = list(RunStore(runs_folder / "mlflow.db").runs().values())
     assert [run.name for run in found] == [f"{name}-00{place}" for place, name in reversed(list(enumerate(NAMES)))]
     newest = found[0]
@@ -72,9 +72,9 @@ def test_details_hold_scores_and_pictures(runs_folder):
     assert [picture["name"] for picture in found["pictures"]] == ["figures/confusion.png", "samples/organs.png"]
     assert found["scores"][0]["metric"] == "accuracy"
     assert found["scores"][0]["low"] < found["scores"][0]["value"] < found["scores"][0]["high"]
-    assert picture_of(run, "figures/confusion.png").is_file()
-    assert picture_of(run, "../../../../mlflow.db") is None
-    assert picture_of(run, "config.json") is None
+    assert image_of(run, "figures/confusion.png").is_file()
+    assert image_of(run, "../../../../mlflow.db") is None
+    assert image_of(run, "config.json") is None
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from organscope.ops.colour import colour_histogram, gray_texture
+from organscope.ops.features import color_histogram, gray_texture
 
 
 def test_colour_histogram_counts_pixels():
     rgb = np.zeros((2, 2, 3), np.float32)
     rgb[0] = [1, 0, 0.5]
-    shares = colour_histogram(rgb)
+    shares = color_histogram(rgb)
     # Level 7 of 8 in red, 0 in green, 4 in blue: bin (7 * 8 + 0) * 8 + 4.
     assert np.flatnonzero(shares).tolist() == [0, 452]
     assert shares[[0, 452]].tolist() == [0.5, 0.5]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from organscope.errors import ShapeError
-from organscope.ops.crops import cell_centres, crop_starts, cut_crops
-from organscope.ops.measure import measure_cells
+from organscope.ops.regionprops import measure_cells
+from organscope.ops.tiling import cell_centers, crop_starts, cut_crops
 from tiny_set import two_cells
 
 
@@ -13,8 +13,8 @@ def test_centres_are_those_of_the_table():
     labels = two_cells() * 3
     table = measure_cells(labels, np.zeros((32, 32, 1), np.uint8))
     expected = np.column_stack([table["centroid_y_px"], table["centroid_x_px"]])
-    np.testing.assert_array_equal(cell_centres(labels), expected)
-    assert cell_centres(np.zeros((3, 4), np.int32)).shape == (0, 2)
+    np.testing.assert_array_equal(cell_centers(labels), expected)
+    assert cell_centers(np.zeros((3, 4), np.int32)).shape == (0, 2)
 
 
 def test_a_crop_lies_around_its_centre():

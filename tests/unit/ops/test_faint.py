@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from organscope.ops.faint import decode_with_faint
-from organscope.ops.instances import Decoder, decode_cells
+from organscope.ops.instances import Decoder, decode_cells, decode_with_faint
 
 DECODER = Decoder(foreground_threshold=0.5, min_area_px=5)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from organscope.ops.fields import field_starts
+from organscope.ops.tiling import field_starts
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from organscope.errors import ShapeError
-from organscope.ops.hole_kernels import fill_holes
+from organscope.ops._kernels.labels import fill_holes
 from organscope.ops.instances import Decoder, cell_probability, decode_cells
 
 DECODER = Decoder(min_area_px=1)
@@ -107,7 +107,7 @@ def test_prominent_peaks_are_the_h_maxima(rng):
     """Against morphological reconstruction, which is an independent way to the same definition."""
     from skimage.morphology import local_maxima, reconstruction
 
-    from organscope.ops.seed_kernels import find_peaks, grow_cores
+    from organscope.ops._kernels.watershed import find_peaks, grow_cores
 
     levels = ndimage.gaussian_filter(rng.uniform(0, 900, (70, 80)), 2).astype(np.uint8)
     foreground = ndimage.gaussian_filter(rng.random((70, 80)), 4) > 0.49

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from organscope.ops.likeness import N_BITS, hash_distances, perceptual_hashes
+from organscope.ops.features import N_BITS, hash_distances, perceptual_hashes
 
 
 def view_of(pixels: np.ndarray) -> np.ndarray:

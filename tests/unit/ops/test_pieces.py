@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.measure import label as label_pieces
 
-from organscope.ops.pieces import find_fragmented, find_pieces
+from organscope.ops.regionprops import find_fragmented, find_pieces
 
 
 def pieces_of(rows: list[str]):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from organscope.ops.resize import resize_field
+from organscope.ops.resample import resize_field
 
 
 def test_a_field_of_the_right_size_is_returned_as_it_is(colon):

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 import stand_in_training
-from organscope.sweep import Space, outcome, process
+from organscope.sweep import Space, report, trial_process
 
 
 @pytest.fixture
 def stand_in(monkeypatch) -> None:
     """Start `stand_in_training` in place of `organscope train`, and draw no page, which takes a second."""
-    monkeypatch.setattr(process, "PROGRAM", (sys.executable, "-S", stand_in_training.__file__))
-    monkeypatch.setattr(process, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(outcome, "render_sweep_page", lambda study, space, table: "<!doctype html>")
+    monkeypatch.setattr(trial_process, "PROGRAM", (sys.executable, "-S", stand_in_training.__file__))
+    monkeypatch.setattr(trial_process, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(report, "render_sweep_page", lambda study, space, table: "<!doctype html>")
 
 
 @pytest.fixture

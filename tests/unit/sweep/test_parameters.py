@@ -5,7 +5,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from pydantic import ValidationError
 
 from organscope.errors import ConfigError
-from organscope.sweep.parameters import Parameter
+from organscope.sweep.space import Parameter
 
 
 def parameter(**content) -> Parameter:

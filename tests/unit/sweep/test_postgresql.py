@@ -14,8 +14,7 @@ import pytest
 import stand_in_training
 from organscope.errors import UsageError
 from organscope.sweep.run import Means, run_sweep
-from organscope.sweep.storage import opened_storage
-from organscope.sweep.study import SweepStudy, counted
+from organscope.sweep.study import SweepStudy, counted, opened_storage
 from postgresql import find_programs, running_server
 
 

@@ -111,7 +111,7 @@ from pathlib import Path
 from organscope.sweep import Space, process
 from organscope.sweep.run import Means, run_sweep
 child = (
-    "import runpy; from organscope.sweep.child import die_with_parent; die_with_parent(); "
+    "import runpy; from organscope.sweep.trial_entry import die_with_parent; die_with_parent(); "
     "runpy.run_path({stand_in!r}, run_name='__main__')"
 )
 process.PROGRAM = (sys.executable, "-c", child)

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from organscope.errors import MissingExtraError, UsageError
-from organscope.sweep.storage import opened_storage
+from organscope.sweep.study import opened_storage
 
 
 def test_a_file_is_made(tmp_path):

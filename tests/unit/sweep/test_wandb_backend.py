@@ -12,8 +12,8 @@ import yaml
 
 from organscope.errors import UsageError
 from organscope.sweep import wandb_trial
-from organscope.sweep.kept import make_folder, read_written_space, write_space
-from organscope.sweep.wandb_backend import wandb_config
+from organscope.sweep.space import make_folder, read_written_space, write_space
+from organscope.sweep.wandb import wandb_config
 from wandb_server import StandIn, running_server
 
 PARAMETERS = {
@@ -81,7 +81,7 @@ SWEEP = """
 import sys
 from pathlib import Path
 from organscope.sweep import Space
-from organscope.sweep.wandb_backend import run_wandb_sweep
+from organscope.sweep.wandb import run_wandb_sweep
 from wandb.wandb_agent import Agent
 Agent.POLL_INTERVAL = 0.02
 run_wandb_sweep(Space.model_validate_json(sys.argv[1]), Path(sys.argv[2]), 5, print)

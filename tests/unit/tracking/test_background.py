@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from organscope.tracking.background import BackgroundTracker
+from organscope.tracking.trackers import BackgroundTracker
 
 
 class Recorder:

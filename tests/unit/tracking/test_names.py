@@ -2,7 +2,7 @@
 
 import pytest
 
-from organscope.tracking.names import metric_names, row_key
+from organscope.tracking.base import metric_names, row_key
 
 
 def test_rows_of_both_trainers_get_the_same_names():

@@ -1,0 +1,1 @@
+"""Checks of a data set: each a function from a survey to findings."""

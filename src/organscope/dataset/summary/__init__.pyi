@@ -1,6 +1,0 @@
-from .summary import Summary, summarise
-
-__all__ = [
-    "Summary",
-    "summarise",
-]

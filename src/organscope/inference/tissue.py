@@ -1,0 +1,89 @@
+"""Where in an image there is anything to look at, from as few pixels as possible.
+
+Where a slide shows nothing but glass.
+
+Only what is certainly empty counts: a network is spared there, so a cell that was taken for glass would be lost.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Num
+
+from organscope.io import Image
+from organscope.io.image import block_mean
+
+_BLOCK_PX = 16
+"""Side of the blocks, in pixels of full resolution, whose mean colour is judged. A nucleus of 8 px across, half as
+bright as glass, darkens a block of which it covers an eighth by 6 %."""
+
+_BRIGHT = 0.85
+"""Glass is at least this bright in every colour, of the range from black to white."""
+
+_EVEN = 0.04
+"""The blocks of a region of glass differ by at most this much of the range, in every colour."""
+
+_COLORLESS = 0.05
+"""The colours of glass differ by at most this much of that range."""
+
+
+def is_glass(blocks: Num[np.ndarray, "y x c"], value_range: tuple[float, float]) -> bool:
+    """Whether all of a region is glass, or was never scanned.
+
+    A region is glass if its blocks are bright, colourless and alike: only of RGB, because bright gray can be a cell
+    under fluorescence. A region of one single value was never scanned, whatever its channels.
+
+    Args:
+        blocks: Mean of each block of about `BLOCK_PX` x `BLOCK_PX` pixels.
+        value_range: What black and white mean in this image.
+    """
+    low, high = value_range
+    if blocks.min() == blocks.max():
+        return True
+    if blocks.shape[2] not in (3, 4):
+        return False
+    colours = (blocks[:, :, :3].astype(np.float32) - low) / (high - low)
+    uneven = float((colours.max(axis=(0, 1)) - colours.min(axis=(0, 1))).max())
+    if float(colours.min()) < _BRIGHT or uneven > _EVEN:
+        return False
+    return float((colours.max(axis=2) - colours.min(axis=2)).max()) <= _COLORLESS
+
+
+_LEVEL_SLACK = 1.01
+"""Sizes of pyramid levels are rounded, so one that is meant to be 16 is a little more or less."""
+
+
+class Tissue:
+    """Tells tissue from glass in one image.
+
+    Judged are the means of blocks of about 16 x 16 pixels (`organscope.inference.tissue`), taken from the smallest
+    level of the pyramid that still shows as much; of an image without levels, from its pixels.
+    """
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        fine_enough = [i for i, level in enumerate(image.levels) if level.downsample <= _BLOCK_PX * _LEVEL_SLACK]
+        self._level = max(fine_enough)
+
+    def found_in(self, top: int, bottom: int, left: int, right: int) -> bool:
+        """Whether a rectangle of the image, in pixels of full resolution, is more than glass.
+
+        What lies beyond the image does not count.
+
+        Raises:
+            ImageReadError: The image is damaged there.
+        """
+        return not is_glass(self._blocks(top, bottom, left, right), self._image.value_range)
+
+    def _blocks(self, top: int, bottom: int, left: int, right: int) -> Num[np.ndarray, "y x c"]:
+        level = self._image.levels[self._level]
+        y, y_end = _inside(top, bottom, level.downsample, level.height_px)
+        x, x_end = _inside(left, right, level.downsample, level.width_px)
+        pixels = self._image.visible(self._image.read(y, x, y_end - y, x_end - x, level=self._level))
+        step = max(1, round(_BLOCK_PX / level.downsample))
+        return pixels if step == 1 else block_mean(pixels, step)
+
+
+def _inside(start: int, stop: int, downsample: float, length: int) -> tuple[int, int]:
+    first = min(max(0, math.floor(start / downsample)), length - 1)
+    return first, max(first + 1, min(length, math.ceil(stop / downsample)))

@@ -1,0 +1,378 @@
+"""Cells as GeoJSON for QuPath: one polygon a cell with its measurements.
+
+QuPath GeoJSON: a FeatureCollection, a list of features, or one feature; polygons in level-0 pixels.
+
+Which objects are cells follows QuPath: `objectType` (since 0.4), `object_type` (its previews) or the class in `id`
+(0.2 and 0.3, as `PathCellObject`). Files of other tools name no kind: every outline is a cell there.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import TextIOBase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int32, Num
+
+from organscope.errors import AnnotationError, ShapeError
+from organscope.io.coco import READ_ERRORS, open_text
+from organscope.io.paths import atomic_path
+from organscope.ops.polygons import CellMask, Cells, Outline, cell_regions, multipolygon_cell, paint_cells, trace_cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+#: Columns that are no measurement but name the cell or its class.
+_ID_COLUMN, _CLASS_COLUMN = "id", "organ"
+
+#: What stands before the first feature of a file, between two, and after the last.
+HEAD, SEPARATOR, TAIL = '{"type":"FeatureCollection","features":[\n', ",\n", "\n]}\n"
+
+
+def write_geojson(path: str | Path, outlines: Sequence[Num[np.ndarray, "n 2"]], table: "pd.DataFrame") -> None:
+    """Write a QuPath FeatureCollection, feature by feature, so that memory does not grow with the cells.
+
+    Every feature has objectType `detection`, the cell's `id` as name, the numeric columns of the table as
+    measurements (9 significant digits; missing values are left out) and, where the table has a column
+    `organ`, that as classification.
+
+    Args:
+        path: The file; its folder exists.
+        outlines: One ring a cell, x and y in level-0 pixels; closed here where it is open.
+        table: One row a cell, in the order of the outlines, with a column `id`.
+
+    Raises:
+        ShapeError: The numbers of outlines and rows differ.
+        OutputError: The folder is not writable or the disk is full.
+    """
+    if len(outlines) != len(table):
+        raise ShapeError(f"Expected one row a cell for {path}, found {len(outlines)} outlines and {len(table)} rows.")
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(HEAD)
+        separator = ""
+        for feature in geojson_features(outlines, table):
+            file.write(separator + feature)
+            separator = SEPARATOR
+        file.write(TAIL)
+
+
+def geojson_features(outlines: Sequence[Num[np.ndarray, "n 2"]], table: "pd.DataFrame") -> Iterator[str]:
+    """The features of `write_geojson`, one text a cell."""
+    for ring, properties in zip(outlines, _properties(table), strict=True):
+        geometry = f'{{"type":"Polygon","coordinates":[{_closed_ring(ring)}]}}'
+        yield f'{{"type":"Feature","geometry":{geometry},"properties":{properties}}}'
+
+
+def _closed_ring(ring: Num[np.ndarray, "n 2"]) -> str:
+    points = ring.tolist()
+    if points[0] != points[-1]:
+        points.append(points[0])
+    # The text of a list of numbers is JSON, and much faster than an encoder.
+    return str(points).replace(" ", "")
+
+
+def _properties(table: "pd.DataFrame") -> Iterator[str]:
+    """The properties of every cell as JSON."""
+    numeric = [name for name in table.select_dtypes(["number", "bool"]).columns if name != _ID_COLUMN]
+    names = [f"{json.dumps(name)}:" for name in numeric]
+    columns = [_numbers(table[name]) for name in numeric]
+    measured = zip(*columns, strict=True) if columns else iter([()] * len(table))
+    classes: Iterable[str] = table[_CLASS_COLUMN] if _CLASS_COLUMN in table else [""] * len(table)
+    for cell, organ, values in zip(table[_ID_COLUMN], classes, measured, strict=True):
+        pairs = ",".join(name + value for name, value in zip(names, values, strict=True) if value)
+        classification = f'"classification":{{"name":{json.dumps(organ)}}},' if organ else ""
+        yield (f'{{"objectType":"detection","name":"{cell}",{classification}"measurements":{{{pairs}}}}}')
+
+
+def _numbers(column: "pd.Series") -> Iterator[str]:
+    """Values as JSON numbers, "" where missing or infinite (JSON has no word for these)."""
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return (
+        f"{value:.9g}" if known else ""
+        for value, known in zip(values.tolist(), np.isfinite(values).tolist(), strict=True)
+    )
+
+
+#: Kind of an object, letters only and small -> the kind's name.
+_KINDS = {
+    "cell": "cell",
+    "pathcellobject": "cell",
+    "detection": "detection",
+    "pathdetectionobject": "detection",
+    "annotation": "annotation",
+    "pathannotationobject": "annotation",
+    "tile": "tile",
+    "pathtileobject": "tile",
+    "tmacore": "TMA core",
+    "tmacoreobject": "TMA core",
+    "pathtmacoreobject": "TMA core",
+    "root": "root object",
+    "pathrootobject": "root object",
+}
+_NO_CELLS = ("tile", "TMA core", "root object")
+#: A hand-drawn annotation among detections is a cell up to so many times their median area.
+_CELL_SIZED = 4
+_INSIDE = 0.95
+
+
+@dataclass(frozen=True)
+class _Object:
+    """One feature: what QuPath calls it, its geometry, and a name for messages."""
+
+    name: str
+    kind: str
+    geometry: dict
+    class_name: str
+    color: str
+
+
+def read_geojson(path: Path, height_px: int, width_px: int) -> Cells:
+    """Read the polygons and multipolygons of a file; a multipolygon is one cell.
+
+    Tiles, TMA cores and root objects are no cells, nor are objects of a class that ends in `*`, which QuPath ignores.
+    Where a file has detections, an annotation that holds one or is much larger is the region in which they were
+    found; one of the size of a cell was drawn by hand and is a cell. All that is left out is counted.
+
+    Raises:
+        AnnotationError: The file is no GeoJSON.
+    """
+    cells = Cells()
+    found = _without_other_kinds(_objects(path, cells), cells)
+    skipped: Counter[str] = Counter()
+    drawn: list[tuple[_Object, CellMask]] = []
+    for item in found:
+        if not _has_area(item.geometry):
+            skipped[str(item.geometry.get("type"))] += 1
+            continue
+        cell = _draw(item, cells, height_px, width_px)
+        if cell is not None:
+            drawn.append((item, cell))
+    cells.problems += [f"{n} of type {kind} have no area and were left out" for kind, n in skipped.items()]
+    cells.masks += _without_regions(drawn, cells, height_px, width_px)
+    return cells
+
+
+def _objects(path: Path, cells: Cells) -> list[_Object]:
+    objects = []
+    n_nuclei = n_only_nuclei = 0
+    for number, feature in enumerate(_features(_load(path), path), start=1):
+        properties = feature.get("properties")
+        properties = properties if isinstance(properties, dict) else {}
+        geometry, nucleus = feature.get("geometry"), feature.get("nucleusGeometry")
+        if isinstance(nucleus, dict):
+            n_nuclei += isinstance(geometry, dict)
+            n_only_nuclei += not isinstance(geometry, dict)
+            geometry = geometry if isinstance(geometry, dict) else nucleus
+        class_name, color = _classification(properties.get("classification"))
+        kind = _kind(feature, properties)
+        geometry = geometry if isinstance(geometry, dict) else {}
+        objects.append(_Object(f"feature {feature.get('id', number)}", kind, geometry, class_name, color))
+    if n_nuclei:
+        cells.notes.append(f"{n_nuclei} cells also have the outline of a nucleus; the outline of the cell was read")
+    if n_only_nuclei:
+        cells.notes.append(f"{n_only_nuclei} cells have only the outline of a nucleus, which was read")
+    return objects
+
+
+def _load(path: Path) -> Any:
+    try:
+        with open_text(path) as stream:
+            return json.load(stream)
+    except READ_ERRORS as error:
+        raise AnnotationError(f"{path}: expected GeoJSON, found something else ({error}).") from error
+
+
+def _features(content: Any, path: Path) -> Iterator[dict]:
+    if isinstance(content, dict) and content.get("type") == "Feature":
+        content = [content]
+    elif isinstance(content, dict) and content.get("type") == "FeatureCollection":
+        content = content.get("features")
+    if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
+        raise AnnotationError(f"{path}: expected a GeoJSON FeatureCollection as QuPath exports it.")
+    return iter(content)
+
+
+def _kind(feature: dict, properties: dict) -> str:
+    """What QuPath calls the object; "" where the file does not say."""
+    for value in (properties.get("objectType"), properties.get("object_type"), feature.get("id")):
+        kind = _KINDS.get(re.sub(r"[^a-z]", "", str(value).lower()))
+        if kind is not None:
+            return kind
+    return ""
+
+
+def _classification(value: Any) -> tuple[str, str]:
+    """Name and color of a class: its name alone, or a table with `name` or `names`, `color` or `colorRGB`."""
+    if isinstance(value, str):
+        return value, ""
+    if not isinstance(value, dict):
+        return "", ""
+    names = value.get("names")
+    name = ": ".join(map(str, names)) if isinstance(names, list) else str(value.get("name") or "")
+    color, packed = value.get("color"), value.get("colorRGB")
+    if isinstance(color, list) and len(color) >= 3 and all(isinstance(c, int) and 0 <= c < 256 for c in color[:3]):
+        return name, "#{:02x}{:02x}{:02x}".format(*color[:3])
+    if isinstance(packed, int):
+        return name, f"#{packed & 0xFFFFFF:06x}"
+    return name, ""
+
+
+def _without_other_kinds(objects: Sequence[_Object], cells: Cells) -> list[_Object]:
+    kinds: Counter[str] = Counter()
+    ignored: Counter[str] = Counter()
+    kept = []
+    for item in objects:
+        if item.kind in _NO_CELLS:
+            kinds[item.kind] += 1
+        elif item.class_name.endswith("*"):
+            ignored[item.class_name] += 1
+        else:
+            kept.append(item)
+    cells.left_out += [f"{n} {kind}{'s' if n > 1 else ''} left out: no cell" for kind, n in kinds.items()]
+    cells.left_out += [
+        f"{n} objects of class {name!r} left out: QuPath ignores classes that end in *" for name, n in ignored.items()
+    ]
+    return kept
+
+
+def _has_area(geometry: dict) -> bool:
+    kind = geometry.get("type")
+    if kind == "GeometryCollection":
+        parts = geometry.get("geometries")
+        return isinstance(parts, list) and any(isinstance(part, dict) and _has_area(part) for part in parts)
+    return kind in ("Polygon", "MultiPolygon")
+
+
+def _polygons(geometry: dict) -> list:
+    """Every polygon of a geometry, as a list of rings."""
+    kind = geometry.get("type")
+    if kind == "Polygon":
+        return [geometry["coordinates"]]
+    if kind == "MultiPolygon":
+        return list(geometry["coordinates"])
+    parts = geometry["geometries"] if kind == "GeometryCollection" else []
+    return [polygon for part in parts for polygon in _polygons(part)]
+
+
+def _draw(item: _Object, cells: Cells, height_px: int, width_px: int) -> CellMask | None:
+    try:
+        polygons = [[_flat(ring) for ring in rings] for rings in _polygons(item.geometry)]
+        cell = multipolygon_cell(polygons, height_px, width_px)
+    except (AnnotationError, AttributeError, TypeError, IndexError, ValueError, KeyError) as error:
+        cells.problems.append(f"{item.name}: {error}")
+        return None
+    if cell is None:
+        cells.problems.append(f"{item.name}: no pixel center lies inside the polygon, or it is outside of the image")
+        return None
+    return replace(cell, class_name=item.class_name, color=item.color)
+
+
+def _flat(ring: Any) -> list:
+    """Corners without a third coordinate, which some of a ring may have."""
+    return [point[:2] for point in ring]
+
+
+def _without_regions(
+    drawn: Sequence[tuple[_Object, CellMask]], cells: Cells, height_px: int, width_px: int
+) -> list[CellMask]:
+    """Detections that lie in a cell, and annotations round detections, are no cells."""
+    kept = [n for n, (item, _) in enumerate(drawn) if item.kind == "cell"]
+    spots = [n for n, (item, _) in enumerate(drawn) if item.kind == "detection"]
+    if kept and spots:
+        outside = _outside([drawn[n][1] for n in kept], [drawn[n][1] for n in spots], height_px, width_px)
+        n_inside = len(spots) - sum(outside)
+        if n_inside:
+            cells.left_out.append(f"{n_inside} detections left out: they lie in cells, as spots and nuclei do")
+        spots = [n for n, is_outside in zip(spots, outside, strict=True) if is_outside]
+    kept += spots
+    annotations = [n for n, (item, _) in enumerate(drawn) if item.kind == "annotation"]
+    if kept and annotations:
+        manual = _cell_sized([drawn[n][1] for n in kept], [drawn[n][1] for n in annotations], height_px, width_px)
+        n_manual = sum(manual)
+        if n_manual < len(annotations):
+            cells.left_out.append(
+                f"{len(annotations) - n_manual} annotations left out: regions beside the {len(kept)} detections"
+            )
+        if n_manual:
+            cells.notes.append(f"{n_manual} annotations of the size of a cell are cells beside {len(kept)} detections")
+        annotations = [n for n, is_cell in zip(annotations, manual, strict=True) if is_cell]
+    kept += annotations + [n for n, (item, _) in enumerate(drawn) if item.kind == ""]
+    return [drawn[n][1] for n in sorted(kept)]
+
+
+def _outside(cells: Sequence[CellMask], spots: Sequence[CellMask], height_px: int, width_px: int) -> list[bool]:
+    labels = paint_cells(cells, height_px, width_px).labels
+    return [int(np.count_nonzero(_under(labels, spot))) < _INSIDE * spot.area_px for spot in spots]
+
+
+def _under(labels: Int32[np.ndarray, "y x"], cell: CellMask) -> Int32[np.ndarray, " n"]:
+    height, width = cell.mask.shape
+    return labels[cell.top_px : cell.top_px + height, cell.left_px : cell.left_px + width][cell.mask]
+
+
+def _cell_sized(
+    detections: Sequence[CellMask], annotations: Sequence[CellMask], height_px: int, width_px: int
+) -> list[bool]:
+    """Whether each annotation is about as large as a cell, and holds no detection."""
+    painted = paint_cells(detections, height_px, width_px).labels
+    areas = np.bincount(painted.reshape(-1))
+    largest = _CELL_SIZED * float(np.median([cell.area_px for cell in detections]))
+    answers = []
+    for annotation in annotations:
+        under = np.bincount(_under(painted, annotation), minlength=len(areas))
+        holds = (under[1:] > 0) & (under[1:] >= _INSIDE * areas[1:])
+        answers.append(annotation.area_px <= largest and not bool(holds.any()))
+    return answers
+
+
+def write_geojson_cells(
+    stream: TextIOBase, labels: Int32[np.ndarray, "y x"], classes: Mapping[int, tuple[str, str]] | None = None
+) -> int:
+    """Write one feature a cell (a cell in pieces is a MultiPolygon).
+
+    Args:
+        stream: Text to write to.
+        labels: 0 is background, every other value is one cell.
+        classes: Class and color (`#rrggbb` or "") of cells by number.
+
+    Returns:
+        The number of cells.
+    """
+    stream.write('{"type": "FeatureCollection", "features": [\n')
+    n_cells = 0
+    for number, top, left, mask in cell_regions(labels):
+        feature = {
+            "type": "Feature",
+            "id": str(number),
+            "geometry": _outline_geometry(trace_cell(mask, top, left)),
+            "properties": {"objectType": "detection", "name": str(number)} | _class_property(classes, number),
+        }
+        stream.write((",\n" if n_cells else "") + json.dumps(feature))
+        n_cells += 1
+    stream.write("\n]}\n")
+    return n_cells
+
+
+def _class_property(classes: Mapping[int, tuple[str, str]] | None, number: int) -> dict:
+    name, color = (classes or {}).get(number, ("", ""))
+    if not name:
+        return {}
+    colors = {"color": [int(color[n : n + 2], 16) for n in (1, 3, 5)]} if color else {}
+    return {"classification": {"name": name} | colors}
+
+
+def _outline_geometry(outlines: list[Outline]) -> dict:
+    """GeoJSON geometry of a cell: a Polygon, or a MultiPolygon where it is in pieces."""
+    polygons = [[_closed(outline.exterior), *map(_closed, outline.holes)] for outline in outlines]
+    if len(polygons) == 1:
+        return {"type": "Polygon", "coordinates": polygons[0]}
+    return {"type": "MultiPolygon", "coordinates": polygons}
+
+
+def _closed(ring: np.ndarray) -> list[list[int]]:
+    return [*ring.tolist(), ring[0].tolist()]

@@ -1,0 +1,1 @@
+"""TIFF images: metadata, integrity, and regions read without reading the rest."""

@@ -1,0 +1,1 @@
+"""Bundles as bioimage.io model packages, and back."""

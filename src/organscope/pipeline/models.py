@@ -1,0 +1,202 @@
+"""The bundles that a run applies, one a task.
+
+Models as another process loads them: by the paths of their bundles, with threads of its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from organscope.decision import JointCalibration, Policy, Rules, rules_for
+from organscope.errors import UsageError
+from organscope.inference import OperatingPoint, choose_operating_point
+from organscope.models import Bundle, load_bundle
+from organscope.models.bundle import shipped_names
+
+SEGMENTATION = "segmentation"
+CLASSIFICATION = "classification"
+_CELL_CLASSIFICATION = "classification of cells"
+_DEFAULT_BUNDLES = {SEGMENTATION: "nuclei", CLASSIFICATION: "organs"}
+_CELL_ORGANS = "cell-organs"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Loaded bundles; None where the run does not need it, or has none.
+
+    Attributes:
+        cells: Finds the cells.
+        organs: Names the organ of an image.
+        cell_organs: Names the organ of each cell; only beside both others.
+        rules: What mistakes cost and which organ of an image must not be missed.
+        few_misses: How faint a cell may be; None for the bundle's own threshold.
+    """
+
+    cells: Bundle | None = None
+    organs: Bundle | None = None
+    cell_organs: Bundle | None = None
+    rules: Rules = field(default_factory=Rules)
+    few_misses: OperatingPoint | None = None
+
+    @property
+    def faint_threshold(self) -> float | None:
+        """For `organscope.inference.segment_image`."""
+        return None if self.few_misses is None else self.few_misses.faint_threshold
+
+    @property
+    def together(self) -> JointCalibration | None:
+        """How an image and its cells decide together; None where they were not calibrated beside each other."""
+        if self.organs is None or self.cell_organs is None:
+            return None
+        found = self.cell_organs.manifest.spec.together
+        fits = found is not None and found.image_bundle == self.organs.manifest.title
+        return found if fits else None
+
+    @property
+    def policy(self) -> Policy:
+        """What decides on the organ of an image; there must be a bundle for it."""
+        return self.organs.policy if self.together is None else self.together.policy
+
+    @property
+    def image_rules(self) -> Rules | None:
+        """Rules for the answer of an image before its cells are heard: none where these help to decide."""
+        return self.rules if self.together is None else None
+
+    def loaded(self) -> list[Bundle]:
+        """The bundles that take part."""
+        return [bundle for bundle in (self.cells, self.organs, self.cell_organs) if bundle is not None]
+
+
+def with_rules(
+    models: Models,
+    *,
+    positive: str | None = None,
+    min_recall: float | None = None,
+    costs: str | Path | Mapping[str, Any] | None = None,
+) -> Models:
+    """The same models, which decide by what a person asks for; see `organscope.decision.rules_for`.
+
+    Raises:
+        UsageError: The organ is unknown, the costs have a fault, or nothing can be promised.
+    """
+    if models.organs is None:
+        return models
+    organs = models.organs.manifest.classes
+    rules = rules_for(models.policy, organs, positive=positive, min_recall=min_recall, costs=costs)
+    return replace(models, rules=rules)
+
+
+def at_operating_point(models: Models, min_recall: float | None) -> Models:
+    """The same models, which find at least this share of the cells, as measured on held-out pictures.
+
+    Raises:
+        UsageError: The bundle for cells has no table to choose from, or reaches no such recall.
+    """
+    if min_recall is None or models.cells is None:
+        return models
+    return replace(models, few_misses=choose_operating_point(models.cells, min_recall))
+
+
+def load_models(
+    tasks: Sequence[str],
+    names: Sequence[str | Path | Bundle] = (),
+    *,
+    threads: int | None = None,
+    load: Callable[..., Bundle] = load_bundle,
+) -> Models:
+    """Load one bundle for each task; a task that no given bundle is for takes the one inside the package.
+
+    Where cells are found and organs are named, the organ of each cell is named too: with a given bundle for cells,
+    or with `cell-organs` of the package if there is one and it knows the same organs as the bundle for images.
+
+    Args:
+        tasks: `segmentation`, `classification` or both.
+        names: Bundles, or their names or paths; each says by its manifest which task it is for.
+        threads: Processor threads for each network; all cores where None.
+        load: Opens a bundle by its name or path.
+
+    Raises:
+        UsageError: A bundle is for a task that the run does not have, or two are for one task.
+        UnknownNameError: There is no bundle of that name.
+        BundleError: A bundle is damaged.
+    """
+    chosen: dict[str, Bundle] = {}
+    open_bundle = partial(load, threads=threads)
+    for name in names:
+        bundle = name if isinstance(name, Bundle) else open_bundle(name)
+        task = _task_of(bundle)
+        _require_wanted(bundle.manifest.name if isinstance(name, Bundle) else str(name), task, tasks)
+        if task in chosen:
+            raise UsageError(f"Expected one bundle for {task}, found two: give --bundle once for each task.")
+        chosen[task] = bundle
+    for task in tasks:
+        if task not in chosen:
+            chosen[task] = open_bundle(_DEFAULT_BUNDLES[task])
+    cell_organs = chosen.get(_CELL_CLASSIFICATION)
+    if cell_organs is None and _can_name_cells(tasks):
+        cell_organs = _shipped_for_cells(chosen[CLASSIFICATION], open_bundle)
+    return Models(chosen.get(SEGMENTATION), chosen.get(CLASSIFICATION), cell_organs)
+
+
+def _task_of(bundle: Bundle) -> str:
+    spec = bundle.manifest.spec
+    is_for_cells = spec.task == CLASSIFICATION and spec.subject == "cell"
+    return _CELL_CLASSIFICATION if is_for_cells else spec.task
+
+
+def _can_name_cells(tasks: Sequence[str]) -> bool:
+    return SEGMENTATION in tasks and CLASSIFICATION in tasks
+
+
+def _require_wanted(name: str, task: str, tasks: Sequence[str]) -> None:
+    if task in tasks or (task == _CELL_CLASSIFICATION and _can_name_cells(tasks)):
+        return
+    remedy = "Choose another with --bundle; `organscope bundle list` shows those inside the package."
+    if task == _CELL_CLASSIFICATION:
+        remedy = "The organ of each cell is named by `organscope analyze --bundle`, which finds the cells first."
+    raise UsageError(f"Expected a bundle for {' or '.join(tasks)}, found '{name}', which is for {task}. {remedy}")
+
+
+def _shipped_for_cells(organs: Bundle, open_bundle: Callable[[str], Bundle]) -> Bundle | None:
+    """The package's bundle for cells, unless its organs are others: then all that it said would be a contradiction."""
+    if _CELL_ORGANS not in shipped_names():
+        return None
+    bundle = open_bundle(_CELL_ORGANS)
+    return bundle if set(bundle.manifest.classes) == set(organs.manifest.classes) else None
+
+
+@dataclass(frozen=True)
+class PortableModels:
+    """What `Models` holds, small enough to be sent.
+
+    Attributes:
+        bundles: Absolute path by the name of its field in `Models`.
+        threads: For each network; one a core where None.
+        rules: As in `Models`.
+        few_misses: As in `Models`.
+    """
+
+    bundles: dict[str, Path]
+    threads: int | None
+    rules: Rules
+    few_misses: OperatingPoint | None
+
+    @cached_property
+    def loaded(self) -> Models:
+        """The models in this process, read and checked at first use.
+
+        Raises:
+            UnknownNameError: A bundle does not exist on this machine.
+            BundleError: A bundle is damaged.
+        """
+        bundles = {name: load_bundle(path, threads=self.threads) for name, path in self.bundles.items()}
+        return Models(**bundles, rules=self.rules, few_misses=self.few_misses)
+
+
+def portable(models: Models, threads: int | None) -> PortableModels:
+    """The same models for other processes, each with so many threads."""
+    bundles = {"cells": models.cells, "organs": models.organs, "cell_organs": models.cell_organs}
+    paths = {name: bundle.source.absolute() for name, bundle in bundles.items() if bundle is not None}
+    return PortableModels(paths, threads, models.rules, models.few_misses)

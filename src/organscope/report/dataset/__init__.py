@@ -1,5 +1,0 @@
-"""A data set as one page with figures, and as tables."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

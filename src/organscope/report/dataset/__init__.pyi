@@ -1,6 +1,0 @@
-from .summarise import SummaryReport, summarise_index
-
-__all__ = [
-    "SummaryReport",
-    "summarise_index",
-]

@@ -1,5 +1,0 @@
-"""The page of an evaluation: scores, figures and tables."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,121 @@
+"""The process that analyses images one after the other; it ends when the server does.
+
+Started as `python -m organscope.server.worker` with its settings as one line of JSON on the standard input, which stays
+open as long as the server lives.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+from organscope.errors import OrganscopeError
+from organscope.pipeline import Models, load_models, warm_up
+from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
+from organscope.server import queue
+from organscope.server.analysis import AnalysisError, Progress, analyze, prepare_view
+from organscope.server.database import Database
+from organscope.server.settings import Limits, Settings
+from organscope.server.store import keep_summary, keep_view, remove_files
+
+_IDLE_S = 0.2
+_REPORT_EVERY_S = 0.2
+#: Pages come first: the network takes what they leave.
+_NICENESS = 5
+
+
+class Cancelled(BaseException):
+    """Nobody wants the image any more. No Exception, so that the run does not take it for a failure of the image."""
+
+
+def _work(settings: Settings) -> None:
+    """Analyse what is in the queue, for ever."""
+    database = Database(settings.database)
+    models = load_models((SEGMENTATION, CLASSIFICATION), settings.bundles, threads=settings.threads)
+    warm_up(models)
+    while True:
+        job = queue.claim(database, os.getpid())
+        if job is None:
+            time.sleep(_IDLE_S)
+        else:
+            work_on(job, database, models, settings)
+
+
+def work_on(job: queue.Job, database: Database, models: Models, settings: Settings) -> None:
+    """Analyse one image and note how it ended."""
+    out = settings.result_folder(job.image)
+    try:
+        _advance(database, job, "preparing the picture", 0.0)
+        keep_view(database, job.image, prepare_view(job, out, settings.limits))
+        report = _Reporter(database, job)
+        report(0.0)
+        summary = analyze(job, out, models, settings.limits, Progress(report))
+        keep_summary(database, job.image, summary)
+        queue.end(database, job.number, queue.DONE)
+    except Cancelled:
+        _clear(database, job, settings)
+        queue.end(database, job.number, queue.CANCELLED)
+    except (AnalysisError, OrganscopeError) as error:
+        queue.end(database, job.number, queue.FAILED, str(error))
+    except Exception as error:
+        # A mistake of the program costs this image, not the queue behind it.
+        traceback.print_exc()
+        queue.end(database, job.number, queue.FAILED, f"Internal error, {type(error).__name__}: {error}.")
+
+
+class _Reporter:
+    """Notes how far an image is, not more often than anybody looks, and stops when it is not wanted."""
+
+    def __init__(self, database: Database, job: queue.Job) -> None:
+        self._database = database
+        self._job = job
+        self._told = 0.0
+
+    def __call__(self, fraction: float) -> None:
+        if time.monotonic() - self._told >= _REPORT_EVERY_S:
+            self._told = time.monotonic()
+            _advance(self._database, self._job, "finding cells and organ", fraction)
+
+
+def _advance(database: Database, job: queue.Job, stage: str, fraction: float) -> None:
+    if not queue.report(database, job.number, stage, fraction):
+        raise Cancelled
+
+
+def _clear(database: Database, job: queue.Job, settings: Settings) -> None:
+    """A study that was removed meanwhile leaves no files behind."""
+    known = database.read().execute("SELECT 1 FROM images WHERE id = ?", (job.image,)).fetchone()
+    if known is None:
+        remove_files(job.image, settings)
+
+
+def _end_with(stream: object) -> None:
+    """End this process as soon as the stream ends, which the server holds open."""
+    with suppress(OSError, ValueError):
+        while stream.read(1):
+            pass
+    os._exit(0)
+
+
+def settings_line(settings: Settings) -> str:
+    """What a worker needs to know, as one line."""
+    fields = {"store": str(settings.store), "bundles": settings.bundles, "threads": settings.threads}
+    return json.dumps(fields | {"image_pixels": settings.limits.image_pixels}) + "\n"
+
+
+def main() -> None:
+    """Read the settings and work."""
+    fields = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True).start()
+    with suppress(OSError, AttributeError):
+        os.nice(_NICENESS)
+    limits = Limits(image_pixels=fields["image_pixels"])
+    _work(Settings(Path(fields["store"]), bundles=tuple(fields["bundles"]), threads=fields["threads"], limits=limits))
+
+
+if __name__ == "__main__":
+    main()
