@@ -114,7 +114,13 @@ def _partition(samples: list[Sample], test_folds: tuple[int, ...]) -> tuple[list
 
 
 def _hold_back(samples: list[Sample], fraction: float, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """Take a share of every organ, rounded by chance so that small organs are not always left out."""
+    """Take a share of every organ, rounded by chance so that small organs are not always left out.
+
+    A validation part that the set was delivered with is taken as it is.
+    """
+    delivered = [s for s in samples if s.split == "validation"]
+    if delivered:
+        return delivered, [s for s in samples if s.split != "validation"]
     random = np.random.default_rng(seed)
     by_organ = defaultdict(list)
     for sample in sorted(samples, key=lambda s: s.id):

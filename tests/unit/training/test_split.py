@@ -53,6 +53,14 @@ def test_the_three_parts_do_not_meet(divide):
     assert set(split.table()["part"]) == {"training", "validation", "test"}
 
 
+def test_a_delivered_validation_part_is_taken_as_it_is(divide):
+    delivered = [sample(i, "liver", 2, "validation" if i < 3 else "") for i in range(20)] + [sample(20, "liver", 1)]
+    split = divide(delivered, validation_fraction=0.4)
+    assert sorted(s.id for s in split.validation) == ["liver-0", "liver-1", "liver-2"]
+    assert len(split.training) == 17
+    assert [s.id for s in split.test] == ["liver-20"]
+
+
 def test_validation_takes_its_share_of_every_organ(divide):
     held = Counter(s.organ for s in divide(LIVER_AND_LUNG, validation_fraction=0.1).validation)
     # 60 and 15 pictures lie outside fold 1: 6 livers, and 1 or 2 lungs by chance.

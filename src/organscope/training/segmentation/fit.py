@@ -38,6 +38,7 @@ from organscope.training.origin import Place
 from organscope.training.run import Report, RunDirectory
 from organscope.training.segmentation.config import LossSettings, SegmentationConfig
 from organscope.training.segmentation.data import Images, TrainingCrops
+from organscope.training.segmentation.encoders import load_encoder
 from organscope.training.segmentation.network import Start, build_network, with_readout
 
 
@@ -323,6 +324,11 @@ class _Trainer:
         self.progress.epoch = epoch
         return float(np.mean(self.step_losses))
 
+    def begin_from_encoder(self, weights: str) -> None:
+        """Begin with trained weights of the encoder, see `encoder_weights` of the configuration."""
+        load_encoder(self.average, weights)
+        self.network.set_weights(self.average.get_weights())
+
     def _alone(self, images: np.ndarray, maps: np.ndarray) -> float:
         return float(self.network.train_on_batch(images, maps, return_dict=True)["loss"])
 
@@ -377,6 +383,8 @@ def fit(
         # Into the twin, because Keras would look for the optimiser of a compiled network in the file.
         start.load_into(trainer.average, config.network.head)
         trainer.network.set_weights(trainer.average.get_weights())
+    elif config.network.encoder is not None and config.fit.encoder_weights != "random":
+        trainer.begin_from_encoder(config.fit.encoder_weights)
     trainer.restore(run.state)
     progress = trainer.progress
     if start is not None and progress.epoch == 0:

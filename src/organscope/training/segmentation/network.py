@@ -19,6 +19,8 @@ from organscope.models import Bundle
 from organscope.ops.instances import HEAD_MAPS, Head
 from organscope.training.origin import Base, base_of
 from organscope.training.segmentation.config import NetworkSettings
+from organscope.training.segmentation.encoders import encode
+from organscope.training.segmentation.normalization import BatchNormalization
 
 
 def build_network(settings: NetworkSettings) -> keras.Model:
@@ -54,8 +56,10 @@ def with_readout(network: keras.Model) -> keras.Model:
 
 def _way_down(image, settings: NetworkSettings):
     """The coarsest level, and the other levels from fine to coarse."""
+    if settings.encoder is not None:
+        return encode(image, settings.encoder)
     block = _residual_block if settings.block == "residual" else _plain_block
-    filters = [min(settings.base_filters * 2**level, settings.max_filters) for level in range(settings.depth)]
+    filters = [_filters(settings, level) for level in range(settings.depth)]
     x = _convolution(image, filters[0], 2, strides=2) if settings.stem_stride == 2 else image
     skips = []
     for width in filters[:-1]:
@@ -64,10 +68,16 @@ def _way_down(image, settings: NetworkSettings):
     return block(x, filters[-1]), skips
 
 
+def _filters(settings: NetworkSettings, level: int) -> int:
+    return min(settings.base_filters * 2**level, settings.max_filters)
+
+
 def _way_up(x, skips: list, settings: NetworkSettings):
     block = _residual_block if settings.block == "residual" else _plain_block
-    for skip in reversed(skips):
-        width = skip.shape[-1]
+    for level, skip in reversed(list(enumerate(skips))):
+        width = _filters(settings, level)
+        if skip.shape[-1] != width:
+            skip = _convolution(skip, width, 1, activate=False)
         x = layers.Conv2DTranspose(width, 2, strides=2)(x)
         if settings.attention:
             skip = _attention_gate(skip, x)
@@ -96,7 +106,7 @@ def _attention_gate(skip, gate):
 
 def _convolution(x, filters: int, size: int, *, strides: int = 1, activate: bool = True):
     x = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)(x)
-    x = layers.BatchNormalization(momentum=0.98)(x)
+    x = BatchNormalization(momentum=0.98)(x)
     return layers.ReLU()(x) if activate else x
 
 
@@ -152,7 +162,7 @@ def describe_network(settings: NetworkSettings) -> _NetworkFacts:
         seen = [views[id(source)] for source in sources]
         view = _widen(operation, seen)
         views[id(operation.output)] = view
-        if isinstance(operation, layers.Conv2D | layers.Conv2DTranspose):
+        if isinstance(operation, layers.Conv2D | layers.DepthwiseConv2D | layers.Conv2DTranspose):
             # A convolution works once for each cell of the coarser of its two levels.
             step_px = max(view.step_px, seen[0].step_px)
             flop_per_px += 2 * float(np.prod(operation.kernel.shape)) / step_px**2
@@ -166,6 +176,7 @@ def network_in_words(settings: NetworkSettings) -> str:
     facts = describe_network(settings)
     parts = [
         f"U-Net of {settings.depth} levels from {settings.base_filters} filters",
+        *([f"encoder {settings.encoder}"] if settings.encoder else []),
         f"{settings.block} blocks",
         "skips added" if settings.skip == "add" else "skips concatenated",
         *(["attention gates"] if settings.attention else []),
@@ -182,7 +193,7 @@ def network_in_words(settings: NetworkSettings) -> str:
 def _widen(operation: keras.Operation, seen: list[_View]) -> _View:
     if isinstance(operation, layers.Conv2DTranspose):
         return _split(seen[0], operation.strides[0])
-    if isinstance(operation, layers.Conv2D):
+    if isinstance(operation, layers.Conv2D | layers.DepthwiseConv2D):
         return _join(seen[0], operation.kernel_size[0], operation.strides[0])
     if isinstance(operation, layers.MaxPooling2D | layers.AveragePooling2D):
         return _join(seen[0], operation.pool_size[0], operation.strides[0])

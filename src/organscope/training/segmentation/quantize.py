@@ -91,7 +91,7 @@ class _Rewriting:
         convolution = next(node for node in self._nodes if node.op_type == "Conv")
         n_filters = self._array(convolution.input[1]).shape[0]
         takers = [node for node in self._nodes if convolution.output[0] in node.input]
-        last = takers[0] if [node.op_type for node in takers] == ["Relu"] else convolution
+        last = takers[0] if [node.op_type for node in takers] in (["Relu"], ["Clip"]) else convolution
         given, place = last.output[0], self._nodes.index(last) + 1
         last.output[0] = f"{given}_before"
         steps = [_CHANNELS_LAST, [0, 0, 0, 1, n_filters], [0, 0, 0, n_filters], _CHANNELS_FIRST]
@@ -134,7 +134,7 @@ class _Rewriting:
         return name
 
 
-_QUANTIZED_OPERATORS = ("Conv", "Relu", "Add", "MaxPool", "Reshape", "Transpose")
+_QUANTIZED_OPERATORS = ("Conv", "Relu", "Clip", "Add", "MaxPool", "Reshape", "Transpose")
 _MAX_PQ_LOSS = 0.005
 _MIN_SPEEDUP = 1.15
 _N_TILES = 256

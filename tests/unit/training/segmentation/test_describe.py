@@ -40,6 +40,17 @@ def test_the_halo_is_no_smaller_than_the_reach(block, skip, attention, decoders,
     assert settings.halo_px - facts.reach_px <= 2 * settings.stride_px
 
 
+def test_the_encoder_costs_no_more_than_the_network_it_replaces():
+    before = describe_network(NetworkSettings(base_filters=24, max_filters=192, depth=5, head="flow"))
+    settings = NetworkSettings(encoder="efficientnet-lite0", base_filters=32, depth=4, head="flow")
+    facts = describe_network(settings)
+    assert facts.gflop_per_megapixel < before.gflop_per_megapixel
+    # Stem 1, stages 2, 6, 24, 40 and 96 px; decoder 28, its grids 15 and the readout 1.
+    assert facts.reach_px == 1 + 2 + 6 + 24 + 40 + 96 + 28 + 15 + 1
+    assert settings.stride_px == 16
+    assert facts.reach_px <= settings.halo_px < facts.reach_px + settings.stride_px
+
+
 def test_the_reach_is_that_of_the_real_network(rng):
     settings = NetworkSettings(base_filters=4, depth=2, attention=True, decoders=2)
     reach_px = describe_network(settings).reach_px

@@ -17,6 +17,7 @@ VARIANTS = {
     "attention": NetworkSettings(base_filters=4, depth=3, attention=True),
     "dual": NetworkSettings(base_filters=4, depth=3, skip="concat", decoders=2, stem_stride=1),
     "flow": NetworkSettings(base_filters=4, depth=2, attention=True, decoders=2, head="flow"),
+    "encoder": NetworkSettings(encoder="efficientnet-lite0", base_filters=4, depth=4, head="flow"),
 }
 each_variant = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
 
