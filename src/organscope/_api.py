@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,9 @@ from organscope.pipeline import (
 )
 from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
 from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
+
+if TYPE_CHECKING:
+    from organscope.training.teaching import Taught
 
 Model = Bundle
 Dataset = Index
@@ -505,6 +508,38 @@ def finetune(
         resume=resume,
         report=report,
     )
+
+
+def teach(
+    dataset: str | os.PathLike | Dataset,
+    out: str | os.PathLike,
+    *,
+    encoder: str | os.PathLike = "imagenet",
+    name: str = "taught-organs",
+    progress: Callable[[int, int], None] | None = None,
+) -> "Taught":
+    """Teach a classifier of organs on your own images, in minutes and without a deep-learning framework.
+
+    Args:
+        dataset: From `read_dataset`, or its folder; its images have an organ and, better, a group (patient, slide).
+        out: Folder of the new model.
+        encoder: `imagenet`, an encoder's ONNX file, or a model that names organs.
+        name: Of the new model.
+        progress: Called with the images done and the images to do.
+
+    Returns:
+        `.bundle` is the model; `.scores`, `.classes`, `.confusions`, `.predictions` (DataFrames) and `.notes` say what
+        it is worth on groups that it has not seen.
+
+    Raises:
+        DatasetError: There are fewer than two organs, or a single image of one.
+        UsageError: There is no such encoder.
+        ImageReadError: An image cannot be read.
+    """
+    from organscope.training.teaching import teach_organs
+
+    extra = {} if progress is None else {"progress": progress}
+    return teach_organs(_dataset(dataset), _path("a folder", out), encoder=encoder, name=name, **extra)
 
 
 def to_geojson(cells: Segmentation, path: str | os.PathLike) -> Path:

@@ -22,7 +22,17 @@ from tiny_set import TinySet
 NAMES = {
     *("read_image", "Image", "segment", "classify", "analyze", "decide", "Segmentation", "OrganPrediction", "Analysis"),
     *("list_models", "load_model", "Model", "read_dataset", "Dataset", "evaluate", "compare", "train_segmentation"),
-    *("train_classification", "finetune", "run", "read_labels", "write_labels", "to_geojson", "errors", "__version__"),
+    *(
+        "train_classification",
+        "finetune",
+        "teach",
+        "run",
+        "read_labels",
+        "write_labels",
+        "to_geojson",
+        "errors",
+        "__version__",
+    ),
 }
 
 

@@ -132,3 +132,13 @@ def test_one_organ_or_a_single_image_of_one_is_refused(tmp_path):
     few = table[(table["organ"] != "mesh") | (table["id"] == table["id"].iloc[-1])]
     with pytest.raises(DatasetError, match=r"2 images of every class, found fewer of mesh"):
         teach_organs(write_index(tmp_path / "index", few), tmp_path / "b")
+
+
+def test_the_public_face_teaches_the_same(tmp_path):
+    import organscope as osc
+
+    seen = []
+    found = osc.teach(write_index_of(tmp_path, n_images=2), tmp_path / "b", progress=lambda *done: seen.append(done))
+    assert seen[-1] == (6, 6)
+    image = tmp_path / "bark_0.png"
+    assert osc.classify(image, model=found.bundle).label == "bark"
