@@ -14,7 +14,7 @@ from scipy import ndimage
 from skimage.measure import label, regionprops
 
 from organscope.errors import AnnotationError, InputError
-from organscope.io.labels import read_stored_values
+from organscope.io.labels import IGNORED, read_stored_values
 
 #: What `--masks` takes.
 MASK_KINDS = ("instances", "binary", "inverted", "classes")
@@ -99,7 +99,10 @@ def read_mask(path: Path, height_px: int, width_px: int, kind: str | None = None
         mask = _given_binary(values, kind == "inverted")
     else:
         numbers = _whole_numbers(path, values)
-        mask = _decide(path, numbers) if kind is None else _given(numbers, kind)
+        if (numbers == IGNORED).any():
+            mask = _with_ignored(path, numbers, kind)
+        else:
+            mask = _decide(path, numbers) if kind is None else _given(numbers, kind)
     notes += [*mask.notes, *_large_cell(mask)]
     return replace(mask, is_changed=mask.is_changed or stored.shape[2] > 1, notes=notes)
 
@@ -181,7 +184,7 @@ def _one_number_a_pixel(path: Path, stored: Num[np.ndarray, "y x c"]) -> tuple[N
 def _whole_numbers(path: Path, values: Num[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
     low, high = values.min(), values.max()
     whole = values.dtype.kind in "bui" or (np.isfinite([low, high]).all() and (values == np.rint(values)).all())
-    if not whole or low < 0 or high > np.iinfo(np.int32).max:
+    if not whole or low < IGNORED or high < 0 or high > np.iinfo(np.int32).max:
         raise AnnotationError(
             f"{path}: expected whole cell numbers from 0 to {np.iinfo(np.int32).max}, found values from {low} to "
             f"{high} "
@@ -189,6 +192,18 @@ def _whole_numbers(path: Path, values: Num[np.ndarray, "y x"]) -> Int32[np.ndarr
             "--masks binary."
         )
     return values.astype(np.int32, copy=False)
+
+
+def _with_ignored(path: Path, numbers: Int32[np.ndarray, "y x"], kind: str | None) -> Mask:
+    """Numbers of cells beside pixels of which nothing is known; the file is used as it is."""
+    if kind not in (None, "instances"):
+        raise AnnotationError(
+            f"{path}: expected values from 0 for --masks {kind}, found {IGNORED}, which marks ignored pixels beside "
+            "numbers of cells. Use --masks instances."
+        )
+    text = f"pixels of {IGNORED} are ignored: they teach neither cell nor background"
+    labels = np.maximum(numbers, 0)
+    return Mask(labels, "instances" if labels.any() else "empty", is_changed=False, notes=[text])
 
 
 def _given_binary(values: Num[np.ndarray, "y x"], is_inverted: bool) -> Mask:

@@ -205,3 +205,14 @@ def test_label_images_are_told_from_micrographs(tmp_path, cells, colon):
     blank = np.full((*SIZE, 3), 255, np.uint8)
     Picture.fromarray(blank).save(micrograph)
     assert not looks_like_labels(micrograph)
+
+
+def test_ignored_pixels_beside_numbers_of_cells_stay(tmp_path, cells):
+    ignored = np.where(cells == 3, -1, cells)
+    mask = read(tmp_path, ignored, name="mask.tif")
+    assert (mask.kind, mask.is_changed, mask.n_cells) == ("instances", False, N_CELLS - 1)
+    assert "ignored" in mask.notes[0]
+    with pytest.raises(AnnotationError, match="--masks instances"):
+        read(tmp_path, ignored, "classes", name="mask.tif")
+    with pytest.raises(AnnotationError, match="from 0"):
+        read(tmp_path, ignored - 1, name="mask.tif")
