@@ -16,8 +16,8 @@ PATIENCE_S = 60.0
 SERVER = ["-m", "http.server", "{port}", "--bind", "127.0.0.1"]
 OWNER = """
 import sys, time
-from organscope.dashboard.subprocess_server import Companion
-companion = Companion("a", "json", sys.argv[1:], "")
+from organscope.dashboard.subprocess_server import ServerProcess
+companion = ServerProcess("a", "json", sys.argv[1:], "")
 companion.start()
 print(companion.pid, flush=True)
 time.sleep(600)

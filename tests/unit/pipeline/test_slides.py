@@ -205,7 +205,7 @@ def test_parts_of_a_slide_are_not_in_the_folder_of_another(tmp_path):
 KILLED_RUN = """
 import os, signal, sys
 import test_slides as tests
-from organscope.pipeline import Models, Reading, Streaming, plan_run, run_plan
+from organscope.pipeline import Models, ReadOptions, Streaming, plan_run, run_plan
 from organscope.models import load_bundle
 
 class Killing(tests.Interrupting):
@@ -215,7 +215,7 @@ class Killing(tests.Interrupting):
             os.kill(os.getpid(), signal.SIGKILL)
 
 models = Models(*(load_bundle(path, threads=1) for path in sys.argv[3:]))
-plan, reading = plan_run([sys.argv[1]], sys.argv[2]), Reading(um_per_px=0.5)
+plan, reading = plan_run([sys.argv[1]], sys.argv[2]), ReadOptions(um_per_px=0.5)
 run_plan(plan, models, reading, Killing(7), streaming=Streaming(**tests.SMALL))
 """
 
