@@ -35,9 +35,9 @@ def url() -> Iterator[str]:
 WORKER = """
 import sys
 from pathlib import Path
-from organscope.sweep import Space, process
+from organscope.sweep import Space, trial_process
 from organscope.sweep.run import Means, run_sweep
-process.PROGRAM, process.POLL_SECONDS = (sys.executable, "-S", {stand_in!r}), 0.01
+trial_process.PROGRAM, trial_process.POLL_SECONDS = (sys.executable, "-S", {stand_in!r}), 0.01
 run_sweep(Space.model_validate_json({space!r}), Path({folder!r}), Means(8, storage={url!r}))
 """
 

@@ -108,13 +108,13 @@ SWEEP_THAT_HANGS = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a shell
 from pathlib import Path
-from organscope.sweep import Space, process
+from organscope.sweep import Space, trial_process
 from organscope.sweep.run import Means, run_sweep
 child = (
     "import runpy; from organscope.sweep.trial_entry import die_with_parent; die_with_parent(); "
     "runpy.run_path({stand_in!r}, run_name='__main__')"
 )
-process.PROGRAM = (sys.executable, "-c", child)
+trial_process.PROGRAM = (sys.executable, "-c", child)
 space = Space.model_validate_json({space!r})
 try:
     run_sweep(space, Path({folder!r}), Means(2, resume=True))
