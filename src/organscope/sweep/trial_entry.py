@@ -10,7 +10,7 @@ _PR_SET_PDEATHSIG = 1
 """Of prctl(2): which signal this process gets when its parent dies."""
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Where the system can, be killed when the sweep is, so that no training goes on that nobody waits for."""
     if not sys.platform.startswith("linux"):
         return
@@ -24,5 +24,5 @@ def _die_with_parent() -> None:
 if __name__ == "__main__":
     # A sweep in the background of a shell ignores Ctrl-C, and its children would too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _die_with_parent()
+    die_with_parent()
     runpy.run_module("organscope", run_name="__main__", alter_sys=True)
