@@ -132,12 +132,12 @@ def test_cells_are_split_merged_grown_and_erased(page, server, image):
     page.wait_for_selector(".toast >> text=Noted: one cell.")
     area = measured(server, image, cell)
     page.click("#tool-add")
-    stroke(page, [(x, y), (x, y - side)])
+    stroke(page, [(x, y), (x - side, y)])
     page.wait_for_selector(".toast >> text=Noted: larger.")
     grown = measured(server, image, cell)
     assert grown > area
     page.click("#tool-erase")
-    stroke(page, [(x, y), (x + side, y)])
+    stroke(page, [(x, y), (x - side, y)])
     page.wait_for_selector(".toast >> text=Noted: smaller.")
     assert measured(server, image, cell) < grown
     page.keyboard.press("Escape")

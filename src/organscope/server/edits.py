@@ -128,7 +128,8 @@ def _masks(drawing: Drawing, window: _Window, next_id: int) -> tuple[dict[int, B
         return {next_id: _require_some(_whole(_polygon(window) & free, free), "free background inside the outline")}, []
     own = np.isin(labels, drawing.cells)
     if drawing.kind == "merge":
-        return {drawing.cells[0]: _merged(own, free)}, [cell for cell in drawing.cells if cell != drawing.cells[0]]
+        kept, *others = sorted(drawing.cells)
+        return {kept: _merged(own, free)}, others
     cell = drawing.cells[0]
     if drawing.kind == "split":
         parts = _parts(own, _stroke(window, 0.75))

@@ -80,7 +80,7 @@ class Edit(_Asked):
     """A change to the shape of cells, drawn on the image.
 
     `draw`: the points go round a cell that was missed; `add` and `erase`: a brush of `radius_px` follows the points,
-    over one cell; `split`: the points cross one cell; `merge`: several cells become the first.
+    over one cell; `split`: the points cross one cell; `merge`: several cells become that of the lowest number.
     """
 
     kind: Literal["draw", "add", "erase", "split", "merge"]

@@ -49,8 +49,7 @@ export class EditTools {
   // The chosen cell, or the one that the stroke begins in; for a line all that it goes through.
   cellsOf(kind, points) {
     const { cells } = this.viewer.outlines;
-    const under = points.map(([x, y]) => this.viewer.outlines.cellAt(x, y, 0)).filter((row) => row >= 0 && !cells.deleted[row]);
-    const through = [...new Set(under)];
+    const through = [...new Set(points.map(([x, y]) => this.viewer.outlines.cellAt(x, y, 0, true)).filter((row) => row >= 0))];
     if (kind === "merge") {
       if (through.length > 1) return through.map((row) => cells.id[row]);
       toast("Expected a line through two cells or more. Begin in one and end in another.", true);
@@ -66,8 +65,8 @@ export class EditTools {
   // A line across a cell begins and ends outside it, perhaps in its neighbors.
   inTheMiddle(points, through) {
     const [[x0, y0], [x1, y1]] = [points[0], points[points.length - 1]];
-    const row = this.viewer.outlines.cellAt((x0 + x1) / 2, (y0 + y1) / 2, 0);
-    return row >= 0 && !this.viewer.outlines.cells.deleted[row] ? row : through[0];
+    const row = this.viewer.outlines.cellAt((x0 + x1) / 2, (y0 + y1) / 2, 0, true);
+    return row >= 0 ? row : through[0];
   }
 
   key(event) {

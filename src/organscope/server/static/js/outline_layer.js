@@ -177,14 +177,15 @@ export class OutlineLayer {
     path.closePath();
   }
 
-  // The cell under a point of the picture; -1 where there is none.
-  cellAt(x, y, reach_px) {
+  // The cell under a point of the image; -1 where there is none. One that is deleted can be chosen, to take it back, but
+  // not edited.
+  cellAt(x, y, reach_px, is_edit = false) {
     const { cells } = this;
     if (!cells) return -1;
     let best = -1;
     let nearest = Infinity;
     for (let row = 0; row < cells.n; row++) {
-      if (!cells.shown[row]) continue;
+      if (!cells.shown[row] || (is_edit && cells.deleted[row])) continue;
       const distance = Math.hypot(cells.x[row] - x, cells.y[row] - y);
       if (distance < nearest) [nearest, best] = [distance, row];
     }
