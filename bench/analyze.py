@@ -44,14 +44,14 @@ def measure(image: Path, out: Path, bundles: list[str], *, command: str = "analy
         words += ["--bundle", bundle]
     counted = run_counted(words, stdout=subprocess.PIPE)
     found = json.loads(counted.said)
-    (analysed,) = found["images"]
-    megapixels = analysed["height_px"] * analysed["width_px"] / 1e6
+    (analyzed,) = found["images"]
+    megapixels = analyzed["height_px"] * analyzed["width_px"] / 1e6
     return {
         "megapixels": megapixels,
-        "n_cells": analysed["n_cells"],
-        "seconds": analysed["seconds"],
-        "seconds_per_megapixel": analysed["seconds"] / megapixels,
-        "start_and_report_s": counted.wall_s - analysed["seconds"],
+        "n_cells": analyzed["n_cells"],
+        "seconds": analyzed["seconds"],
+        "seconds_per_megapixel": analyzed["seconds"] / megapixels,
+        "start_and_report_s": counted.wall_s - analyzed["seconds"],
         "peak_memory_mb": counted.peak_memory_mb,
     }
 

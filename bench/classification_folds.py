@@ -3,9 +3,9 @@
     python bench/classification_screen.py RUNS_DIR --only resnet18 resnet50d --folds 1 2 3 4 --seeds 0 1 2
     python bench/classification_folds.py RUNS_DIR INDEX
 
-Each network of RUNS_DIR names every picture once a seed, by the model that never saw it. Printed are the scores of each
+Each network of RUNS_DIR names every image once a seed, by the model that never saw it. Printed are the scores of each
 seed, their mean and spread, and the difference of the first network (the most often right) to every other one:
-McNemar's exact test of each seed with Holm's correction over all of them, and a bootstrap over pictures of the means
+McNemar's exact test of each seed with Holm's correction over all of them, and a bootstrap over images of the means
 over seeds.
 """
 
@@ -75,7 +75,7 @@ def print_scores(name: str, seeds: list[int], by_seed: list[Evaluation]) -> None
     accuracy, f1 = (mean_and_spread(by_seed, metric) for metric in ("accuracy", "macro_f1"))
     print(
         f"{name}: accuracy {accuracy[0]:.3f} (spread {accuracy[1]:.3f}), macro-F1 {f1[0]:.3f} (spread {f1[1]:.3f}); "
-        f"{each}; {len(by_seed[0].per_image)} pictures"
+        f"{each}; {len(by_seed[0].per_image)} images"
     )
 
 
@@ -92,7 +92,7 @@ def print_difference(best: str, other: str, first: list[Evaluation], second: lis
     )
     print(
         f"{best} minus {other}: accuracy {difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f}); "
-        f"pictures that only one names rightly, by seed: {counts}"
+        f"images that only one names rightly, by seed: {counts}"
     )
 
 

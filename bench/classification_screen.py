@@ -5,7 +5,7 @@
 
 A run that is finished is left alone, one that was interrupted goes on. All have the same head, epochs, learning rate
 and augmentation, and half the published width (the two networks made for small devices keep theirs): the published
-widths are beyond 400 pictures and a desk. `--losses` trains one network with each loss instead, without drawing rare
+widths are beyond 400 images and a desk. `--losses` trains one network with each loss instead, without drawing rare
 organs more often. Then: organscope compare RUNS_DIR --on INDEX --fold 1 -o FOLDER
 
 With `--folds` each network is trained once a fold and seed, into RUNS_DIR/NAME/foldK-seedS. Then:

@@ -2,9 +2,9 @@
 
     python bench/classification_speed.py RUN_DIR [--threads 2] [--rounds 7] [--images 32] [--json FILE]
 
-All contestants take the same prepared fields of pictures that the run held out, in turns, on the same threads; of each,
+All contestants take the same prepared fields of images that the run held out, in turns, on the same threads; of each,
 the best batch counts. PyTorch computes eagerly in float32, inference mode, channels last. `classify` is all that the
-command does with a picture: read the file, prepare, judge its look, run, decide.
+command does with an image: read the file, prepare, judge its look, run, decide.
 """
 
 import argparse
@@ -47,8 +47,8 @@ def main() -> None:
         quantized_copy(exact, config, split.training, Path(scratch) / "int8")
         integers = load_bundle(Path(scratch) / "int8", threads=options.threads)
         samples = split.test[:: -(-len(split.test) // options.images)]
-        pictures = Images(samples, config.field, config.preprocessing, np.inf)
-        fields = prepared_fields(np.concatenate([pictures.fields(n)[:1] for n in range(len(pictures))]), config)
+        images = Images(samples, config.field, config.preprocessing, np.inf)
+        fields = prepared_fields(np.concatenate([images.fields(n)[:1] for n in range(len(images))]), config)
         found = {"threads": options.threads, "images": len(samples)}
         found |= network_times(load_network(exact), exact, integers, fields, options.rounds)
         found |= classify_times(samples, exact, integers, options.rounds)
@@ -105,7 +105,7 @@ def run_all(run: Callable[[np.ndarray], object], fields: np.ndarray, size: int) 
 
 
 def classify_times(samples: list, exact: Bundle, integers: Bundle, rounds: int) -> dict[str, float]:
-    """Milliseconds a picture of the whole of `classify`, from the file to the decision."""
+    """Milliseconds an image of the whole of `classify`, from the file to the decision."""
     times: dict[str, list[float]] = {"classify_ms": [], "classify_int8_ms": []}
     for turn in range(rounds + 1):
         for name, bundle in zip(times, (exact, integers), strict=True):
@@ -119,7 +119,7 @@ def classify_times(samples: list, exact: Bundle, integers: Bundle, rounds: int) 
 
 
 def accuracies(samples: list, exact: Bundle, integers: Bundle) -> dict[str, float]:
-    """Share of the held-out pictures that each names rightly."""
+    """Share of the held-out images that each names rightly."""
     right = {"accuracy": 0, "accuracy_int8": 0}
     for sample in samples:
         with sample.open() as image:
@@ -131,7 +131,7 @@ def accuracies(samples: list, exact: Bundle, integers: Bundle) -> dict[str, floa
 
 def report(found: dict[str, float]) -> None:
     """Print a Markdown table and the ratios."""
-    print(f"{found['threads']} threads, {found['images']} pictures; milliseconds a picture\n")
+    print(f"{found['threads']} threads, {found['images']} images; milliseconds an image\n")
     print("| contestant | best batch | network | times PyTorch | whole of classify | accuracy |")
     print("| --- | --- | --- | --- | --- | --- |")
     rows = [

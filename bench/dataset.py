@@ -77,11 +77,11 @@ def draw_cells(pixels: np.ndarray, random: np.random.Generator, image_id: int, n
     for place in random.permutation(n_across**2)[:CELLS_AN_IMAGE]:
         top, left = place // n_across * pitch, place % n_across * pitch
         radius = random.uniform(0.08, 0.3) * pitch
-        centre = random.uniform(radius + 1, pitch - radius - 1, 2)
-        disc = np.hypot(y - centre[0], x - centre[1]) < radius
+        center = random.uniform(radius + 1, pitch - radius - 1, 2)
+        disc = np.hypot(y - center[0], x - center[1]) < radius
         pixels[top : top + pitch, left : left + pitch] += np.uint16(random.integers(500, 2500)) * disc
         outline = np.stack(
-            [left + centre[1] + radius * np.cos(angle), top + centre[0] + radius * np.sin(angle)], axis=1
+            [left + center[1] + radius * np.cos(angle), top + center[0] + radius * np.sin(angle)], axis=1
         )
         bbox = [*outline.min(axis=0).tolist(), *np.ptp(outline, axis=0).tolist()]
         links = {"id": n_before + len(described) + 1, "image_id": image_id, "category_id": 1, "iscrowd": 0}

@@ -4,7 +4,7 @@
         --compare organs runs/organs runs/organs-swept --compare nuclei runs/nuclei runs/nuclei-swept
 
 Every figure in the page's section of results comes from here: from the study of each sweep, and from the bundles of
-the default and of the winner, which `organscope compare` scores on the same pictures of the test folds, so that their
+the default and of the winner, which `organscope compare` scores on the same images of the test folds, so that their
 difference has an interval of its own. Figures go to `docs/images/experiments/`. What is not given anew is lost.
 """
 
@@ -69,7 +69,7 @@ def sweep_section(folder: Path) -> str:
 
 
 def compared_section(name: str, default: Path, winner: Path) -> str:
-    """Default and winner on the same test pictures."""
+    """Default and winner on the same test images."""
     config = json.loads((default / "config.json").read_text())
     models = [Model("default", load_bundle(default / "bundle"), default)]
     models += [Model("winner", load_bundle(winner / "bundle"), winner)]
@@ -125,10 +125,10 @@ def _rows(comparison: Comparison) -> list[str]:
 def _curves(default: Path, winner: Path, metric: str) -> Any:
     figure = new_figure(3.2)
     panels = figure.subplots(1, 2)
-    for run, label, colour in ((default, "default", LIGHT.bar), (winner, "winner", LIGHT.mark)):
+    for run, label, color in ((default, "default", LIGHT.bar), (winner, "winner", LIGHT.mark)):
         rows = pd.read_json(run / "metrics.jsonl", lines=True)
         for axes, key in zip(panels, ("loss", metric), strict=True):
-            axes.plot(rows["epoch"], rows[key], color=colour, label=label, linewidth=1.4)
+            axes.plot(rows["epoch"], rows[key], color=color, label=label, linewidth=1.4)
             axes.set(xlabel="epoch", ylabel=key.replace("_", " "))
     panels[0].legend(frameon=False)
     return figure

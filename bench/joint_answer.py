@@ -1,4 +1,4 @@
-"""How right are an image and its cells together, where each alone was never shown the picture?
+"""How right are an image and its cells together, where each alone was never shown the image?
 
     organscope evaluate cell-organs runs/cells2/bundle runs/cells3/bundle runs/cells4/bundle indexes/nuinsseg \\
         --out-of-fold -o scores
@@ -6,7 +6,7 @@
 
 The answers for images come from the calibration table of the first bundle, out of fold; those of the cells from an
 evaluation. Both are joined as `analyze` joins them (`pool_answers`), before any temperature. Printed are the scores of
-each with 95 % bootstrap intervals over pictures, and what the joint answer has over the first, on the same pictures.
+each with 95 % bootstrap intervals over images, and what the joint answer has over the first, on the same images.
 """
 
 import argparse
@@ -24,7 +24,7 @@ METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "ece", "nll")
 
 
 def main() -> None:
-    """Score images, cells and both together on the pictures that all were asked about."""
+    """Score images, cells and both together on the images that all were asked about."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", help="for images, with an out-of-fold calibration table")
     parser.add_argument("cells", type=Path, help="folder of an evaluation of bundles for cells")
@@ -33,7 +33,7 @@ def main() -> None:
     labels = both.labels
     together = np.stack([pool_answers(*pair) for pair in zip(both.image, both.cells, strict=True)])
     answers = {"image": both.image, "cells": both.cells, "together": together}
-    print(f"{len(labels)} pictures")
+    print(f"{len(labels)} images")
     for name, probabilities in answers.items():
         print(name.ljust(10), "  ".join(score_in_words(probabilities, labels)))
     print(difference_in_words(answers["together"], answers["image"], labels))
@@ -59,7 +59,7 @@ def difference_in_words(joint: np.ndarray, image: np.ndarray, labels: np.ndarray
     right = [part.argmax(axis=1) == labels for part in (joint, image)]
     test = mcnemar(*right)
     return (
-        f"together minus image {right[0].mean() - right[1].mean():+.3f}: {test.only_first} pictures that only both "
+        f"together minus image {right[0].mean() - right[1].mean():+.3f}: {test.only_first} images that only both "
         f"together name rightly, {test.only_second} that only the image does "
         f"(McNemar's exact test: p = {test.p_value:.2g})"
     )

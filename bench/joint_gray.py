@@ -1,9 +1,9 @@
-"""How right are an image and its cells together where the picture has lost its colour?
+"""How right are an image and its cells together where the image has lost its color?
 
     python bench/joint_gray.py indexes/nuinsseg cell-organs --images runs/organs{1,2,3,4}/bundle \\
         --cells cell-organs runs/cells{2,3,4}/bundle
 
-The k-th bundle of either kind never saw fold k, whose pictures are shown to both in gray, with their contrast stretched
+The k-th bundle of either kind never saw fold k, whose images are shown to both in gray, with their contrast stretched
 as `organscope evaluate --checks` does. Both answers are joined as the bundle for cells (second argument) says. Printed
 are the scores of each and McNemar's exact test.
 """
@@ -39,7 +39,7 @@ def main() -> None:
         for sample in index.samples(fold):
             answers.append(answers_in_gray(sample, *bundles))
             labels.append(bundles[0].manifest.classes.index(sample.organ))
-        print(f"fold {fold}: {len(labels)} pictures so far", flush=True)
+        print(f"fold {fold}: {len(labels)} images so far", flush=True)
     image, cells = (np.stack(part) for part in zip(*answers, strict=True))
     truth, together = np.array(labels), spec.together.probabilities(image, cells)
     for name, found in (("image", image), ("cells", cells), ("together", together)):

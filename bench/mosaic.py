@@ -1,4 +1,4 @@
-"""Large pictures for measurements: mosaics of the human-colon picture of scikit-image, mirrored at every seam."""
+"""Large images for measurements: mosaics of the human-colon image of scikit-image, mirrored at every seam."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +20,8 @@ def trained_diameter_px(bundles: list[str]) -> float:
 
 def write_mosaic(path: Path, side_px: int) -> None:
     """A square mosaic as a tiled TIFF, tile by tile, so that this process stays small."""
-    picture = immunohistochemistry()
-    period = np.concatenate([picture, picture[:, ::-1]], axis=1)
+    image = immunohistochemistry()
+    period = np.concatenate([image, image[:, ::-1]], axis=1)
     period = np.concatenate([period, period[::-1]])
 
     def tiles() -> Iterator[np.ndarray]:

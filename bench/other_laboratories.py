@@ -1,10 +1,10 @@
-"""What a changed stain and size cost: scores of bundles on copies of pictures as another laboratory might make them.
+"""What a changed stain and size cost: scores of bundles on copies of images as another laboratory might make them.
 
     python bench/other_laboratories.py nuclei runs/nuclei/bundle --on indexes/nuinsseg --fold 1 [--n 30]
 
-Imitated, on `n` pictures evenly spaced over the fold: another stain (hue turned by up to 43 degrees, saturation .4 to
-.9 times as high, one draw a picture), half the size, and both. An imitation shows what breaks, not what another
-laboratory's slides would give. Prints PQ and Dice, means over the pictures, one row a bundle and kind of copy.
+Imitated, on `n` images evenly spaced over the fold: another stain (hue turned by up to 43 degrees, saturation .4 to
+.9 times as high, one draw an image), half the size, and both. An imitation shows what breaks, not what another
+laboratory's slides would give. Prints PQ and Dice, means over the images, one row a bundle and kind of copy.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _copy(sample: Sample, folder: Path, number: int, stain: bool, scale: float) -> Sample:
-    """Write an altered copy of a picture and its labels."""
+    """Write an altered copy of an image and its labels."""
     with sample.open() as image:
         pixels = image.read_whole()[..., :3]
     labels = sample.read_labels()

@@ -1,4 +1,4 @@
-"""Make an index of some pictures of another, for what folds cannot say: another species, an organ left out.
+"""Make an index of some images of another, for what folds cannot say: another species, an organ left out.
 
     python bench/part_of_index.py indexes/nuinsseg -o indexes/human_to_mouse \\
         --organs liver kidney spleen muscle --score-species mouse
@@ -7,9 +7,9 @@
     python bench/part_of_index.py indexes/nuinsseg -o indexes/no_liver --without-organs liver
     python bench/part_of_index.py indexes/isbi2012_em -o indexes/isbi_ten --n-training 10
 
-With `--score-species`, the pictures of that species (of its `--score-organs`, or of all) become fold 1, which is only
-scored, and all others fold 2; without it the folds stay as they are. With `--n-training`, so many of the pictures
-outside fold 1 are kept, evenly spaced. Pictures and labels stay where they lie.
+With `--score-species`, the images of that species (of its `--score-organs`, or of all) become fold 1, which is only
+scored, and all others fold 2; without it the folds stay as they are. With `--n-training`, so many of the images
+outside fold 1 are kept, evenly spaced. Images and labels stay where they lie.
 """
 
 import argparse
@@ -30,12 +30,12 @@ def main() -> None:
     parser.add_argument("--without-organs", nargs="+", default=[])
     parser.add_argument("--score-species", help="fold 1; all others are fold 2")
     parser.add_argument("--score-organs", nargs="+", help="only these of that species")
-    parser.add_argument("--n-training", type=int, help="keep so many of the pictures outside fold 1")
+    parser.add_argument("--n-training", type=int, help="keep so many of the images outside fold 1")
     options = parser.parse_args()
     whole = read_index(options.index)
     table = chosen_rows(whole.table, options.organs, options.without_organs)
     if table.empty:
-        raise SystemExit(f"Expected pictures of these organs in {options.index}, found none.")
+        raise SystemExit(f"Expected images of these organs in {options.index}, found none.")
     if options.score_species:
         scored = chosen_rows(table[table["species"] == options.score_species], options.score_organs, []).index
         table["fold"] = np.where(table.index.isin(scored), 1, 2)

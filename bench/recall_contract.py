@@ -125,9 +125,9 @@ def _contract_of(source: str) -> RecallGuaranteeTable:
         return bundle.policy.contract if together is None else together.policy.contract
     table = pd.read_parquet(source)
     columns = [column for column in table.columns if column.startswith("p_")]
-    pictures = by_image(table, columns)
+    images = by_image(table, columns)
     organs = [column.removeprefix("p_") for column in columns]
-    return fit_recall_guarantees(pictures[columns].to_numpy(float), pictures["label"].to_numpy(int), organs)
+    return fit_recall_guarantees(images[columns].to_numpy(float), images["label"].to_numpy(int), organs)
 
 
 def _print_target(rows: list[dict]) -> None:

@@ -1,9 +1,9 @@
 """Kill `organscope analyze` at random moments, give the same command again, compare with a run that nobody disturbed.
 
-    python bench/resume.py --kills 20 --pictures PICTURES --json bench-resume.json
+    python bench/resume.py --kills 20 --pictures IMAGES --json bench-resume.json
     python bench/resume.py --quick
 
-Two slides of four windows, partly glass, a small picture and a broken file are analysed together. Each trial starts in
+Two slides of four windows, partly glass, a small image and a broken file are analyzed together. Each trial starts in
 an empty folder, is killed with SIGKILL (with all its processes) at a moment drawn evenly over the time of the
 undisturbed run, and started again until it ends. All files must be equal, byte by byte; of `summary.csv` all columns
 but the seconds, of `report.html` all but the date. Target: all trials equal.
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from slide_mosaic import tissue_images, write_slide
 
@@ -62,12 +62,12 @@ def main() -> None:
     sys.exit(equal != len(trials))
 
 
-def write_inputs(folder: Path, side_px: int, pictures: list, tissue: float) -> None:
-    """Two slides, a small picture, a slide whose second half is missing."""
+def write_inputs(folder: Path, side_px: int, images: list, tissue: float) -> None:
+    """Two slides, a small image, a slide whose second half is missing."""
     folder.mkdir()
-    write_slide(folder / "a.tif", side_px, pictures, tissue=tissue)
-    write_slide(folder / "b.tif", side_px, pictures[::-1], tissue=tissue)
-    Picture.fromarray(pictures[0]).save(folder / "small.png")
+    write_slide(folder / "a.tif", side_px, images, tissue=tissue)
+    write_slide(folder / "b.tif", side_px, images[::-1], tissue=tissue)
+    PillowImage.fromarray(images[0]).save(folder / "small.png")
     whole = (folder / "a.tif").read_bytes()
     (folder / "broken.tif").write_bytes(whole[: len(whole) // 2])
 
@@ -111,7 +111,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", dest="kills", action="store_const", const=QUICK_KILLS, help="a few kills")
     parser.add_argument("--side-px", type=int, default=2112, help="of the slides; 2112 gives four windows each")
     parser.add_argument("--tissue", type=float, default=0.6, help="share of the slides that is tissue")
-    parser.add_argument("--pictures", type=Path, help="folder of pictures of tissue, 512 x 512 px")
+    parser.add_argument("--pictures", type=Path, help="folder of images of tissue, 512 x 512 px")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--folder", type=Path, help="for slides and results, which are removed again")

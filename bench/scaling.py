@@ -1,13 +1,13 @@
 """More workers: how much faster, never slower, and the same result when one of them is killed.
 
-    python bench/scaling.py                      # 32 pictures of 640 px and a slide, about five minutes
+    python bench/scaling.py                      # 32 images of 640 px and a slide, about five minutes
     python bench/scaling.py --images 8 --side 256 --slide-px 2064 --skip threads default
 
-Pictures are pieces of the human-colon picture of scikit-image, each from another place; the slide is a mosaic of it
+Images are pieces of the human-colon image of scikit-image, each from another place; the slide is a mosaic of it
 (`bench/slide_mosaic.py`), worked on by region. Every run is `organscope segment` in a process of its own; its time is
 that of all images together with the start of the workers, without loading the bundle before. Workers are started only
-where 30 s of work are left, so that fewer pictures would show one worker twice. `cluster` and `slide` start a Dask
-scheduler and three workers of one thread, and kill one of them with -9 when half of the pictures, or of the regions of
+where 30 s of work are left, so that fewer images would show one worker twice. `cluster` and `slide` start a Dask
+scheduler and three workers of one thread, and kill one of them with -9 when half of the images, or of the regions of
 the slide, are done; what comes out is compared with one worker's, file by file, byte by byte. Prints a table in
 Markdown. Nothing else should run on the machine meanwhile.
 """
@@ -45,29 +45,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         rows = list(measured(folder, arguments))
-    print(f"{arguments.images} pictures of {arguments.side} x {arguments.side} px, {os.cpu_count()} cores\n")
+    print(f"{arguments.images} images of {arguments.side} x {arguments.side} px, {os.cpu_count()} cores\n")
     print_table(rows)
 
 
 def measured(folder: Path, arguments: argparse.Namespace) -> Iterator[tuple[str, float, float, bool, str]]:
     """What is compared, seconds before and after, whether the files are the same, and the target."""
-    pictures = folder / "pictures"
-    write_images(pictures, arguments.images, arguments.side)
+    images = folder / "pictures"
+    write_images(images, arguments.images, arguments.side)
     if not {"threads", "cluster"} <= set(arguments.skip):
-        one = run(pictures, folder / "one", "--threads", "1")
+        one = run(images, folder / "one", "--threads", "1")
     if "threads" not in arguments.skip:
-        two = run(pictures, folder / "two", "--threads", "1", "--workers", "2")
+        two = run(images, folder / "two", "--threads", "1", "--workers", "2")
         yield "two 1-thread workers against one", one, two, same(folder / "one", folder / "two"), ">= 1.8"
     if "default" not in arguments.skip:
-        alone = run(pictures, folder / "alone")
-        shared = run(pictures, folder / "shared", "--workers", "2")
+        alone = run(images, folder / "alone")
+        shared = run(images, folder / "shared", "--workers", "2")
         yield "--workers 2 against the default", alone, shared, same(folder / "alone", folder / "shared"), ">= 1"
     dead = f"{N_DASK_WORKERS} Dask workers, one killed, against one"
     if "cluster" not in arguments.skip:
         killed = run_with_a_death(
-            pictures, folder / "cluster", lambda: share_of_images(folder / "cluster", arguments.images)
+            images, folder / "cluster", lambda: share_of_images(folder / "cluster", arguments.images)
         )
-        yield f"{dead}: pictures", one, killed, same(folder / "one", folder / "cluster"), "same files"
+        yield f"{dead}: images", one, killed, same(folder / "one", folder / "cluster"), "same files"
     if "slide" not in arguments.skip:
         slide, options = folder / "slide.tif", ("--memory", SLIDE_MEMORY)
         write_slide(slide, arguments.slide_px, tissue_images(None, 1))
@@ -76,20 +76,20 @@ def measured(folder: Path, arguments: argparse.Namespace) -> Iterator[tuple[str,
         yield f"{dead}: regions", whole, killed, same(folder / "one-slide", folder / "slide"), "same files"
 
 
-def write_images(folder: Path, n_pictures: int, side_px: int) -> None:
-    """Pieces of one picture, wrapped around its edges, each from another place."""
+def write_images(folder: Path, n_images: int, side_px: int) -> None:
+    """Pieces of one image, wrapped around its edges, each from another place."""
     folder.mkdir()
     random = np.random.default_rng(0)
-    picture = np.tile(immunohistochemistry(), (-(-side_px // 512) + 1, -(-side_px // 512) + 1, 1))
-    for number in range(n_pictures):
+    image = np.tile(immunohistochemistry(), (-(-side_px // 512) + 1, -(-side_px // 512) + 1, 1))
+    for number in range(n_images):
         y, x = random.integers(0, 512, 2)
-        tifffile.imwrite(folder / f"{number:03}.tif", picture[y : y + side_px, x : x + side_px], photometric="rgb")
+        tifffile.imwrite(folder / f"{number:03}.tif", image[y : y + side_px, x : x + side_px], photometric="rgb")
 
 
-def run(pictures: Path, out: Path, *options: str) -> float:
-    """Seconds for all pictures."""
+def run(images: Path, out: Path, *options: str) -> float:
+    """Seconds for all images."""
     program = str(Path(sys.executable).with_name("organscope"))
-    words = [program, "segment", str(pictures), "-o", str(out), "--json", *options]
+    words = [program, "segment", str(images), "-o", str(out), "--json", *options]
     ended = subprocess.run(words, capture_output=True, text=True)
     if ended.returncode != 0:
         sys.exit(f"{' '.join(words)} ended with exit code {ended.returncode}:\n{ended.stderr[-2000:]}")
@@ -104,13 +104,13 @@ def run_with_a_death(images: Path, out: Path, share_done: Callable[[], float], *
         seconds = run(images, out, "--cluster", address, *options)
         watch.join(timeout=1)
     if workers[0].returncode != -signal.SIGKILL:
-        sys.exit("The worker was not killed in time: take more pictures, or a larger slide.")
+        sys.exit("The worker was not killed in time: take more images, or a larger slide.")
     return seconds
 
 
-def share_of_images(out: Path, n_pictures: int) -> float:
-    """Share of the pictures that have their results."""
-    return len(list(out.glob("*/cells.parquet"))) / n_pictures
+def share_of_images(out: Path, n_images: int) -> float:
+    """Share of the images that have their results."""
+    return len(list(out.glob("*/cells.parquet"))) / n_images
 
 
 def share_of_regions(out: Path) -> float:
@@ -156,7 +156,7 @@ def _kill_halfway(worker: subprocess.Popen, share_done: Callable[[], float]) -> 
 
 
 def same(expected: Path, found: Path) -> bool:
-    """Whether two runs wrote the same results for every picture, byte by byte."""
+    """Whether two runs wrote the same results for every image, byte by byte."""
     return _results(expected) == _results(found)
 
 
@@ -175,11 +175,11 @@ def print_table(rows: list[tuple[str, float, float, bool, str]]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=32, help="number of pictures")
+    parser.add_argument("--images", type=int, default=32, help="number of images")
     parser.add_argument("--side", type=int, default=640, help="side of each in pixels")
     parser.add_argument("--slide-px", type=int, default=6144, help="side of the slide; 6144 gives nine regions")
     parser.add_argument("--skip", nargs="*", default=[], choices=FIGURES, help="figures to leave out")
-    parser.add_argument("--folder", type=Path, help="where to put pictures and results meanwhile")
+    parser.add_argument("--folder", type=Path, help="where to put images and results meanwhile")
     return parser.parse_args()
 
 

@@ -1,10 +1,10 @@
 """Are the cells of a slide, worked on region by region, those of the whole at once?
 
-    python bench/seams.py --pictures PICTURES --json bench-seams.json
+    python bench/seams.py --pictures IMAGES --json bench-seams.json
     python bench/seams.py --quick
 
-Real pictures in windows of 192 px and a mosaic of them in windows of 1024 px go through a run as slides do; their label
-images are compared with those of `segment_image`, which holds the whole picture: identical partition, that is, one
+Real images in windows of 192 px and a mosaic of them in windows of 1024 px go through a run as slides do; their label
+images are compared with those of `segment_image`, which holds the whole image: identical partition, that is, one
 label for one label. Also counted is how many cells lie on a seam.
 """
 
@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.inference import segment_image
 from organscope.io import open_image, read_labels
@@ -30,15 +30,15 @@ def main() -> None:
     """Compare, print a table in Markdown, write JSON."""
     arguments = _arguments()
     models = Models(cells=load_models(["segmentation"], arguments.bundle).cells)
-    pictures = tissue_images(arguments.pictures, arguments.n_pictures)
+    images = tissue_images(arguments.pictures, arguments.n_pictures)
     rows = []
-    print("| picture | cells, whole | cells, by region | on a seam | same partition |\n|---|---:|---:|---:|---|")
+    print("| image | cells, whole | cells, by region | on a seam | same partition |\n|---|---:|---:|---:|---|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for number, picture in enumerate(pictures):
-            Picture.fromarray(picture).save(folder / f"picture_{number}.png")
+        for number, image in enumerate(images):
+            PillowImage.fromarray(image).save(folder / f"picture_{number}.png")
             rows.append(compare(folder / f"picture_{number}.png", folder / "out", models, WINDOW_PX))
-        write_slide(folder / "mosaic.tif", arguments.mosaic_px, pictures)
+        write_slide(folder / "mosaic.tif", arguments.mosaic_px, images)
         rows.append(compare(folder / "mosaic.tif", folder / "out", models, MOSAIC_WINDOW_PX))
     same = sum(row["same"] for row in rows)
     print(f"\n{same} of {len(rows)} with an identical partition")
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def compare(path: Path, out: Path, models: Models, window_px: int) -> dict[str, object]:
-    """One picture both ways."""
+    """One image both ways."""
     with open_image(path) as image:
         whole = segment_image(image, models.cells).labels
     result = run_plan(plan_run([path], out), models, streaming=Streaming(window_px=window_px, whole_px=0))
@@ -83,7 +83,7 @@ def on_a_seam(labels: np.ndarray, window_px: int) -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, help="folder of pictures of tissue, 512 x 512 px")
+    parser.add_argument("--pictures", type=Path, help="folder of images of tissue, 512 x 512 px")
     parser.add_argument("--n-pictures", type=int, default=20)
     parser.add_argument("--mosaic-px", type=int, default=4096)
     parser.add_argument("--bundle", action="append", default=[])

@@ -1,15 +1,15 @@
-"""The worst pictures of an evaluation, with the outlines of truth and prediction, as one figure.
+"""The worst images of an evaluation, with the outlines of truth and prediction, as one figure.
 
     python bench/segmentation_gallery.py nuclei indexes/nuinsseg --fold 1 -o docs/images/segmentation_worst.png \\
         --attribution "NuInsSeg, Mahbod et al., Scientific Data 11:295 (2024), CC BY 4.0, cropped and re-encoded"
     python bench/segmentation_gallery.py runs/em/bundle indexes/isbi2012_em --fold 1 -o docs/images/em.png \\
         --best --no-pictures --n 2
 
-Scores every picture of the folds through the use side, takes those of the lowest PQ (`--metric` for another, `--best`
+Scores every image of the folds through the use side, takes those of the lowest PQ (`--metric` for another, `--best`
 for the highest) and draws them in rows of four. Yellow: true cells that were found (IoU .5 or more). Cyan: true cells
-that were missed. Blue: predicted cells that match none. Above each picture stand its name, its scores and what was
-missed. Only pictures whose licence allows it belong into the documentation: `--attribution` is drawn below them. Where
-neither picture nor truth may be shown, `--no-pictures` draws the predicted cells alone: coloured those that were found,
+that were missed. Blue: predicted cells that match none. Above each image stand its name, its scores and what was
+missed. Only images whose license allows it belong into the documentation: `--attribution` is drawn below them. Where
+neither image nor truth may be shown, `--no-pictures` draws the predicted cells alone: colored those that were found,
 in gray those that match none. A table of what was drawn lies beside the figure (.csv).
 """
 
@@ -76,22 +76,22 @@ def _panel(sample: Sample, scores, bundle, arguments: argparse.Namespace) -> tup
     if not arguments.pictures:
         return _colored(predicted, right), row
     picture, _ = shrunk_to_bytes(pixels, truth, value_range, max_side_px=SIDE_PX)
-    for labels, colour in (
+    for labels, color in (
         (np.where(found, truth, 0), FOUND),
         (np.where(found, 0, truth), MISSED),
         (np.where(right, 0, predicted), FALSE),
     ):
         _, small = shrunk_to_bytes(pixels, labels.astype(np.int32), value_range, max_side_px=SIDE_PX)
         line, _ = outline_pixels(small)
-        picture[line] = colour
+        picture[line] = color
     return picture, row
 
 
 def _colored(labels: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Cells on black: in colours that neighbours seldom share, in gray where they are not right."""
-    colours = np.random.default_rng(3).integers(60, 256, (int(labels.max()) + 1, 3)).astype(np.uint8)
-    picture = np.where(right[..., None], colours[labels], WRONG)
-    return np.where(labels[..., None] > 0, picture, 0).astype(np.uint8)
+    """Cells on black: in colors that neighbors seldom share, in gray where they are not right."""
+    colors = np.random.default_rng(3).integers(60, 256, (int(labels.max()) + 1, 3)).astype(np.uint8)
+    image = np.where(right[..., None], colors[labels], WRONG)
+    return np.where(labels[..., None] > 0, image, 0).astype(np.uint8)
 
 
 def _draw(drawn: list[tuple[np.ndarray, dict]], arguments: argparse.Namespace) -> None:
@@ -100,8 +100,8 @@ def _draw(drawn: list[tuple[np.ndarray, dict]], arguments: argparse.Namespace) -
     figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 3.9 * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
-    for axis, (picture, row) in zip(axes.flat, drawn, strict=False):
-        axis.imshow(picture)
+    for axis, (image, row) in zip(axes.flat, drawn, strict=False):
+        axis.imshow(image)
         text = f"{row['id']}\nPQ {row['pq']:.2f}, Dice {row['dice']:.2f}; {row['n_truth']} true cells, "
         axis.set_title(f"{text}{row['missed']} missed, {row['false']} false", fontsize=7)
     note = "Yellow: found. Cyan: missed. Blue: false." if arguments.pictures else "Predicted cells. Gray: false."
@@ -118,9 +118,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("-o", "--output", type=Path, required=True, help="PNG file")
     parser.add_argument("--fold", type=int, help="this fold only")
     parser.add_argument("--metric", default="pq", help="column of per_image.csv")
-    parser.add_argument("--best", action="store_true", help="the best pictures, not the worst")
+    parser.add_argument("--best", action="store_true", help="the best images, not the worst")
     parser.add_argument("--n", type=int, default=12)
-    parser.add_argument("--attribution", default="", help="authors and licence of the pictures")
+    parser.add_argument("--attribution", default="", help="authors and license of the images")
     parser.add_argument("--no-pictures", dest="pictures", action="store_false", help="cells alone")
     return parser.parse_args()
 

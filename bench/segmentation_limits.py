@@ -1,11 +1,11 @@
-"""What bounds a score: the foreground or its parting, few pictures or the drawn outlines.
+"""What bounds a score: the foreground or its parting, few images or the drawn outlines.
 
     python bench/segmentation_limits.py nuclei --on indexes/nuinsseg [--every 1]
 
-One row a fold, so that pictures which trained the bundle stand beside pictures which it has not seen. Dice, AJI and PQ
+One row a fold, so that images which trained the bundle stand beside images which it has not seen. Dice, AJI and PQ
 as the bundle finds the cells; PQ if its foreground were parted as the truth is, and if the true foreground were parted
-as it parts; and the share of wrong foreground pixels that lie within 3 px of a true outline. Means over pictures; the
-network sees every picture as it is, without a look at another scale.
+as it parts; and the share of wrong foreground pixels that lie within 3 px of a true outline. Means over images; the
+network sees every image as it is, without a look at another scale.
 """
 
 import argparse
@@ -35,12 +35,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", help="name or folder of a bundle")
     parser.add_argument("--on", type=Path, required=True, help="an index with labels")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th picture of a fold")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th image of a fold")
     arguments = parser.parse_args()
     bundle, index = load_bundle(arguments.bundle), read_index(arguments.on)
     samples = [s for fold in index.table["fold"].unique() for s in index.samples(fold)[:: arguments.every]]
-    labelled = [sample for sample in samples if sample.labels_path is not None]
-    table = pd.DataFrame([_limits(bundle, sample) for sample in track(labelled)])
+    labeled = [sample for sample in samples if sample.labels_path is not None]
+    table = pd.DataFrame([_limits(bundle, sample) for sample in track(labeled)])
     means = table.groupby("fold").mean().round(3)
     print(means.assign(pictures=table.groupby("fold").size()).to_string())
 

@@ -3,7 +3,7 @@
     python bench/segmentation_memory.py --megapixels 100 --json bench-segmentation-memory.json
     python bench/segmentation_memory.py --megapixels 25 --bundle runs/mine/bundle -- --diameter-px 60
 
-The picture is a mosaic (`bench/mosaic.py`). The command runs in a process of its own, and its peak memory is what the
+The image is a mosaic (`bench/mosaic.py`). The command runs in a process of its own, and its peak memory is what the
 operating system counted (resident set, Linux and macOS). What follows `--` goes to the command. Target at 100
 megapixels: at most 1.5 GB.
 """

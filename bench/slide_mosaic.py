@@ -1,7 +1,7 @@
-"""Large slides for measurements: real pictures, mirrored into mosaics, as tiled JPEG pyramids.
+"""Large slides for measurements: real images, mirrored into mosaics, as tiled JPEG pyramids.
 
-Every picture becomes a block with its three mirror images, so that tissue goes on over their seams; blocks of several
-pictures lie side by side, at their own size and brightness. A slide can be glass but for a section of tissue with a
+Every image becomes a block with its three mirror images, so that tissue goes on over their seams; blocks of several
+images lie side by side, at their own size and brightness. A slide can be glass but for a section of tissue with a
 curved outline. Tiles that are equal are encoded once, so that a gigapixel takes seconds.
 """
 
@@ -18,7 +18,7 @@ TILE_PX = 256
 SHRINK = 4
 QUALITY = 90
 BLOCK_PX = 1024
-"""Side of a picture with its mirror images, whose own side is half of it."""
+"""Side of an image with its mirror images, whose own side is half of it."""
 GLASS = (243, 242, 244)
 GLASS_NOISE = 1.5
 IMAGES = (".jpg", ".png", ".tif")
@@ -53,10 +53,10 @@ def _height(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def tissue_images(folder: Path | None, n: int, *, densest: bool = False) -> list[np.ndarray]:
-    """Pictures of 512 x 512 RGB px: from a folder, evenly chosen by name; else the human colon of scikit-image.
+    """Images of 512 x 512 RGB px: from a folder, evenly chosen by name; else the human colon of scikit-image.
 
     Args:
-        folder: Searched for pictures.
+        folder: Searched for images.
         n: How many.
         densest: Those with the most cells a pixel instead, by their label images in the folder `labels` beside.
     """
@@ -70,12 +70,12 @@ def tissue_images(folder: Path | None, n: int, *, densest: bool = False) -> list
     return [read_image(paths[i]) for i in np.unique(np.linspace(0, len(paths) - 1, n, dtype=int))]
 
 
-def cells_per_pixel(folder: Path, picture: Path) -> float:
-    """How dense the cells of a picture are; 0 where it has no label image."""
+def cells_per_pixel(folder: Path, image: Path) -> float:
+    """How dense the cells of an image are; 0 where it has no label image."""
     from skimage.io import imread
 
-    beside = (folder.parent / "labels" / picture.relative_to(folder)).parent
-    labels = next((path for path in sorted(beside.glob(f"{picture.stem}.*"))), None)
+    beside = (folder.parent / "labels" / image.relative_to(folder)).parent
+    labels = next((path for path in sorted(beside.glob(f"{image.stem}.*"))), None)
     if labels is None:
         return 0.0
     values = imread(labels)
@@ -83,28 +83,28 @@ def cells_per_pixel(folder: Path, picture: Path) -> float:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """One picture as 512 x 512 RGB px: cut where it is larger, gone on with its mirror image where it is smaller."""
-    from PIL import Image as Picture
+    """One image as 512 x 512 RGB px: cut where it is larger, gone on with its mirror image where it is smaller."""
+    from PIL import Image as PillowImage
 
     side = BLOCK_PX // 2
-    with Picture.open(path) as picture:
-        pixels = np.asarray(picture.convert("RGB"))[:side, :side]
+    with PillowImage.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))[:side, :side]
     return np.pad(pixels, [(0, side - pixels.shape[0]), (0, side - pixels.shape[1]), (0, 0)], mode="symmetric")
 
 
 def write_slide(
-    path: Path, side_px: int, pictures: Sequence[np.ndarray], um_per_px: float | None = None, tissue: float = 1.0
+    path: Path, side_px: int, images: Sequence[np.ndarray], um_per_px: float | None = None, tissue: float = 1.0
 ) -> None:
     """A square slide, tile by tile; each level has a quarter of the side of the one before.
 
     Args:
         path: The file.
         side_px: Of the slide.
-        pictures: Of 512 x 512 RGB px.
+        images: Of 512 x 512 RGB px.
         um_per_px: That the slide states.
-        tissue: Share of the slide that shows the pictures; the rest is glass as under a bright-field microscope.
+        tissue: Share of the slide that shows the images; the rest is glass as under a bright-field microscope.
     """
-    blocks = [mirrored(picture) for picture in [*pictures, glass_image()]]
+    blocks = [mirrored(image) for image in [*images, glass_image()]]
     section = Section.of_share(tissue)
     n_levels = 1
     while side_px // SHRINK**n_levels > TILE_PX:
@@ -126,9 +126,9 @@ def glass_image() -> np.ndarray:
     return np.rint(np.array(GLASS) + noise).clip(0, 255).astype(np.uint8)
 
 
-def mirrored(picture: np.ndarray) -> np.ndarray:
-    """A picture with its mirror images to the right and below."""
-    wide = np.concatenate([picture, picture[:, ::-1]], axis=1)
+def mirrored(image: np.ndarray) -> np.ndarray:
+    """An image with its mirror images to the right and below."""
+    wide = np.concatenate([image, image[:, ::-1]], axis=1)
     return np.concatenate([wide, wide[::-1]])
 
 
@@ -184,5 +184,5 @@ def jpeg(pixels: np.ndarray) -> bytes:
 
 
 def which_block(row: int, column: int, n_blocks: int) -> int:
-    """Which picture lies where: without order, and always the same."""
+    """Which image lies where: without order, and always the same."""
     return ((row * 73_856_093) ^ (column * 19_349_663)) % n_blocks

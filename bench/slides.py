@@ -1,6 +1,6 @@
 r"""What `organscope analyze` needs for whole slides: peak memory and time, by size.
 
-    python bench/slides.py --gigapixels 0.1 0.4 1.6 --tissue 0.4 --pictures PICTURES
+    python bench/slides.py --gigapixels 0.1 0.4 1.6 --tissue 0.4 --pictures IMAGES
     python bench/slides.py --quick
     python bench/slides.py --gigapixels 0.1 --json bench-slides.json -- --memory 1GB
 
@@ -9,12 +9,12 @@ as a person would start it; its peak memory is what the operating system counted
 stages are those of its ledger. What follows `--` goes to the command. Targets: at most 1,500 MB at every size, the
 largest at most 1.15 times the smallest; merging and writing at most a fifth of the time at a million cells.
 
-A million cells in as few pixels as possible, from the densest pictures of fluorescence as they were taken, neither
+A million cells in as few pixels as possible, from the densest images of fluorescence as they were taken, neither
 shrunk nor brightened. `--diameter-px` is that of the training, so that the network sees them at their size, too; left
 to itself it looks at these small nuclei enlarged, which takes longer and so makes merging and writing look small.
 
     python bench/slides.py --command segment --gigapixels 0.95 --densest --n-pictures 8 \
-        --pictures PICTURES -- --diameter-px 26.5
+        --pictures IMAGES -- --diameter-px 26.5
 """
 
 import argparse
@@ -49,14 +49,14 @@ COLUMNS = {
 def main() -> None:
     """Measure every size, print a table in Markdown, write JSON."""
     arguments = _arguments()
-    pictures = tissue_images(arguments.pictures, arguments.n_pictures, densest=arguments.densest)
+    images = tissue_images(arguments.pictures, arguments.n_pictures, densest=arguments.densest)
     rows = []
     print("| " + " | ".join(name.replace("_", " ") for name in COLUMNS) + " |")
     print("|" + "---:|" * len(COLUMNS), flush=True)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         for gigapixels, tissue in zip(arguments.gigapixels, arguments.tissue, strict=True):
             slide = Path(folder) / f"slide_{gigapixels:g}.tif"
-            write_slide(slide, round((gigapixels * 1e9) ** 0.5), pictures, arguments.um_per_px, tissue)
+            write_slide(slide, round((gigapixels * 1e9) ** 0.5), images, arguments.um_per_px, tissue)
             out = Path(folder) / f"out_{gigapixels:g}"
             rows.append(measure(slide, out, arguments.command, arguments.options, tissue))
             slide.unlink()
@@ -108,9 +108,9 @@ def _arguments() -> argparse.Namespace:
     tissue_help = "share of the slide that is tissue, the rest is glass: one for all sizes, or one for each"
     parser.add_argument("--tissue", type=float, nargs="+", default=[1.0], help=tissue_help)
     parser.add_argument("--command", choices=["analyze", "segment"], default="analyze")
-    parser.add_argument("--pictures", type=Path, help="folder of pictures, 512 x 512 px or mirrored up to that")
+    parser.add_argument("--pictures", type=Path, help="folder of images, 512 x 512 px or mirrored up to that")
     parser.add_argument("--n-pictures", type=int, default=16)
-    parser.add_argument("--densest", action="store_true", help="the pictures with the most cells, by their labels")
+    parser.add_argument("--densest", action="store_true", help="the images with the most cells, by their labels")
     parser.add_argument("--um-per-px", type=float, help="that the slide states")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--folder", type=Path, help="for slides and results, which are removed again")

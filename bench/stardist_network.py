@@ -4,7 +4,7 @@
 
 Builds the default 2D model (grid 2, 32 rays, 3 channels) with random weights, which take as long as trained ones. Every
 line that it reads is the number of an image; it answers with the seconds that the network took for that image, from an
-array in memory to its two outputs in memory. Reading, normalisation, non-maximum suppression and drawing are left out.
+array in memory to its two outputs in memory. Reading, normalization, non-maximum suppression and drawing are left out.
 """
 
 import argparse

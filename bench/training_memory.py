@@ -3,7 +3,7 @@
     python bench/training_memory.py --index indexes/nuinsseg
     python bench/training_memory.py --index indexes/nuinsseg --trainer segmentation --steps 4
 
-Each trainer learns for a few steps from a part of the pictures of an index, and from eight times as many, with
+Each trainer learns for a few steps from a part of the images of an index, and from eight times as many, with
 `fit.cache_mb` so small that neither part fits into it: as a set of 45 GB does not fit into memory. Every run is a
 process of its own that ends with an untuned bundle; its peak memory is what the operating system counted (resident
 set), and the time that it waited is `waiting_share` in its `metrics.jsonl`. Targets: larger over smaller peak at most
@@ -30,15 +30,15 @@ def main() -> None:
     """Measure, print a table in Markdown, write JSON."""
     arguments = _arguments()
     rows = []
-    print("| trainer | pictures | steps | peak memory mb | waiting |\n|---|---:|---:|---:|---:|", flush=True)
+    print("| trainer | images | steps | peak memory mb | waiting |\n|---|---:|---:|---:|---:|", flush=True)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         parts = write_parts(arguments.index, Path(name))
         for trainer in arguments.trainer:
-            for n_pictures, index in parts:
-                row = measure(trainer, index, n_pictures, parts[-1][0], arguments)
+            for n_images, index in parts:
+                row = measure(trainer, index, n_images, parts[-1][0], arguments)
                 rows.append(row)
                 memory, waiting = f"{row['peak_memory_mb']:,.0f}", f"{row['waiting_share']:.1%}"
-                print(f"| {trainer} | {n_pictures} | {row['steps']} | {memory} | {waiting} |", flush=True)
+                print(f"| {trainer} | {n_images} | {row['steps']} | {memory} | {waiting} |", flush=True)
     print()
     for trainer in arguments.trainer:
         few, many = (row["peak_memory_mb"] for row in rows if row["trainer"] == trainer)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def write_parts(index: Path, folder: Path) -> list[tuple[int, Path]]:
-    """An index of every eighth picture and one of all, of organs with enough of them; the pictures stay in place."""
+    """An index of every eighth image and one of all, of organs with enough of them; the images stay in place."""
     whole = read_index(index)
     table = whole.table.sort_values(["organ", "id"])
     table = table[table.groupby("organ")["id"].transform("size") >= 2 * TIMES].assign(fold=2, split="")
@@ -65,11 +65,11 @@ def write_part(folder: Path, rows: pd.DataFrame) -> Path:
 
 
 def measure(
-    trainer: str, index: Path, n_pictures: int, most_pictures: int, arguments: argparse.Namespace
+    trainer: str, index: Path, n_images: int, most_images: int, arguments: argparse.Namespace
 ) -> dict[str, float | str]:
     """Train in a process of its own."""
     # An epoch of a classification is as long as the set: the smaller one gets more of them, not fewer steps.
-    epochs = 2 if trainer == "segmentation" else max(1, round(most_pictures / n_pictures))
+    epochs = 2 if trainer == "segmentation" else max(1, round(most_images / n_images))
     settings = {
         "data.sources": f'[{{ index = "{index.absolute()}" }}]',
         "fit.epochs": epochs,
@@ -85,7 +85,7 @@ def measure(
     logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return {
         "trainer": trainer,
-        "pictures": n_pictures,
+        "pictures": n_images,
         "steps": round(sum(row["n_images"] for row in logged) / arguments.batch),
         "peak_memory_mb": counted.peak_memory_mb,
         "waiting_share": sum(row["waiting_share"] for row in logged) / len(logged),

@@ -2,10 +2,10 @@
 
     python bench/unknown_organ.py runs/without-liver/bundle index --fold 1
 
-The bundle was trained on an index that lacks some organs (leave one organ out); the index holds all. Pictures of organs
+The bundle was trained on an index that lacks some organs (leave one organ out); the index holds all. Images of organs
 that the bundle does not know are unknown; of the others those of the given fold, on which it was not trained, are
 known. Printed is the area under the ROC curve of three signs of the unknown with 95 % bootstrap intervals over
-pictures, and how many pictures of each kind the bundle's policy accepts. Several bundles are summed up by their mean.
+images, and how many images of each kind the bundle's policy accepts. Several bundles are summed up by their mean.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def score(bundle: Bundle, index: Index, fold: int) -> dict:
-    """How well each sign tells unknown from known pictures, and what is accepted."""
+    """How well each sign tells unknown from known images, and what is accepted."""
     known_organs = set(bundle.manifest.classes)
     samples = [sample for sample in index.samples() if sample.organ not in known_organs or sample.fold == fold]
     unknown = np.array([sample.organ not in known_organs for sample in samples])

@@ -3,7 +3,7 @@
     python bench/web.py --clients 50 --json bench-web.json
 
 A real server with the bundles of the package is started on a store of its own. `--clients` clients upload one real
-picture each at the same moment, and try again where they are told to; meanwhile the network runs and a reader asks for
+image each at the same moment, and try again where they are told to; meanwhile the network runs and a reader asks for
 the pages, the queue, a study and a tile in turn, which is what the 95th percentile is of. At the end every upload must
 be done. Then the first page is loaded: bytes and time with the system's Chromium where there is one. Everything stays
 on 127.0.0.1. Nothing else should run on the machine meanwhile.
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import skimage.data
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.client import Client
 
@@ -38,7 +38,7 @@ def main() -> None:
     """Measure, print, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--side-px", type=int, default=SIDE_PX, help="of the square picture that each client uploads")
+    parser.add_argument("--side-px", type=int, default=SIDE_PX, help="of the square image that each client uploads")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="organscope-") as folder:
@@ -52,8 +52,8 @@ def main() -> None:
 
 def measure(folder: Path, n_clients: int, side_px: int) -> dict[str, float]:
     """Start a server, load it, and look at what comes of it."""
-    picture = folder / "colon.png"
-    Picture.fromarray(np.resize(skimage.data.immunohistochemistry(), (side_px, side_px, 3))).save(picture)
+    image = folder / "colon.png"
+    PillowImage.fromarray(np.resize(skimage.data.immunohistochemistry(), (side_px, side_px, 3))).save(image)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -62,19 +62,19 @@ def measure(folder: Path, n_clients: int, side_px: int) -> dict[str, float]:
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for(address)
-        return {**load(address, picture, n_clients, server.pid), **first_load(address)}
+        return {**load(address, image, n_clients, server.pid), **first_load(address)}
     finally:
         server.terminate()
         server.wait()
 
 
-def load(address: str, picture: Path, n_clients: int, process: int) -> dict[str, float]:
+def load(address: str, image: Path, n_clients: int, process: int) -> dict[str, float]:
     """All clients at once; what a reader waits meanwhile, in milliseconds; what became of the uploads."""
     reader = Reader(address, process)
     started = time.perf_counter()
     reader.start()
     with ThreadPoolExecutor(n_clients) as pool:
-        studies = list(pool.map(lambda n: Client(address).submit(picture, name=f"client {n}"), range(n_clients)))
+        studies = list(pool.map(lambda n: Client(address).submit(image, name=f"client {n}"), range(n_clients)))
     uploaded_s = time.perf_counter() - started
     results = [result for study in studies for result in study.wait(timeout_s=3600)]
     done_s = time.perf_counter() - started
@@ -84,7 +84,7 @@ def load(address: str, picture: Path, n_clients: int, process: int) -> dict[str,
         "clients": n_clients,
         "uploads lost": n_clients - sum(result.state == "done" for result in results),
         "all uploaded, s": round(uploaded_s, 2),
-        "all analysed, s": round(done_s, 2),
+        "all analyzed, s": round(done_s, 2),
         "page requests": len(waits),
         "page request p50, ms": round(float(np.percentile(waits, 50)), 1),
         "page request p95, ms": round(float(np.percentile(waits, 95)), 1),
@@ -132,7 +132,7 @@ class Reader(threading.Thread):
         return found
 
     def _with_image(self, paths: list[str]) -> list[str]:
-        """As soon as a picture can be seen, its tile and its study are asked for too."""
+        """As soon as an image can be seen, its tile and its study are asked for too."""
         if len(paths) > 4:
             return paths
         images = json.loads(self._ask("/api/queue")).get("images", [])

@@ -1,10 +1,10 @@
-"""Is a picture with very many cells still smooth: the page with 100,000 made-up cells, in the system's Chromium.
+"""Is an image with very many cells still smooth: the page with 100,000 made-up cells, in the system's Chromium.
 
     python bench/web_cells.py --cells 100000 --json bench-web-cells.json
 
-The cells lie on a grid in an empty picture and go through the files that an analysis writes for the page. Measured are
+The cells lie on a grid in an empty image and go through the files that an analysis writes for the page. Measured are
 the time until the cells can be seen, the time of sorting the table by a column for the first time and of scrolling it,
-of a filter, and of a frame of the picture with all cells as dots and with outlines. Headless Chromium draws without a
+of a filter, and of a frame of the image with all cells as dots and with outlines. Headless Chromium draws without a
 graphics card, so that frames take longer here than on a desk.
 """
 
@@ -141,7 +141,7 @@ TIMES = """async () => {
   const { decodeCells } = await import('/static/js/cells_data.js');
   const { OutlineLayer } = await import('/static/js/outline_layer.js');
   const { Camera } = await import('/static/js/camera.js');
-  const { colouring } = await import('/static/js/colours.js');
+  const { coloring } = await import('/static/js/colours.js');
   const cells = decodeCells(await (await fetch('/api/images/many/cells')).arrayBuffer());
   const canvas = Object.assign(document.createElement('canvas'), { width: 930, height: 800 });
   const context = canvas.getContext('2d');

@@ -77,7 +77,7 @@ def composite_roi(rings: list[np.ndarray]) -> roifile.ImagejRoi:
 
 
 def write_cell_masks(folder: Path, labels: np.ndarray) -> None:
-    """One 0/255 picture a cell."""
+    """One 0/255 image a cell."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in np.unique(labels[labels > 0]):
         tifffile.imwrite(folder / f"{number:04d}.tif", (labels == number).astype(np.uint8) * 255)

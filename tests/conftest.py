@@ -54,7 +54,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def colon() -> np.ndarray:
-    """A real picture of human colon, IHC stained: uint8 512 x 512 x 3."""
+    """A real image of human colon, IHC stained: uint8 512 x 512 x 3."""
     from skimage.data import immunohistochemistry
 
     return immunohistochemistry()

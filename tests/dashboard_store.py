@@ -33,12 +33,12 @@ def write_runs(folder: Path, n_runs: int, *, epochs: int = 12, files: bool = Tru
         folder: That holds the run folders.
         n_runs: How many.
         epochs: Of each.
-        files: Also write pictures.
+        files: Also write images.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tracker = MlflowTracker()
     random = np.random.default_rng(0)
-    pictures = _images(random) if files else {}
+    images = _images(random) if files else {}
     for number in range(n_runs):
         backbone = BACKBONES[number % len(BACKBONES)]
         rate = float(f"{10 ** random.uniform(-4, -2):.3g}")
@@ -47,7 +47,7 @@ def write_runs(folder: Path, n_runs: int, *, epochs: int = 12, files: bool = Tru
         for epoch in range(1, epochs + 1):
             accuracy = best * (1 - math.exp(-epoch / 4)) + random.normal(0, 0.01)
             tracker.log_metrics(_metrics(epoch, accuracy), epoch)
-        for name, png in pictures.items():
+        for name, png in images.items():
             tracker.log_picture(name, png)
         score = {"dataset": "nuinsseg", "subset": "fold 1", "n_images": 40, "metric": "accuracy", "value": best}
         tracker.log_table("scores", pd.DataFrame([score | {"low": best - 0.05, "high": best + 0.04}]))

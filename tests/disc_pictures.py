@@ -14,7 +14,7 @@ validation_fraction = 0.2
 
 [bundle]
 name = "tiny"
-summary = "Discs of a generated picture."
+summary = "Discs of a generated image."
 data_statement = "Generated discs."
 limits = "Knows discs alone."
 
@@ -43,11 +43,11 @@ def write_discs(folder: Path, n_pictures: int) -> None:
         (folder / name).mkdir(parents=True)
     y, x = np.mgrid[:96, :112]
     for number in range(n_pictures):
-        centres = [
+        centers = [
             (cy + random.integers(-4, 5), cx + random.integers(-4, 5)) for cy in (20, 50, 78) for cx in (24, 60, 92)
         ]
-        disc = np.any([np.hypot(y - cy, x - cx) < random.uniform(6, 10) for cy, cx in centres], axis=0)
+        disc = np.any([np.hypot(y - cy, x - cx) < random.uniform(6, 10) for cy, cx in centers], axis=0)
         labels, _ = ndimage.label(disc)
-        picture = 40 + 150 * ndimage.gaussian_filter(disc.astype(float), 1) + random.normal(0, 8, disc.shape)
-        Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(folder / "images" / f"{number:02}.png")
+        image = 40 + 150 * ndimage.gaussian_filter(disc.astype(float), 1) + random.normal(0, 8, disc.shape)
+        Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / "images" / f"{number:02}.png")
         write_labels(folder / "labels" / f"{number:02}.tif", labels.astype(np.int32))

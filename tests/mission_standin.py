@@ -46,8 +46,8 @@ def draw_cells(random: np.random.Generator, size_px: int, radius_px: int) -> np.
     """int32 y x: about one ellipse in 200 pixels; later ones never cover earlier ones."""
     labels = np.zeros((size_px, size_px), np.int32)
     for _ in range(size_px * size_px // 200):
-        centre = random.integers(0, size_px, 2)
-        rows, columns = ellipse(*centre, radius_px + 0.5, radius_px + 1.5, shape=labels.shape)
+        center = random.integers(0, size_px, 2)
+        rows, columns = ellipse(*center, radius_px + 0.5, radius_px + 1.5, shape=labels.shape)
         if not labels[rows, columns].any():
             labels[rows, columns] = labels.max() + 1
     return labels

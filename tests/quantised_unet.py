@@ -1,4 +1,4 @@
-"""The small U-Net in eight-bit integers, as training quantises it, on real pixels."""
+"""The small U-Net in eight-bit integers, as training quantizes it, on real pixels."""
 
 from functools import cache
 
@@ -15,8 +15,8 @@ def colon_tiles() -> tuple[np.ndarray, ...]:
     """Stained tissue, each 1 x 64 x 64 x 3 from 0 to 1."""
     from skimage.data import immunohistochemistry
 
-    picture = immunohistochemistry().astype(np.float32) / 255
-    return tuple(np.ascontiguousarray(picture[None, y : y + 64, x : x + 64]) for y in (0, 200, 400) for x in (100, 300))
+    image = immunohistochemistry().astype(np.float32) / 255
+    return tuple(np.ascontiguousarray(image[None, y : y + 64, x : x + 64]) for y in (0, 200, 400) for x in (100, 300))
 
 
 @cache

@@ -39,7 +39,7 @@ def train(config: dict, folder: Path) -> None:
 def meet(fate: str, folder: Path) -> None:
     """Fail in one of many ways, or wait until a second sweep beside this one has begun a trial."""
     if fate == "crashes":
-        print("Error: Expected pictures, found none.", file=sys.stderr)
+        print("Error: Expected images, found none.", file=sys.stderr)
         sys.exit(1)
     if fate == "runs out of memory":
         raise MemoryError("Unable to allocate 64 GiB")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 import organscope
 from organscope.io import write_labels
@@ -24,8 +24,8 @@ def bench_folder(tmp_path, colon, monkeypatch) -> Path:
     """The files that the pages name."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
-    Picture.fromarray(colon).save("section.png")
-    Picture.fromarray(colon[:256, :256]).save("images/one.png")
+    PillowImage.fromarray(colon).save("section.png")
+    PillowImage.fromarray(colon[:256, :256]).save("images/one.png")
     (tmp_path / "indexes").mkdir()
     made = TinySet(tmp_path / "indexes")
     labels = np.zeros((256, 256), np.int32)

@@ -1,4 +1,4 @@
-"""The command line from real picture files to every result file, with the tiny bundles; and with bad input."""
+"""The command line from real image files to every result file, with the tiny bundles; and with bad input."""
 
 import errno
 import json
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 from shapely.geometry import shape
 from typer.testing import CliRunner, Result
 
@@ -37,10 +37,10 @@ def pictures(tmp_path, colon) -> Path:
     """A folder with real crops: RGB PNG, gray 16-bit TIFF with a pixel size, JPEG in a folder below."""
     folder = tmp_path / "pictures"
     (folder / "below").mkdir(parents=True)
-    Picture.fromarray(colon[:96, :128]).save(folder / "colour.png")
+    PillowImage.fromarray(colon[:96, :128]).save(folder / "colour.png")
     gray = colon[200:296, 200:328].mean(axis=2).astype(np.uint16) * 257
     tifffile.imwrite(folder / "gray.tif", gray, resolution=(20_000, 20_000), resolutionunit="CENTIMETER")
-    Picture.fromarray(colon[300:400, 300:400]).save(folder / "below" / "small.jpg", quality=95)
+    PillowImage.fromarray(colon[300:400, 300:400]).save(folder / "below" / "small.jpg", quality=95)
     return folder
 
 
@@ -80,7 +80,7 @@ def test_labels_tables_and_outlines_tell_of_the_same_cells(tmp_path, pictures, b
     np.testing.assert_array_equal(table["id"], ids)
     np.testing.assert_array_equal(table["area_px"], areas)
     pd.testing.assert_frame_equal(pd.read_csv(folder / "cells.csv"), table, check_dtype=False)
-    with Picture.open(folder / "overlay.png") as overlay:
+    with PillowImage.open(folder / "overlay.png") as overlay:
         assert overlay.size == (128, 96)
 
 
@@ -219,7 +219,7 @@ def test_full_disk_stops_the_run_with_one_sentence_an_image(tmp_path, pictures, 
 
 
 def test_two_inputs_with_one_target_are_wrong_use(tmp_path, pictures, bundles, colon):
-    Picture.fromarray(colon[:64, :64]).save(pictures / "colour.jpg")
+    PillowImage.fromarray(colon[:64, :64]).save(pictures / "colour.jpg")
     result = call("segment", pictures, "-o", tmp_path / "out", *bundles[:2])
     assert result.exit_code == 2
     assert str(pictures / "colour.jpg") in result.stderr
@@ -259,7 +259,7 @@ def test_rerun_replaces_results_and_does_not_take_them_for_images(pictures, bund
 
 
 def test_image_beside_a_folder_of_its_name(tmp_path, pictures, bundles, colon):
-    Picture.fromarray(colon[:64, :64]).save(pictures / "below.png")
+    PillowImage.fromarray(colon[:64, :64]).save(pictures / "below.png")
     for _ in range(2):
         result = call("segment", pictures, "-o", tmp_path / "out", *bundles[:2])
         assert result.exit_code == 0, result.output

@@ -64,7 +64,7 @@ def texture(organ: str, random: np.random.Generator) -> np.ndarray:
 
 
 def write_texture_set(folder: Path) -> Path:
-    """An index of 8 pictures an organ, two of them in each fold, and the configuration `tiny.toml` beside it."""
+    """An index of 8 images an organ, two of them in each fold, and the configuration `tiny.toml` beside it."""
     random = np.random.default_rng(0)
     rows = []
     for organ in ORGANS:

@@ -1,7 +1,7 @@
 """Tiny but real bundles of both tasks, for everybody's tests.
 
 The segmentation graph gives darkness as foreground probability, and a blurred copy of it as distance map;
-the classification graph looks at the mean colour. Both are small enough to think through by hand.
+the classification graph looks at the mean color. Both are small enough to think through by hand.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ def write_tiny_segmentation(folder: Path, *, graph: bytes | None = None, **chang
 
 
 def write_tiny_classification(folder: Path, **changes) -> Path:
-    """A bundle that tells red, green and blue pictures apart; gray ones lie far from its reference.
+    """A bundle that tells red, green and blue images apart; gray ones lie far from its reference.
 
     Args:
         folder: To write to.
@@ -84,7 +84,7 @@ def write_tiny_classification(folder: Path, **changes) -> Path:
     manifest = Manifest(
         **{
             **_common("tiny-organs", graph_outputs=["logits", "features"], framework="timm"),
-            "summary": "Tells colours apart; for tests only.",
+            "summary": "Tells colors apart; for tests only.",
             "classes": ORGANS,
             "spec": ClassificationSpec(
                 field_px=64,
@@ -111,7 +111,7 @@ def write_tiny_cell_organs(folder: Path, **changes) -> Path:
         policy=Policy(temperature=0.8, min_confidence=0.6, max_distance=0.35, n_neighbours=2),
         pooling=Pooling(rule="mean", correlation=0.5, min_confidence=0.7),
     )
-    summary = "Tells the colours of cells apart; for tests only."
+    summary = "Tells the colors of cells apart; for tests only."
     return write_tiny_classification(
         folder, **{"name": "tiny-cell-organs", "summary": summary, "spec": spec, **changes}
     )
@@ -131,7 +131,7 @@ def classification_files(graph: bytes) -> dict[str, bytes]:
 
 
 def reference_features() -> np.ndarray:
-    """Unit-norm mean colours of imagined training pictures: shades of red, green and blue, float32 12 x 3."""
+    """Unit-norm mean colors of imagined training images: shades of red, green and blue, float32 12 x 3."""
     shades = np.array([0.0, 0.05, 0.1, 0.15], dtype=np.float32)[:, None]
     return unit_norm(np.concatenate([np.roll([[1, 0, 0]], k, axis=1) + shades for k in range(3)]).astype(np.float32))
 
@@ -158,7 +158,7 @@ def segmentation_graph() -> onnx.ModelProto:
 
 
 def classification_graph() -> onnx.ModelProto:
-    """n y x 3 -> features n x 3 (mean colour) and logits n x 3 (8 times it)."""
+    """n y x 3 -> features n x 3 (mean color) and logits n x 3 (8 times it)."""
     nodes = [
         helper.make_node("ReduceMean", ["image"], ["features"], axes=[1, 2], keepdims=0),
         helper.make_node("Gemm", ["features", "head"], ["logits"]),

@@ -1,19 +1,19 @@
-"""Pictures as the bytes of files, and waiting for another process."""
+"""Images as the bytes of files, and waiting for another process."""
 
 import io
 import time
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 PATIENCE_S = 90
 
 
 def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
-    """The bytes of a picture file."""
+    """The bytes of an image file."""
     stream = io.BytesIO()
-    Picture.fromarray(pixels).save(stream, kind)
+    PillowImage.fromarray(pixels).save(stream, kind)
     return stream.getvalue()
 
 

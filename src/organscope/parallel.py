@@ -53,7 +53,7 @@ def _leave_interrupts_to_parent() -> None:
 
 
 _MOST_DEATHS = 3
-"""One death may be bad luck, such as a neighbour that took the memory; the third of one task is the task's own."""
+"""One death may be bad luck, such as a neighbor that took the memory; the third of one task is the task's own."""
 
 # Spawned, not forked: onnxruntime and decoders hold threads and locks that a fork would break.
 _SPAWN = multiprocessing.get_context("spawn")

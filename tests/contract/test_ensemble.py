@@ -23,7 +23,7 @@ from texture_set import ORGANS, write_texture_set
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Pictures and two runs, which held out fold 1 and fold 2."""
+    """Images and two runs, which held out fold 1 and fold 2."""
     folder = tmp_path_factory.mktemp("ensemble")
     config = write_texture_set(folder)
     for fold in (1, 2):
@@ -38,7 +38,7 @@ def ensemble(folder) -> Bundle:
     return build_ensemble([folder / "run1", folder / "run2"], folder / "both")
 
 
-def test_it_verifies_and_names_a_picture_that_no_member_saw(ensemble, folder):
+def test_it_verifies_and_names_a_image_that_no_member_saw(ensemble, folder):
     assert verify_bundle(ensemble).ok
     sample = next(s for s in read_index(folder / "index").samples(fold=3) if s.organ == "dots")
     with sample.open() as image:
@@ -59,22 +59,22 @@ def test_logits_are_the_mean_of_members_in_integers(ensemble, folder):
 
 
 def test_ranges_of_integers_hold_gray_copies_too(ensemble, folder):
-    """Stretched contrast leaves the ranges of coloured fields: without copies among them the answers were others."""
+    """Stretched contrast leaves the ranges of colored fields: without copies among them the answers were others."""
     config = read_settings(ClassificationConfig, folder / "tiny.toml", ())
-    pictures = Images(read_index(folder / "index").samples(fold=3), config.field, config.preprocessing, np.inf)
-    fields = np.concatenate([pictures.fields(number) for number in range(len(pictures))])
+    images = Images(read_index(folder / "index").samples(fold=3), config.field, config.preprocessing, np.inf)
+    fields = np.concatenate([images.fields(number) for number in range(len(images))])
     batch = prepared_fields(gray_copies(fields), config)
     members = [load_bundle(folder / f"run{fold}" / "bundle").run(batch)["logits"] for fold in (1, 2)]
     mean = np.mean(members, axis=0)
     assert np.abs(ensemble.run(batch)["logits"] - mean).max() < 0.05 + 0.05 * np.abs(mean).max()
 
 
-def test_scores_on_its_own_pictures_say_that_they_are_no_test(ensemble, folder):
+def test_scores_on_its_own_images_say_that_they_are_no_test(ensemble, folder):
     evaluation = evaluate_bundle(ensemble, read_index(folder / "index"), fold=1, baseline=False)
     assert any("mean of 2 networks" in note and "no test" in note for note in evaluation.notes)
 
 
-def test_the_backbones_are_quantised_and_the_heads_are_not(ensemble):
+def test_the_backbones_are_quantized_and_the_heads_are_not(ensemble):
     graph = onnx.load_model_from_string(ensemble.read("graph.onnx")).graph
     made_by = {output: node.op_type for node in graph.node for output in node.output}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]

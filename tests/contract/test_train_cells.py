@@ -1,4 +1,4 @@
-"""A tiny training on single cells, from labelled pictures to a bundle that names the organ of each cell."""
+"""A tiny training on single cells, from labeled images to a bundle that names the organ of each cell."""
 
 from pathlib import Path
 
@@ -62,8 +62,8 @@ def picture(organ: str, random: np.random.Generator) -> tuple[np.ndarray, np.nda
     y, x = np.mgrid[:SIDE_PX, :SIDE_PX]
     labels = np.zeros((SIDE_PX, SIDE_PX), np.int32)
     for number in range(9):
-        centre = (16 + 32 * (number // 3), 2 if number == 0 else 16 + 32 * (number % 3))
-        labels[(y - centre[0]) ** 2 + (x - centre[1]) ** 2 < 81] = number + 1
+        center = (16 + 32 * (number // 3), 2 if number == 0 else 16 + 32 * (number % 3))
+        labels[(y - center[0]) ** 2 + (x - center[1]) ** 2 < 81] = number + 1
     amount = np.where(labels > 0, 0.7, 0.1)
     if organ == "striped":
         amount = amount + 0.3 * np.sin(y * 1.5) * (labels > 0)
@@ -73,7 +73,7 @@ def picture(organ: str, random: np.random.Generator) -> tuple[np.ndarray, np.nda
 
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory) -> Path:
-    """An index of 8 labelled pictures an organ, two of them in fold 1, and a configuration beside it."""
+    """An index of 8 labeled images an organ, two of them in fold 1, and a configuration beside it."""
     folder = tmp_path_factory.mktemp("discs")
     random = np.random.default_rng(0)
     rows = []
@@ -116,10 +116,10 @@ def test_the_bundle_is_for_cells_and_verifies(trained):
     assert spec.pooling is not None
     assert verify_bundle(bundle).ok
     assert "72 cells train, 36 of 36 tell when to stop" in lines
-    assert "72 labelled cells of 8 pictures" in bundle.read("README.md").decode()
+    assert "72 labeled cells of 8 images" in bundle.read("README.md").decode()
 
 
-def test_scores_stand_beside_those_of_colours(trained):
+def test_scores_stand_beside_those_of_colors(trained):
     bundle, _ = trained
     scores = {score.metric: score for score in bundle.manifest.scores}
     assert list(scores)[:2] == ["accuracy", "colour_forest_accuracy"]
@@ -128,7 +128,7 @@ def test_scores_stand_beside_those_of_colours(trained):
     assert scores["accuracy"].n_images == 4
 
 
-def test_cells_of_a_picture_are_named_alone_and_together(trained, config_file):
+def test_cells_of_a_image_are_named_alone_and_together(trained, config_file):
     bundle, _ = trained
     sample = next(s for s in read_index(config_file.parent / "index").samples(fold=1) if s.organ == "striped")
     with sample.open() as image:
@@ -154,10 +154,10 @@ def test_a_sample_of_the_cells_is_scored(trained, config_file):
     pd.testing.assert_frame_equal(one.tables["cells"], two.tables["cells"])
 
 
-def test_pictures_without_labels_are_refused(config_file, tmp_path):
+def test_images_without_labels_are_refused(config_file, tmp_path):
     table = read_index(config_file.parent / "index").table
     images = [str((config_file.parent / "index" / path).resolve()) for path in table["image"]]
     write_index(tmp_path / "index", table.assign(labels="", image=images))
     (tmp_path / "tiny.toml").write_text(CONFIG)
-    with pytest.raises(DatasetError, match=r"pictures with labels of cells, found 0 to train"):
+    with pytest.raises(DatasetError, match=r"images with labels of cells, found 0 to train"):
         train_classification(tmp_path / "tiny.toml", tmp_path / "run")

@@ -1,4 +1,4 @@
-"""A tiny training of the organ classifier, from pictures to a bundle that names their organ."""
+"""A tiny training of the organ classifier, from images to a bundle that names their organ."""
 
 import json
 from pathlib import Path
@@ -50,10 +50,10 @@ def test_the_bundle_verifies_and_says_how_it_was_made(trained):
 def test_the_network_learnt(trained):
     bundle, _ = trained
     accuracy = next(score.value for score in bundle.manifest.scores if score.metric == "accuracy")
-    assert accuracy >= 5 / 6  # chance is 1/3; one of the six held-out pictures may be missed
+    assert accuracy >= 5 / 6  # chance is 1/3; one of the six held-out images may be missed
 
 
-def test_classify_names_a_picture(trained, config_file):
+def test_classify_names_a_image(trained, config_file):
     bundle, _ = trained
     sample = next(s for s in read_index(config_file.parent / "index").samples(fold=1) if s.organ == "mesh")
     with sample.open() as image:
@@ -162,7 +162,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(trained, config_file, tmp
     assert resumed.read("weights.safetensors") == whole.read("weights.safetensors")
 
 
-def test_pictures_without_an_organ_are_refused(config_file, tmp_path):
+def test_images_without_an_organ_are_refused(config_file, tmp_path):
     table = read_index(config_file.parent / "index").table
     images = [str((config_file.parent / "index" / path).resolve()) for path in table["image"]]
     write_index(tmp_path / "index", table.assign(organ="", image=images))

@@ -123,8 +123,8 @@ def test_chosen_runs_lie_side_by_side(page):
     rows = page.locator("#settings tbody td:first-child").all_inner_texts()
     assert rows == ["fit.learning_rate", "fit.seed", "network.backbone"]
     assert page.locator("#scores tbody tr").count() == 1
-    picture = page.locator("#pictures img").first
-    picture.scroll_into_view_if_needed()
+    image = page.locator("#pictures img").first
+    image.scroll_into_view_if_needed()
     page.wait_for_selector("#pictures img >> nth=3")
     page.click("#pictures button.picture >> nth=0")
     assert page.locator("dialog img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 200

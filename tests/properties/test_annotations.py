@@ -118,7 +118,7 @@ def test_run_lengths_survive_compression(mask):
 @relaxed
 @given(ring=st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=8))
 def test_any_polygon_is_filled_as_an_independent_library_fills_it(ring):
-    """Pixel centres near an edge are left out of the comparison: there rounding decides."""
+    """Pixel centers near an edge are left out of the comparison: there rounding decides."""
     from shapely import LineString, Point
 
     height, width = 9, 11
@@ -126,9 +126,9 @@ def test_any_polygon_is_filled_as_an_independent_library_fills_it(ring):
     found = painted([cell] if cell else [], np.zeros((height, width))) > 0
     edge = LineString([*ring, ring[0]])
     for row, column in np.ndindex(height, width):
-        centre = Point(column + 0.5, row + 0.5)
-        if edge.distance(centre) > 1e-6:
-            assert found[row, column] == (winding_number(ring, centre.x, centre.y) != 0)
+        center = Point(column + 0.5, row + 0.5)
+        if edge.distance(center) > 1e-6:
+            assert found[row, column] == (winding_number(ring, center.x, center.y) != 0)
 
 
 def winding_number(ring: list, x: float, y: float) -> int:

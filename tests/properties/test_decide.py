@@ -27,7 +27,7 @@ SHARES = st.floats(0, 1, width=32)
 
 @st.composite
 def labelled_probabilities(draw):
-    """Probabilities of up to 40 pictures and 4 organs, often equal to one another, with labels."""
+    """Probabilities of up to 40 images and 4 organs, often equal to one another, with labels."""
     n, c = draw(st.integers(1, 40)), draw(st.integers(2, 4))
     weights = draw(hnp.arrays(np.float64, (n, c), elements=st.sampled_from([0.1, 0.5, 1.0, 3.0, 20.0])))
     labels = draw(hnp.arrays(np.int64, n, elements=st.integers(0, c - 1)))
@@ -81,7 +81,7 @@ def test_contract_says_what_its_threshold_does(found, asked):
 
 
 @given(labelled_probabilities(), st.floats(0.5, 0.95))
-def test_sets_cover_the_calibration_pictures(found, coverage):
+def test_sets_cover_the_calibration_images(found, coverage):
     probabilities, labels = found
     sets = in_sets(probabilities, fit_conformal(probabilities, labels, coverage=coverage))
     covered = sets[np.arange(labels.size), labels]
@@ -90,7 +90,7 @@ def test_sets_cover_the_calibration_pictures(found, coverage):
 
 
 @given(labelled_probabilities(), st.floats(0, 1), st.floats(0, 2), st.floats(0, 1))
-def test_many_pictures_are_decided_as_each_alone(found, min_confidence, max_distance, threshold):
+def test_many_images_are_decided_as_each_alone(found, min_confidence, max_distance, threshold):
     probabilities, labels = found
     policy = Policy(min_confidence=min_confidence, max_distance=max_distance)
     said = RecallGuarantee("organ 0", 0.9, 0.9, 0.9, threshold, 1, 0, 1, 0)

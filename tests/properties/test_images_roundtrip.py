@@ -7,7 +7,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.io import open_image, read_labels, write_labels
 
@@ -105,9 +105,9 @@ def test_png(tmp_path, data, pixels):
 @relaxed
 @given(data=st.data(), pixels=pictures(dtypes=(np.uint8,), channels=(1, 3)))
 def test_jpeg_as_pillow_reads_it(tmp_path, data, pixels):
-    Picture.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(tmp_path / "a.jpg")
-    with Picture.open(tmp_path / "a.jpg") as picture:
-        decoded = np.asarray(picture).reshape(pixels.shape)
+    PillowImage.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(tmp_path / "a.jpg")
+    with PillowImage.open(tmp_path / "a.jpg") as image:
+        decoded = np.asarray(image).reshape(pixels.shape)
     require_equal(tmp_path / "a.jpg", decoded, data)
 
 

@@ -1,4 +1,4 @@
-"""What holds for every score on every picture."""
+"""What holds for every score on every image."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_exchanging_truth_and_prediction_exchanges_the_error_rates(pair):
 
 
 @given(label_pairs())
-def test_a_picture_agrees_with_itself(pair):
+def test_a_image_agrees_with_itself(pair):
     assume(pair[0].any())
     scores = segmentation_scores(pair[0], pair[0])
     assert scores.pop("missed_rate") == scores.pop("false_rate") == scores.pop("adapted_rand_error") == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 import organscope as osc
@@ -49,7 +49,7 @@ def bundles(tmp_path_factory) -> list[str]:
 @pytest.fixture
 def colon_file(tmp_path, colon, monkeypatch) -> str:
     monkeypatch.chdir(tmp_path)
-    Picture.fromarray(colon[:96, :128]).save("colon.png")
+    PillowImage.fromarray(colon[:96, :128]).save("colon.png")
     return "colon.png"
 
 
@@ -217,7 +217,7 @@ def test_what_is_no_image_is_a_sentence(given, sentence, bundles):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"colour": 1}, "found colour"),
+        ({"color": 1}, "found color"),
         ({"diameter_px": -1}, "diameter_px"),
         ({"diameter_px": "large"}, "diameter_px"),
         ({"min_cell_recall": 1.5}, "min_cell_recall"),
@@ -340,7 +340,7 @@ def test_evaluating_and_comparing(bundles, tmp_path, colon):
     compared = osc.compare([bundles[0], bundles[0]], osc.read_dataset(folder), rounds=0)
     assert len(compared.names) == 2
     with pytest.raises(osc.errors.UsageError, match="options of an evaluation"):
-        osc.evaluate(bundles[0], folder, colour=1)
+        osc.evaluate(bundles[0], folder, color=1)
 
 
 @pytest.mark.parametrize(("train", "other"), [("train_segmentation", "torch"), ("train_classification", "tensorflow")])

@@ -1,11 +1,11 @@
-"""The six steps of a person at the bench, in a real browser on a real picture with the bundles that ship."""
+"""The six steps of a person at the bench, in a real browser on a real image with the bundles that ship."""
 
 import json
 import re
 from pathlib import Path
 
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from web_pictures import until
 from web_server import Server
@@ -74,9 +74,9 @@ def no_script_fails(page):
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory, colon) -> list[str]:
     folder = tmp_path_factory.mktemp("pictures")
-    Picture.fromarray(colon).save(folder / "colon.png")
-    Picture.fromarray(colon[:256, :256]).save(folder / "corner.png")
-    (folder / "letter.png").write_text("Dear colleague, this is no picture.")
+    PillowImage.fromarray(colon).save(folder / "colon.png")
+    PillowImage.fromarray(colon[:256, :256]).save(folder / "corner.png")
+    (folder / "letter.png").write_text("Dear colleague, this is no image.")
     return [str(path) for path in sorted(folder.iterdir())]
 
 
@@ -103,7 +103,7 @@ def at_image(page, server, colon_address):
 
 
 def canvas_ink(page) -> int:
-    """How many pixels of the picture have a colour."""
+    """How many pixels of the image have a color."""
     return page.evaluate(
         "() => { const c = document.getElementById('viewer');"
         " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
@@ -243,7 +243,7 @@ def test_evidence_is_a_layer_where_the_bundle_tells(at_image, server, store, col
     had_one = picture.is_file()
     assert at_image.is_visible("#show-evidence") == had_one, "without evidence there is no switch"
     if not had_one:
-        Picture.new("RGB", (64, 64), (213, 94, 0)).save(picture)
+        PillowImage.new("RGB", (64, 64), (213, 94, 0)).save(picture)
         at_image.reload()
     at_image.check("#show-evidence")
     at_image.wait_for_selector("#evidence-legend >> text=against")

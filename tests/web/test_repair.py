@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from web_pictures import until
 from web_server import Server
@@ -41,8 +41,8 @@ def browser():
 def image(server, tmp_path_factory, colon) -> str:
     """The id of a finished image; another one comes after it."""
     folder = tmp_path_factory.mktemp("images")
-    Picture.fromarray(colon).save(folder / "a.png")
-    Picture.fromarray(colon[256:, 256:]).save(folder / "b.png")
+    PillowImage.fromarray(colon).save(folder / "a.png")
+    PillowImage.fromarray(colon[256:, 256:]).save(folder / "b.png")
     results = server.client.submit([folder / "a.png", folder / "b.png"]).wait(timeout_s=200)
     return next(result.id for result in results if result.name == "a.png")
 

@@ -9,7 +9,7 @@ from contextlib import closing
 import numpy as np
 import psutil
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.client import Client, RefusedError
 from organscope.errors import InputError, UsageError
@@ -25,7 +25,7 @@ def pictures(tmp_path, colon):
     folder = tmp_path / "pictures"
     folder.mkdir()
     for n in range(N_IMAGES):
-        Picture.fromarray(np.tile(colon, (2, 1, 1))).save(folder / f"{n}.png")
+        PillowImage.fromarray(np.tile(colon, (2, 1, 1))).save(folder / f"{n}.png")
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     return folder
 

@@ -47,7 +47,7 @@ Diameter = Annotated[
         "--diameter-px",
         min=1.0,
         max=10_000.0,
-        help="Typical diameter of the cells in the images, in pixels; estimated if left out.",
+        help="Typical diameter of the cells in the images, in pixels. Default: estimated.",
         show_default=False,
     ),
 ]
@@ -114,7 +114,7 @@ MaxMegapixels = Annotated[
 IndexFolder = Annotated[
     Path, typer.Argument(metavar="INDEX", help="Folder made by `organscope data import`.", show_default=False)
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core if left out.", show_default=False)]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a core.", show_default=False)]
 ManyImages = Annotated[
     int,
     typer.Option("--workers", min=1, help="Processes that share the images, the regions of slides, and the cores."),
@@ -162,7 +162,7 @@ Positive = Annotated[
 ]
 MinRecall = Annotated[
     float | None,
-    typer.Option(min=0.0, max=1.0, help="Recall to promise for it; 0.95 if left out.", show_default=False),
+    typer.Option(min=0.0, max=1.0, help="Recall to promise for it. Default: 0.95.", show_default=False),
 ]
 CostsFile = Annotated[
     Path | None,
@@ -182,7 +182,7 @@ class TrackTo(StrEnum):
 Track = Annotated[
     TrackTo | None,
     typer.Option(
-        help="Which tracker follows the run; if left out, what the configuration says, else mlflow.",
+        help="Which tracker follows the run. Default: what the configuration says, else mlflow.",
         show_default=False,
     ),
 ]

@@ -42,7 +42,7 @@ def print_json(data: Any) -> None:
 
 
 def plain_table(*headers: str, numbers: tuple[str, ...] = ()) -> Table:
-    """An empty table without colours; the columns in `numbers` lie to the right."""
+    """An empty table without colors; the columns in `numbers` lie to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in headers:
         table.add_column(header, justify="right" if header in numbers else "left", overflow="fold")
@@ -261,7 +261,7 @@ _MOST_STATUS_ROWS = 20
 
 _WORDS = {
     "running": "The run goes on.",
-    "interrupted": "The run was interrupted. The same command goes on with it.",
+    "interrupted": "Interrupted. Run the same command again to resume.",
     "ended": "The run has ended.",
     "elsewhere": "The run was started on another machine; its last sign of life was {ago} ago.",
 }

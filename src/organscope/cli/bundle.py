@@ -61,7 +61,7 @@ def list_command(as_json: Json = False, debug: Debug = False) -> None:
 
 @app.command("show", epilog="\b\nExample:\n  organscope bundle show runs/a/bundle --json")
 def show_command(bundle: _BundleName, as_json: Json = False, debug: Debug = False) -> None:
-    """Show what a bundle says about itself: task, classes, licence, scores, decision policy, parity certificate."""
+    """Show what a bundle says about itself: task, classes, license, scores, decision policy, parity certificate."""
     from organscope.cli._output import print_json
     from organscope.models import describe, load_bundle
 
@@ -93,11 +93,11 @@ def verify_command(bundles: _BundleNames, as_json: Json = False, debug: Debug = 
 
 _OnIndexes = Annotated[
     list[Path],
-    typer.Option("--on", metavar="INDEX", help="Annotated pictures; may be given again.", show_default=False),
+    typer.Option("--on", metavar="INDEX", help="Annotated images; may be given again.", show_default=False),
 ]
 _CertifiedFolder = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the new bundle; the old one if left out."),
+    typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the new bundle. Default: the old one."),
 ]
 
 
@@ -110,7 +110,7 @@ def certify_command(
     bundle: _BundleName,
     on: _OnIndexes,
     folder: _CertifiedFolder = None,
-    fold: Annotated[int | None, typer.Option(min=1, help="Pictures of this fold only.", show_default=False)] = None,
+    fold: Annotated[int | None, typer.Option(min=1, help="Images of this fold only.", show_default=False)] = None,
     n_pictures: Annotated[int, typer.Option("--pictures", "-n", min=1, help="Of each index.")] = 6,
     without_framework: Annotated[
         bool, typer.Option("--without-framework", help="Leave out what needs the extra [train].")
@@ -118,7 +118,7 @@ def certify_command(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compare what computes a bundle on real pictures, and write the certificate into it.
+    """Compare what computes a bundle on real images, and write the certificate into it.
 
     Framework against ONNX (the network is built again from its weights), floating point against integers, tiles against
     the whole, 1 thread against 2. Training does this by itself.
@@ -232,7 +232,7 @@ def ensemble_command(
 ) -> None:
     """Average the organ networks of several folds into one bundle.
 
-    Calibrated and scored on what each network said of the pictures that it never saw.
+    Calibrated and scored on what each network said of the images that it never saw.
     """
     from organscope.training.loading import extra_installed
 

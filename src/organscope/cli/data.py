@@ -30,7 +30,7 @@ def check(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="Folder for findings.csv; INDEX if left out.", show_default=False
+            "--output", "-o", metavar="OUT", help="Folder for findings.csv. Default: INDEX.", show_default=False
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors for the exit code.")] = False,
@@ -42,7 +42,7 @@ def check(
 
     Finds files that are unreadable or have changed, labels that do not fit, are empty, occur twice or have cells in
     pieces, copies of images, slides on both sides of the split, images without content, rare organs, mixed pixel types
-    and sizes, and organs that are told by their colour or by how they were taken. Writes OUT/findings.csv. An
+    and sizes, and organs that are told by their color or by how they were taken. Writes OUT/findings.csv. An
     interrupted check goes on where it stopped.
 
     Exit codes: 0 no errors, 1 errors were found (with --strict also warnings), 2 wrong use.
@@ -155,7 +155,7 @@ def summary(
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Import images and annotations into an index; check, summarise, split and export it; fetch public sets.",
+    help="Import images and annotations into an index; check, summarize, split and export it; fetch public sets.",
 )
 
 _N_SHOWN_PROBLEMS = 30
@@ -185,9 +185,7 @@ Examples:
 _Holdout = Annotated[
     float | None, typer.Option(metavar="SHARE", help="Share of fold 1, such as 0.15.", show_default=False)
 ]
-_Folds = Annotated[
-    int | None, typer.Option("--folds", min=2, help="Number of folds; 4 if left out.", show_default=False)
-]
+_Folds = Annotated[int | None, typer.Option("--folds", min=2, help="Number of folds. Default: 4.", show_default=False)]
 _Seed = Annotated[int, typer.Option(help="Another seed gives another draw.")]
 _Group = Annotated[
     str | None,
@@ -227,7 +225,7 @@ def import_command(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the data set; the folder's if left out.", show_default=False)
+        str | None, typer.Option(help="Name of the data set. Default: the folder's.", show_default=False)
     ] = None,
     group: _Group = None,
     folds: _Folds = None,
@@ -440,7 +438,7 @@ def fetch_command(
         print("The folder was there before; nothing was downloaded.")
     else:
         print(f"SHA-256 {fetched.sha256}: {'verified' if fetched.verified else 'not verified, none is known'}")
-    print(f"Licence: {public.licence}. Cite: {public.citation}")
+    print(f"License: {public.licence}. Cite: {public.citation}")
     print(f"Next: organscope data import {fetched.folder} -o index")
 
 

@@ -1,6 +1,6 @@
 """organscope evaluate: the scores of a bundle on a dataset index.
 
-organscope compare: models on the same pictures.
+organscope compare: models on the same images.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,11 +45,11 @@ _OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="OUT", he
 _CellsOption = Annotated[
     int | None,
     typer.Option(
-        "--cells", min=1, metavar="N", help="Score at most N cells of a picture (bundles for single cells).",
+        "--cells", min=1, metavar="N", help="Score at most N cells of an image (bundles for single cells).",
         show_default=False,
     ),
 ]  # fmt: skip
-_BaselineOption = Annotated[bool, typer.Option(help="Also score organs named by colour alone (classification).")]
+_BaselineOption = Annotated[bool, typer.Option(help="Also score organs named by color alone (classification).")]
 _OutOfFoldOption = Annotated[
     bool,
     typer.Option(help="Score each bundle on the fold it was not trained on, all together.", show_default=False),
@@ -73,13 +73,13 @@ def evaluate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Score a bundle, or those of a cross-validation together, on the pictures of an index.
+    """Score a bundle, or those of a cross-validation together, on the images of an index.
 
-    Prints the scores with 95 % bootstrap intervals and writes them, with those of every picture and a page with
+    Prints the scores with 95 % bootstrap intervals and writes them, with those of every image and a page with
     figures (evaluation.html), to OUT. The bundles `nuclei` and `cell-organs` were trained without fold 1, so --fold 1
     gives their honest figures; `organs` has learnt from every fold, and its card holds cross-validated ones.
 
-    Exit codes: 0 done, 1 a picture could not be read, 2 wrong use.
+    Exit codes: 0 done, 1 an image could not be read, 2 wrong use.
     """
     from organscope.cli._output import counting, print_json, print_scores
     from organscope.data.index import read_index
@@ -137,22 +137,22 @@ def compare(
     ),
     reference: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Model that the others are tested against; the best if left out.",
+        typer.Option(metavar="NAME", help="Model that the others are tested against. Default: the best.",
                      show_default=False),
     ] = None,
     rounds: Annotated[int, typer.Option(min=0, help="How often each model is timed; 0 for not at all.")] = 5,
-    pictures: Annotated[int, typer.Option(min=0, help="Pictures of disagreement on the page.")] = 8,
+    pictures: Annotated[int, typer.Option(min=0, help="Images of disagreement on the page.")] = 8,
     threads: Threads = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:  # fmt: skip
-    """Score several models on the same pictures, and say which differences are real.
+    """Score several models on the same images, and say which differences are real.
 
     Writes compare.html (scores with intervals, paired tests with correction, quality against speed and size, organ by
-    organ, and the pictures on which they disagree most), all tables as CSV, and tables.md. All models must be for
+    organ, and the images on which they disagree most), all tables as CSV, and tables.md. All models must be for
     one task.
 
-    Exit codes: 0 done, 1 a picture could not be read, 2 wrong use.
+    Exit codes: 0 done, 1 an image could not be read, 2 wrong use.
     """
     from organscope.cli._output import print_json
     from organscope.data.index import read_index

@@ -43,7 +43,7 @@ def segment(
 ) -> None:
     """Find every cell.
 
-    Writes a label image, tables, outlines for QuPath and a picture for each image: OUT/<stem>/labels.tif,
+    Writes a label image, tables, outlines for QuPath and an image for each image: OUT/<stem>/labels.tif,
     cells.csv, cells.parquet, cells.geojson and overlay.png. For a folder the results mirror the path of each
     image below it. Where cells are clearly larger or smaller than in the bundle's training, or next to nothing is
     found, the network may see the image at another scale; the results then say so.

@@ -27,7 +27,7 @@ _Allow = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FOLDER",
-        help="Folder whose slides may be analysed where they lie. Give it once for each.",
+        help="Folder whose slides may be analyzed where they lie. Give it once for each.",
         show_default=False,
     ),
 ]
@@ -57,7 +57,7 @@ _MemoryGb = Annotated[
 ]  # fmt: skip
 _Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads for the network; all cores but one if left out.", show_default=False),
+    typer.Option(min=1, help="Threads for the network. Default: all cores but one.", show_default=False),
 ]
 _UploadMb = Annotated[int, typer.Option(min=1, help="Largest file that may be uploaded, in MB.")]
 

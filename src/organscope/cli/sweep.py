@@ -54,7 +54,7 @@ def sweep(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the sweep; runs/sweep-NAME if left out.",
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the sweep. Default: runs/sweep-NAME.",
                      show_default=False),
     ] = None,
     config: Annotated[
@@ -67,7 +67,7 @@ def sweep(
     ] = None,
     storage: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="PostgreSQL or SQLite; FOLDER/study.db if left out.", show_default=False),
+        typer.Option(metavar="URL", help="PostgreSQL or SQLite. Default: FOLDER/study.db.", show_default=False),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time on this computer.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in FOLDER.")] = False,

@@ -37,7 +37,7 @@ _Name = Annotated[str, typer.Option("--name", help="Of the new bundle: small let
 _Cache = Annotated[
     Path | None,
     typer.Option(
-        "--features", metavar="FOLDER", help="Keep features here; INDEX/features if left out.", show_default=False
+        "--features", metavar="FOLDER", help="Keep features here. Default: INDEX/features.", show_default=False
     ),
 ]
 

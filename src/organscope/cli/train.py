@@ -47,11 +47,11 @@ _From = Annotated[
 ]
 _NewData = Annotated[
     Path | None,
-    typer.Option("--data", metavar="INDEX", help="With --from: learn from these pictures.", show_default=False),
+    typer.Option("--data", metavar="INDEX", help="With --from: learn from these images.", show_default=False),
 ]
 _Reference = Annotated[
     Path | None,
-    typer.Option(metavar="INDEX", help="With --from: see on these pictures what was lost.", show_default=False),
+    typer.Option(metavar="INDEX", help="With --from: see on these images what was lost.", show_default=False),
 ]
 _RunFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="RUN_DIR", help="Folder of the run.", show_default=False)
@@ -91,7 +91,7 @@ def segmentation(
     """Train a network that finds cells.
 
     Keras on TensorFlow; ends with a verified bundle in RUN_DIR/bundle. With --from a trained bundle learns from as
-    few as 3 annotated pictures (10 are better) within minutes, and is compared with what it was before.
+    few as 3 annotated images (10 are better) within minutes, and is compared with what it was before.
     """
 
     _require_fitting_options(config, base, data, reference)
@@ -253,7 +253,7 @@ _NewRun = Annotated[
         "--output",
         "-o",
         metavar="NEW_RUN",
-        help="Folder of the new run; RUN_DIR-again if left out.",
+        help="Folder of the new run. Default: RUN_DIR-again.",
         show_default=False,
     ),
 ]

@@ -80,7 +80,7 @@ def _add_runs(app: FastAPI, shelf: Shelf) -> None:
     def picture(run_id: str, name: str) -> FileResponse:
         path = image_of(_run(shelf, run_id)[1], name)
         if path is None:
-            raise HTTPException(404, "Expected a picture of this run, found none of that name.")
+            raise HTTPException(404, "Expected an image of this run, found none of that name.")
         return FileResponse(path, media_type="image/png")
 
 

@@ -1,4 +1,4 @@
-"""What one run left behind: settings, facts, scores and pictures."""
+"""What one run left behind: settings, facts, scores and images."""
 
 import csv
 import math
@@ -29,7 +29,7 @@ def details_of(run: Run) -> dict[str, Any]:
 
 
 def image_of(run: Run, name: str) -> Path | None:
-    """The file of a picture; None where the run has none of that name."""
+    """The file of an image; None where the run has none of that name."""
     return next((path for path in _images(run) if path.relative_to(run.artifacts).as_posix() == name), None)
 
 

@@ -278,7 +278,7 @@ class Role(Enum):
 
 
 _WORDS = {
-    Role.IMAGES: "image images img imgs raw raws input inputs original originals source sources picture pictures x",
+    Role.IMAGES: "image images img imgs raw raws input inputs original originals source sources image images x",
     Role.LABELS: (
         "label labels mask masks annotation annotations gt gts groundtruth groundtruths target targets seg segs "
         "segmentation "

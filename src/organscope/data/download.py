@@ -24,7 +24,7 @@ class PublicSet:
         url: Official address of a zip archive.
         sha256: Of the archive; None where its publisher gives none and nobody has confirmed one.
         size_mb: Of the archive, where known.
-        licence: As published.
+        license: As published.
         citation: To be cited with results.
     """
 

@@ -86,13 +86,13 @@ def export_labels(
     out = Path(out)
     place_below(out, "any", "")
     samples = index.samples(fold, split=split)
-    labelled = [sample for sample in samples if sample.labels_path is not None]
-    if not labelled:
+    labeled = [sample for sample in samples if sample.labels_path is not None]
+    if not labeled:
         raise DatasetError("Expected images with labels, found none. Import annotations, or choose other folds.")
     function = partial(_export_sample, out=out, format=format)
-    results = _count(run_parallel(function, labelled, workers), len(labelled), progress)
-    report = _write_coco(results, labelled, out / _COCO_NAME) if format == "coco" else _tally(results, out)
-    return replace(report, n_without=len(samples) - len(labelled))
+    results = _count(run_parallel(function, labeled, workers), len(labeled), progress)
+    report = _write_coco(results, labeled, out / _COCO_NAME) if format == "coco" else _tally(results, out)
+    return replace(report, n_without=len(samples) - len(labeled))
 
 
 def _count(results: Iterator, n_all: int, progress: _Progress | None) -> Iterator:

@@ -206,7 +206,7 @@ def import_folder(
         folder: Images in one of the layouts of `layouts.LAYOUTS`.
         out: The index folder.
         annotations: A COCO file, or a folder with one annotation an image (equal path or stem).
-        format: Name of a layout; None recognises it.
+        format: Name of a layout; None recognizes it.
         dataset: Name of the set; None takes the folder's.
         um_per_px: Pixel size that replaces what the images say: one number, or height and width.
         choice: Channel, page, plane and image of every file; None takes the documented ones.

@@ -1,4 +1,4 @@
-"""The folder layouts that are recognised; one function a layout.
+"""The folder layouts that are recognized; one function a layout.
 
 Each takes the folder and returns its entries, or None where the folder has another layout.
 
@@ -668,11 +668,11 @@ class Found:
 
 
 def find_layout(folder: Path, name: str | None = None, apart: Path | None = None) -> Found:
-    """Recognise the layout of a folder, or take the one of that name, and list the entries.
+    """Recognize the layout of a folder, or take the one of that name, and list the entries.
 
     Args:
         folder: The folder.
-        name: Name of a layout; None recognises it.
+        name: Name of a layout; None recognizes it.
         apart: A folder of annotations, whose files are no images.
 
     Raises:

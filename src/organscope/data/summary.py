@@ -4,7 +4,7 @@ How cells are distributed, by organ, from the counts that the survey kept of eac
 
 One row an image, one row an organ.
 
-A map on which images of like colour and texture lie close together.
+A map on which images of like color and texture lie close together.
 
 Which images stand for a data set in a montage.
 """
@@ -57,7 +57,7 @@ SOLIDITY = Measure("solidity", "solidity (1 convex)", "solidities", SHAPE_EDGES)
 
 
 def choose_measures(survey: Survey) -> tuple[Measure, ...]:
-    """Areas in square micrometres where every image with cells has a pixel size, else in pixels; and shapes."""
+    """Areas in square micrometers where every image with cells has a pixel size, else in pixels; and shapes."""
     with_cells = [cells for _, cells in survey.cells() if cells.n_cells]
     known = bool(with_cells) and all(cells.areas_um2 is not None for cells in with_cells)
     return (AREA_UM2 if known else AREA_PX), _ECCENTRICITY, SOLIDITY
@@ -106,7 +106,7 @@ def _images_table(survey: Survey) -> pd.DataFrame:
 
     Columns: what the index says; `n_cells`, `cells_per_mpx`, `cells_per_mm2`, `covered` (share of the pixels),
     `median_area_px`, `median_eccentricity`, `median_solidity` where there are labels; `brightness` (median over pixels
-    and colours) and percentiles of each colour such as `red_p50`, where black is 0 and white is 1.
+    and colors) and percentiles of each color such as `red_p50`, where black is 0 and white is 1.
     """
     return pd.DataFrame([_image_row(sample, facts) for sample, facts in survey if facts.pixels is not None])
 
@@ -138,8 +138,8 @@ def _image_row(sample: Sample, facts: Facts) -> dict[str, Any]:
         if pixels.um_per_px is not None:
             row["cells_per_mm2"] = row["cells_per_mpx"] / pixel_area_um2(pixels.um_per_px)
     row["brightness"] = float(pixels.percentiles[:, PERCENTILES.index(50)].mean())
-    for colour, values in zip(_COLORS, pixels.percentiles, strict=True):
-        row |= {f"{colour}_p{q}": float(value) for q, value in zip(PERCENTILES, values, strict=True)}
+    for color, values in zip(_COLORS, pixels.percentiles, strict=True):
+        row |= {f"{color}_p{q}": float(value) for q, value in zip(PERCENTILES, values, strict=True)}
     return row
 
 
@@ -149,16 +149,16 @@ def _organs_table(
     """One row an organ: images, groups, cells, density, quantiles of cell area and shape, brightness."""
     rows = []
     for organ, part in images.groupby("organ"):
-        labelled = part[part["n_cells"].notna()]
+        labeled = part[part["n_cells"].notna()]
         row: dict[str, Any] = {
             "organ": organ,
             "n_images": len(part),
             "n_groups": part["group"].nunique(),
-            "n_labelled": len(labelled),
-            "n_cells": int(labelled["n_cells"].sum()),
-            "cells_per_mpx": labelled["cells_per_mpx"].median(),
-            "cells_per_mm2": labelled["cells_per_mm2"].median(),
-            "covered": labelled["covered"].mean(),
+            "n_labelled": len(labeled),
+            "n_cells": int(labeled["n_cells"].sum()),
+            "cells_per_mpx": labeled["cells_per_mpx"].median(),
+            "cells_per_mm2": labeled["cells_per_mm2"].median(),
+            "covered": labeled["covered"].mean(),
             "brightness": part["brightness"].median(),
         }
         for measure in measures:
@@ -172,7 +172,7 @@ def _organs_table(
 #: A map of more points shows no more; a seeded draw of the images is taken.
 _MAX_POINTS = 5000
 _MIN_POINTS = 3
-#: Fewer points have no neighbourhood that UMAP could keep.
+#: Fewer points have no neighborhood that UMAP could keep.
 _MIN_POINTS_UMAP = 20
 _N_NEIGHBORS = 15
 _N_COMPONENTS = 20
@@ -195,7 +195,7 @@ class Embedding:
 
 
 def _embed_images(survey: Survey, images: pd.DataFrame, *, umap: bool) -> Embedding | None:
-    """Principal components, and UMAP (McInnes et al., arXiv:1802.03426), of percentiles of colours and of texture.
+    """Principal components, and UMAP (McInnes et al., arXiv:1802.03426), of percentiles of colors and of texture.
 
     Args:
         survey: What was found in the images.
@@ -232,10 +232,10 @@ def umap_is_installed() -> bool:
 
 def _standardize(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     """Mean 0 and standard deviation 1 of each feature; a feature that never changes becomes 0."""
-    centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
-    spread = centred.std(axis=0)
+    centered = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
+    spread = centered.std(axis=0)
     # Rounding leaves a constant feature with a spread that is not exactly 0.
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-9)
+    return np.divide(centered, spread, out=np.zeros_like(centered), where=spread > 1e-9)
 
 
 def _run_umap(places: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:

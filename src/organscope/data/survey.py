@@ -38,7 +38,7 @@ from organscope.parallel import run_parallel
 #: Of larger images the largest resolution below this size is read, where there is one.
 _MAX_DECODED_PIXELS = 400_000_000
 _BAND_PIXELS = 2**21
-#: Whole tiles or strips lie in a band, and whole blocks of the small picture.
+#: Whole tiles or strips lie in a band, and whole blocks of the small image.
 _BAND_ALIGNMENT_PX = 512
 _SAMPLE_PIXELS = 250_000
 _SMALL_SIDE_PX = 256
@@ -58,9 +58,9 @@ class PixelFacts:
         n_nan: Values that are not-a-number.
         n_inf: Infinite values.
         low: Smallest finite value, None where there is none; `high` the largest.
-        percentiles: Of every colour (a gray image has three equal ones) at `PERCENTILES`, where `value_range` is 0..1.
-        colours: Share of pixels in 512 colours, `ops.colour.colour_histogram`.
-        texture: `ops.colour.gray_texture` of the small picture.
+        percentiles: Of every color (a gray image has three equal ones) at `PERCENTILES`, where `value_range` is 0..1.
+        colors: Share of pixels in 512 colors, `ops.colour.colour_histogram`.
+        texture: `ops.colour.gray_texture` of the small image.
         hashes: `ops.likeness.perceptual_hashes` of a gray view of 32 x 32 px.
     """
 
@@ -157,16 +157,16 @@ def _bands(image: Image, level: int) -> Iterator[tuple[int, Num[np.ndarray, "y x
 
 
 def _colors(image: Image, pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "y x 3"]:
-    """Three colours of any number of channels: the first three where it is not known which is looked at."""
+    """Three colors of any number of channels: the first three where it is not known which is looked at."""
     return to_rgb(image.visible(pixels) if image.channels.shown else pixels[:, :, :3])
 
 
 def _percentiles(sample: Num[np.ndarray, "n 1 3"], value_range: tuple[float, float]) -> Float32[np.ndarray, "3 q"]:
-    colours = [values[np.isfinite(values)] for values in np.moveaxis(sample, 2, 0)]
-    if not all(values.size for values in colours):
+    colors = [values[np.isfinite(values)] for values in np.moveaxis(sample, 2, 0)]
+    if not all(values.size for values in colors):
         return np.zeros((3, len(PERCENTILES)), np.float32)
     low, high = value_range
-    found = (np.stack([np.percentile(values, PERCENTILES) for values in colours]) - low) / (high - low)
+    found = (np.stack([np.percentile(values, PERCENTILES) for values in colors]) - low) / (high - low)
     limits = np.finfo(np.float32)
     return np.clip(found, limits.min, limits.max).astype(np.float32)
 
@@ -201,7 +201,7 @@ class CellFacts:
         worst_second_share: Area of that piece over that of the cell.
         median_area_px: None without cells; so are the other medians.
         areas_px: Cells in each bin of `AREA_EDGES`.
-        areas_um2: The same in square micrometres; None where the pixel size is unknown.
+        areas_um2: The same in square micrometers; None where the pixel size is unknown.
         eccentricities: Cells in each bin of `SHAPE_EDGES`; so are `solidities`.
     """
 
@@ -230,7 +230,7 @@ def describe_cells(labels: Int32[np.ndarray, "y x"], um_per_px: PixelSize | None
         labels: 0 for background; each other value is a cell.
         um_per_px: Height and width of a pixel, None where unknown.
     """
-    # Shapes are asked for, not intensities: a picture without channels saves reading the real one again.
+    # Shapes are asked for, not intensities: an image without channels saves reading the real one again.
     cells = measure_cells(labels, np.empty((*labels.shape, 0), np.uint8), um_per_px)
     fragmented = find_fragmented(labels)
     worst = int(fragmented.second_share.argmax()) if fragmented.cell.size else None

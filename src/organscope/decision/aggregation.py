@@ -150,7 +150,7 @@ def fit_pooling(
 
 
 def _fit_correlation(scores: Float[np.ndarray, "m c"], counts: Int[np.ndarray, " m"], truth: Int[np.ndarray, " m"]):
-    """Minimise the negative log-likelihood of smoothed targets over the logarithm of the correlation."""
+    """Minimize the negative log-likelihood of smoothed targets over the logarithm of the correlation."""
     n_images, n_classes = scores.shape
     miss = 1.0 / (n_images + 2)
     targets = np.full(scores.shape, miss / n_classes)
@@ -164,10 +164,10 @@ def _fit_correlation(scores: Float[np.ndarray, "m c"], counts: Int[np.ndarray, "
 
 
 _TARGET_ERROR = 0.02
-"""Largest share of wrong answers among the accepted, on the pictures that the limit is fitted on."""
+"""Largest share of wrong answers among the accepted, on the images that the limit is fitted on."""
 
 _MIN_COVERAGE = 0.98
-"""Share of the pictures that must be accepted all the same; distance and look refuse some more."""
+"""Share of the images that must be accepted all the same; distance and look refuse some more."""
 
 
 class JointCalibration(BaseModel):
@@ -187,11 +187,11 @@ class JointCalibration(BaseModel):
     def probabilities(
         self, image: Float[np.ndarray, "n c"], cells: Float[np.ndarray, "n c"]
     ) -> Float64[np.ndarray, "n c"]:
-        """Of each organ, from the image and from all its cells, which count alike (`pool_answers`); one row a picture.
+        """Of each organ, from the image and from all its cells, which count alike (`pool_answers`); one row an image.
 
         Args:
             image: Calibrated probabilities; a row sums to 1.
-            cells: The same from the cells of each picture, with the organs in the same order.
+            cells: The same from the cells of each image, with the organs in the same order.
         """
         return softmax(_pooled_logits(image, cells), self.policy.temperature)
 
@@ -205,11 +205,11 @@ def fit_joint_calibration(
     image_bundle: str,
     image_policy: Policy,
 ) -> JointCalibration:
-    """Fit temperature, limit, contract and sets on pictures that neither network was trained on.
+    """Fit temperature, limit, contract and sets on images that neither network was trained on.
 
     Args:
         image: As in `Together.probabilities`; so for `cells`.
-        labels: True organ of each picture.
+        labels: True organ of each image.
         organs: Names of the classes.
         image_bundle: Name and version of the bundle for images.
         image_policy: Its own policy, for the limit on distance.

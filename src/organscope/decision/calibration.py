@@ -57,13 +57,13 @@ def softmax(logits: Float[np.ndarray, "n c"], temperature: float = 1.0) -> Float
 def fit_temperature(logits: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " _"]) -> float:
     """The temperature that makes held-out labels most likely.
 
-    Minimises the negative log-likelihood over log T (Guo et al., On Calibration of Modern Neural Networks,
-    ICML 2017, section 4.2). One number cannot change which class is first. Of n pictures each counts as its own class
+    Minimizes the negative log-likelihood over log T (Guo et al., On Calibration of Modern Neural Networks,
+    ICML 2017, section 4.2). One number cannot change which class is first. Of n images each counts as its own class
     to (n + 1) / (n + 2) and as any other to the rest (Platt, Probabilistic Outputs for Support Vector Machines, 1999,
     section 2.2): a handful that are all right must not promise certainty.
 
     Args:
-        logits: Of pictures that the network was not trained on.
+        logits: Of images that the network was not trained on.
         labels: Index of the true class of each, in [0, c).
 
     Returns:

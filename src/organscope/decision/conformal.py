@@ -15,18 +15,18 @@ from organscope.errors import ValueRangeError
 
 _COVERAGE = 0.90
 _MIN_CLASS_SIZE = 19
-"""Fewer pictures of an organ give it no limit of its own."""
+"""Fewer images of an organ give it no limit of its own."""
 
 
 class ConformalSets(BaseModel):
-    """Which organs belong to the set of a picture: those at least as probable as their limit.
+    """Which organs belong to the set of an image: those at least as probable as their limit.
 
     Attributes:
-        coverage: The set holds the true organ for at least this share of pictures that are exchangeable with the
-            calibration pictures; for organs in `by_organ`, also for this share of their own pictures.
-        n: Calibration pictures.
+        coverage: The set holds the true organ for at least this share of images that are exchangeable with the
+            calibration images; for organs in `by_organ`, also for this share of their own images.
+        n: Calibration images.
         limit: Probability at or above which an organ is in the set.
-        by_organ: The same, by number of the class, where an organ has enough pictures for a limit of its own.
+        by_organ: The same, by number of the class, where an organ has enough images for a limit of its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -50,13 +50,13 @@ class ConformalSets(BaseModel):
 def fit_conformal(
     probabilities: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " m"], *, coverage: float = _COVERAGE
 ) -> ConformalSets:
-    """Find the limits on held-out pictures.
+    """Find the limits on held-out images.
 
-    The common limit covers on average over organs ("marginal"); an organ with at least 19 pictures gets its own too
+    The common limit covers on average over organs ("marginal"); an organ with at least 19 images gets its own too
     ("class-conditional", Vovk, Asian Conference on Machine Learning 2012).
 
     Args:
-        probabilities: One row a picture, as the bundle gives them; of pictures that were not trained on.
+        probabilities: One row an image, as the bundle gives them; of images that were not trained on.
         labels: True class of each.
 
     Raises:
@@ -80,7 +80,7 @@ def fit_conformal(
 
 
 def in_sets(probabilities: Float[np.ndarray, "n c"], sets: ConformalSets) -> Bool[np.ndarray, "n c"]:
-    """Which organs are in the set of each picture; the most probable one always is, so that no set is empty."""
+    """Which organs are in the set of each image; the most probable one always is, so that no set is empty."""
     inside = probabilities >= sets.limits(probabilities.shape[1])
     inside[np.arange(len(probabilities)), probabilities.argmax(axis=1)] = True
     return inside
@@ -90,7 +90,7 @@ def _limit(of_truth: Float[np.ndarray, " n"], coverage: float) -> float:
     """The probability that the ceil((n + 1) coverage)-th largest of n true organs reaches; 0 where n is too small.
 
     Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, J. Am. Stat. Assoc. 113:1094 (2018), algorithm 2: one more than n,
-    because the next picture takes a place among them too.
+    because the next image takes a place among them too.
     """
     # Rounded, because (9 + 1) * .9 must be 9 and not the next number above.
     rank = math.ceil(round((of_truth.size + 1) * coverage, 9))

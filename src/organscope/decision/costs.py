@@ -23,7 +23,7 @@ from organscope.errors import ConfigError, ShapeError, UnknownNameError, UsageEr
 def expected_costs(
     probabilities: Float[np.ndarray, "n c"], costs: Float[np.ndarray, "a _"]
 ) -> Float[np.ndarray, "n a"]:
-    """Average cost of each answer to each picture.
+    """Average cost of each answer to each image.
 
     Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001, equation 1.
 
@@ -49,7 +49,7 @@ def expected_costs(
 def least_cost_answers(
     probabilities: Float[np.ndarray, "n c"], costs: Float[np.ndarray, "a _"]
 ) -> Int[np.ndarray, " n"]:
-    """Index of the cheapest answer to each picture; of equal ones the first."""
+    """Index of the cheapest answer to each image; of equal ones the first."""
     return expected_costs(probabilities, costs).argmin(axis=1)
 
 

@@ -34,15 +34,15 @@ class Rules:
 
 @dataclass(frozen=True)
 class Decision:
-    """The answer for one picture.
+    """The answer for one image.
 
     Attributes:
         organ_index: The most probable class, or that of the least expected cost; also where the answer is to abstain.
         confidence: Its calibrated probability, in [0, 1].
         decision: Whether that class is to be relied on.
         reason: Why not, in words; empty when accepted.
-        distance: To the training pictures, from 0 to 2.
-        doubt: What stands against relying on any answer for this picture, whatever is asked of it, in words: its look,
+        distance: To the training images, from 0 to 2.
+        doubt: What stands against relying on any answer for this image, whatever is asked of it, in words: its look,
             or what its cells say. Empty where nothing does.
         prediction_set: Classes that cannot be ruled out, the most probable first; empty where the policy has no sets.
         flagged: Whether it may be the organ that must not be missed; None where no such organ was named.
@@ -60,7 +60,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Answers:
-    """The same for many pictures, one entry or row a picture.
+    """The same for many images, one entry or row an image.
 
     Attributes:
         organ_index: See `Decision`; so for `confidence` and `reasons`.
@@ -87,13 +87,13 @@ def decide(
     doubt: str = "",
     rules: Rules | None = None,
 ) -> Decision:
-    """Answer for one picture, or abstain and say why.
+    """Answer for one image, or abstain and say why.
 
     Args:
         probabilities: Calibrated (`softmax` at the policy's temperature), summing to 1.
-        distance: Of the picture to the training pictures (`nearest_distance`).
+        distance: Of the image to the training images (`nearest_distance`).
         policy: The limits. A value that equals its limit is accepted.
-        doubt: What is wrong with the look of the picture (`look_fault`).
+        doubt: What is wrong with the look of the image (`look_fault`).
         rules: Costs and the organ that must not be missed.
 
     Raises:
@@ -121,14 +121,14 @@ def decide_all(
     doubts: Sequence[str] | None = None,
     rules: Rules | None = None,
 ) -> Answers:
-    """Answer for many pictures at once; see `decide`.
+    """Answer for many images at once; see `decide`.
 
-    A picture is accepted if its look is right, it is near the training pictures, its answer is sure enough (or, where
+    An image is accepted if its look is right, it is near the training images, its answer is sure enough (or, where
     abstaining has a price, no answer is dearer), and, if an organ must not be missed, that organ is the answer or can
     be ruled out.
 
     Raises:
-        ShapeError: Not one distance and one doubt a picture.
+        ShapeError: Not one distance and one doubt an image.
         ValueRangeError: Probabilities do not sum to 1, or a distance is not finite.
     """
     _check(probabilities, distances, doubts)
@@ -155,7 +155,7 @@ def decide_all(
 
 @dataclass(frozen=True)
 class _Choice:
-    """The answer to each picture, whether it is doubtful, and the numbers that say so."""
+    """The answer to each image, whether it is doubtful, and the numbers that say so."""
 
     answer: Int[np.ndarray, " n"]
     unsure: Bool[np.ndarray, " n"]
@@ -189,7 +189,7 @@ def _check(
 ) -> None:
     if len(distances) != len(probabilities) or (doubts is not None and len(doubts) != len(probabilities)):
         raise ShapeError(
-            f"Expected one distance and one doubt for each of {len(probabilities)} pictures, found "
+            f"Expected one distance and one doubt for each of {len(probabilities)} images, found "
             f"{len(distances)} distances. Pass one entry a row of probabilities."
         )
     sums = probabilities.sum(axis=1, dtype=np.float64)
@@ -203,7 +203,7 @@ def _check(
 
 def _strange(distance: float, policy: Policy) -> str:
     found, limit = _format_distinct(distance, policy.max_distance)
-    return f"unlike anything in the training pictures (distance {found}, limit {limit})"
+    return f"unlike anything in the training images (distance {found}, limit {limit})"
 
 
 def _not_ruled_out(rules: Rules, probability: float) -> str:

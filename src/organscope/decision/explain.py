@@ -1,6 +1,6 @@
 """Reasons and guarantees of a decision in plain words.
 
-Why an answer is not to be relied on, in sentences for who looks at the picture.
+Why an answer is not to be relied on, in sentences for who looks at the image.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from organscope.decision.policy import Policy
 from organscope.decision.risk_control import RecallGuarantee
 
 _CONDITION = (
-    "The promise is for pictures exchangeable with the calibration pictures: the same kinds of tissue, slide, stain "
+    "The promise is for images exchangeable with the calibration images: the same kinds of tissue, slide, stain "
     "and scanner. It says nothing about others."
 )
 
@@ -18,18 +18,18 @@ def describe_guarantee(promise: RecallGuarantee) -> tuple[str, ...]:
     """Sentences: what is promised, what it costs in false alarms, and under which condition."""
     if promise.level == 0:
         return (
-            f"No recall of {promise.organ} can be promised, because no calibration picture shows it; "
-            f"{share(promise.asked)} takes {promise.n_needed}. Every picture is flagged.",
+            f"No recall of {promise.organ} can be promised, because no calibration image shows it; "
+            f"{share(promise.asked)} takes {promise.n_needed}. Every image is flagged.",
         )
     shortfall = (
         f"{share(promise.asked)} cannot be promised for {promise.organ}: that takes {promise.n_needed} calibration "
-        f"pictures of it, and there are {promise.n_positive}. The most that they allow is promised instead.",
+        f"images of it, and there are {promise.n_positive}. The most that they allow is promised instead.",
     )
     return (
         *(() if promise.kept else shortfall),
-        f"Pictures with a probability of {promise.organ} of at least {promise.threshold:.4g} are flagged. With "
-        f"{promise.confidence:.0%} confidence, at least {share(promise.level)} of all pictures of {promise.organ} are "
-        f"({promise.n_positive - promise.n_missed} of {promise.n_positive} calibration pictures were).",
+        f"Images with a probability of {promise.organ} of at least {promise.threshold:.4g} are flagged. With "
+        f"{promise.confidence:.0%} confidence, at least {share(promise.level)} of all images of {promise.organ} are "
+        f"({promise.n_positive - promise.n_missed} of {promise.n_positive} calibration images were).",
         _price(promise),
         _CONDITION,
     )
@@ -43,11 +43,11 @@ def share(level: float) -> str:
 
 def _price(promise: RecallGuarantee) -> str:
     if not promise.n_negative:
-        return "Its price in false alarms is unknown, because the calibration pictures show no other organ."
+        return "Its price in false alarms is unknown, because the calibration images show no other organ."
     low, high = promise.false_alarm_interval
     return (
-        f"The price: {promise.false_alarm_rate:.1%} of the pictures of other organs are flagged too "
-        f"({promise.n_false} of {promise.n_negative} calibration pictures; 95 % interval {low:.1%} to {high:.1%})."
+        f"The price: {promise.false_alarm_rate:.1%} of the images of other organs are flagged too "
+        f"({promise.n_false} of {promise.n_negative} calibration images; 95 % interval {low:.1%} to {high:.1%})."
     )
 
 
@@ -63,8 +63,8 @@ class Explanation:
         organ: The answer: the most probable organ, or the cheapest at the price that was named.
         probability: Of that organ.
         likeliest: The most probable organ.
-        distance: Of the picture to the training pictures.
-        doubt: What the picture's look or its cells say against any answer; empty where nothing.
+        distance: Of the image to the training images.
+        doubt: What the image's look or its cells say against any answer; empty where nothing.
         not_ruled_out: The organ that must not be missed, where it is flagged and is not the answer; else None.
     """
 
@@ -77,7 +77,7 @@ class Explanation:
 
 
 def is_out_of_distribution(distance: float, policy: Policy) -> bool:
-    """Whether a picture is too far from the training pictures for any answer."""
+    """Whether an image is too far from the training images for any answer."""
     return distance > policy.max_distance
 
 
@@ -86,7 +86,7 @@ def reasons_in_words(asked: Explanation, policy: Policy) -> list[str]:
     found = [f"{asked.doubt[:1].upper()}{asked.doubt[1:]}."] if asked.doubt else []
     if is_out_of_distribution(asked.distance, policy):
         found.append(
-            "The picture is unlike everything that the model was trained on "
+            "The image is unlike everything that the model was trained on "
             f"(distance {asked.distance:.2f}; it answers up to {policy.max_distance:.2f})."
         )
     if asked.probability < policy.min_confidence:
@@ -105,25 +105,25 @@ def _unsure(asked: Explanation, policy: Policy) -> str:
 
 
 def describe_guarantee_plainly(promise: RecallGuarantee) -> list[str]:
-    """What is promised for the organ that must not be missed, counted in pictures."""
+    """What is promised for the organ that must not be missed, counted in images."""
     organ, hundred = promise.organ, int(100 * promise.level + 1e-6)
     if promise.level == 0:
-        return [f"Nothing can be promised for {organ}: there was no picture of it to measure with. All are flagged."]
+        return [f"Nothing can be promised for {organ}: there was no image of it to measure with. All are flagged."]
     short = (
-        f"{percent(promise.asked)} cannot be promised: that takes {promise.n_needed} pictures of {organ} to measure "
+        f"{percent(promise.asked)} cannot be promised: that takes {promise.n_needed} images of {organ} to measure "
         f"with, and there were {promise.n_positive}."
     )
     found = [] if promise.kept else [short]
     found.append(
-        f"Of 100 pictures of {organ}, at least {hundred} are flagged. That is promised with "
+        f"Of 100 images of {organ}, at least {hundred} are flagged. That is promised with "
         f"{percent(promise.confidence)} confidence: {promise.n_positive - promise.n_missed} of {promise.n_positive} "
         "were, where it was measured."
     )
     if promise.n_negative:
         low, high = (round(100 * end) for end in promise.false_alarm_interval)
-        found.append(f"The price: of 100 pictures of other organs, {low} to {high} are flagged in vain.")
+        found.append(f"False-positive rate: {low} to {high} % of the images of other organs.")
     found.append(
-        "This holds for pictures like those that it was measured on, in tissue, stain and scanner; it says nothing "
+        "This holds for images like those that it was measured on, in tissue, stain and scanner; it says nothing "
         "about others."
     )
     return found

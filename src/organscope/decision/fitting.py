@@ -2,7 +2,7 @@
 
 The promises of a bundle that was made before policies held them.
 
-Fit the limits on the look of a picture, on training pictures and on spoilt copies of them.
+Fit the limits on the look of an image, on training images and on spoilt copies of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ from organscope.errors import ShapeError, ValueRangeError
 
 @dataclass(frozen=True)
 class PolicyFigures:
-    """What a policy does on labelled pictures.
+    """What a policy does on labeled images.
 
     Attributes:
-        n_images: Pictures it was asked about.
+        n_images: Images it was asked about.
         coverage: Share of them it accepts.
         wrong_among_accepted: Share of the accepted that are wrong; 0 where none is accepted.
     """
@@ -49,21 +49,21 @@ def fit_policy(
     pictures: Shaped[np.ndarray, " n"] | None = None,
     quality: QualityLimits | None = None,
 ) -> Policy:
-    """Fit temperature, limits, recall contract and prediction sets, all on the same held-out pictures.
+    """Fit temperature, limits, recall contract and prediction sets, all on the same held-out images.
 
     They must not have trained what answered for them. Score the policy on others again.
 
     Args:
-        logits: Of the fields of held-out pictures; with `labels`, their true classes.
+        logits: Of the fields of held-out images; with `labels`, their true classes.
         distances: `nearest_distance` of each field to what trained the network or head that answered for it, with
             k = `n_neighbours`.
         target_error: Largest share of wrong answers among the accepted, see `fit_min_confidence`.
         min_coverage: Share that must be accepted all the same.
-        in_domain_pass: Share of held-out pictures that are not called unknown.
+        in_domain_pass: Share of held-out images that are not called unknown.
         n_neighbours: k of the novelty distance; `reference` is the name of its file in the bundle.
         organs: Names of the classes; without them there are no contract and no sets.
-        pictures: Which picture each field belongs to; every field is a picture without.
-        quality: Limits on the look of a picture (`fit_quality`), which are passed on.
+        images: Which image each field belongs to; every field is an image without.
+        quality: Limits on the look of an image (`fit_quality`), which are passed on.
 
     Raises:
         ShapeError: Arrays do not belong together, or there are too few.
@@ -88,13 +88,13 @@ def _by_image(
     probabilities: Float[np.ndarray, "n c"],
     labels: Int[np.ndarray, " n"],
     distances: Float[np.ndarray, " n"],
-    pictures: Shaped[np.ndarray, " n"] | None,
+    images: Shaped[np.ndarray, " n"] | None,
 ) -> tuple[Float[np.ndarray, "p c"], Int[np.ndarray, " p"], Float[np.ndarray, " p"]]:
-    """Mean probability and median distance over the fields of each picture, as an image is classified."""
-    if pictures is None:
+    """Mean probability and median distance over the fields of each image, as an image is classified."""
+    if images is None:
         return probabilities, labels, distances
-    _, first, picture_of = np.unique(pictures, return_index=True, return_inverse=True)
-    fields = [np.flatnonzero(picture_of == number) for number in range(len(first))]
+    _, first, image_of = np.unique(images, return_index=True, return_inverse=True)
+    fields = [np.flatnonzero(image_of == number) for number in range(len(first))]
     means = np.stack([probabilities[part].mean(axis=0) for part in fields])
     return means, labels[first], np.array([np.median(distances[part]) for part in fields])
 
@@ -108,10 +108,10 @@ def fit_min_confidence(
     """The lowest confidence limit that keeps wrong answers among the accepted at or below a share.
 
     Args:
-        confidence: Of the most probable class of each held-out picture.
+        confidence: Of the most probable class of each held-out image.
         right: That class is the true one.
         target_error: The share.
-        min_coverage: Share of the pictures that must be accepted; where the target cannot be had with it,
+        min_coverage: Share of the images that must be accepted; where the target cannot be had with it,
             the limit with the smallest share of wrong answers is taken, the lowest of equal ones.
 
     Returns:
@@ -143,7 +143,7 @@ def measure_policy(
     distances: Float[np.ndarray, " n"],
     policy: Policy,
 ) -> PolicyFigures:
-    """Coverage and wrong answers among the accepted, on labelled pictures.
+    """Coverage and wrong answers among the accepted, on labeled images.
 
     Raises:
         ShapeError: There is no row, or not one label a row.
@@ -172,8 +172,8 @@ def complete_policy(policy: Policy, calibration: pd.DataFrame, organs: Sequence[
     known = {"label", *columns} <= set(calibration.columns) and len(calibration) > 0
     if not known or (policy.contract is not None and policy.conformal is not None):
         return policy
-    pictures = by_image(calibration, columns)
-    probabilities, labels = pictures[columns].to_numpy(float), pictures["label"].to_numpy(int)
+    images = by_image(calibration, columns)
+    probabilities, labels = images[columns].to_numpy(float), images["label"].to_numpy(int)
     return policy.model_copy(
         update={
             "contract": policy.contract or fit_recall_guarantees(probabilities, labels, organs),
@@ -183,7 +183,7 @@ def complete_policy(policy: Policy, calibration: pd.DataFrame, organs: Sequence[
 
 
 def by_image(calibration: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """One row a picture: its label and the mean over its fields of the columns."""
+    """One row an image: its label and the mean over its fields of the columns."""
     if "id" not in calibration:
         return calibration
     return calibration.groupby("id", sort=True)[["label", *columns]].agg(
@@ -192,13 +192,13 @@ def by_image(calibration: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 _MIN_LOOKS = 60
-"""Fewer training pictures say too little about 16 numbers and their covariance: no limits are fitted."""
+"""Fewer training images say too little about 16 numbers and their covariance: no limits are fitted."""
 
 _SHRINKAGE = 0.02
 """Share of each number's variance that is added to it, so that no combination is held to be known exactly."""
 
 _BLANK_SHARE = 0.5
-"""A picture of less than half the contrast of the palest training pictures is blank."""
+"""An image of less than half the contrast of the palest training images is blank."""
 
 _PALEST = 0.01
 _DIGITS = 6
@@ -212,7 +212,7 @@ def fit_quality(
     *,
     in_domain_pass: float = 0.975,
 ) -> QualityLimits | None:
-    """Limits that the stated share of training pictures and tolerated copies keeps, all tests together.
+    """Limits that the stated share of training images and tolerated copies keeps, all tests together.
 
     Every test gets the same share of the losses: the limits are one and the same quantile of each test's score,
     lowered until all tests together pass the stated share.

@@ -3,12 +3,12 @@
 Sun, Ming, Zhu and Li: Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022. An embedding is
 brought to length 1; its distance to the k-th nearest training embedding says how unknown it is.
 
-Does a picture look like the training pictures, before the network is believed?
+Does an image look like the training images, before the network is believed?
 
 The look of a field is `ops.texture.texture_features`: gray levels and power spectrum with brightness and contrast
-divided out, so that colour cannot count. Training pictures, and training pictures that were spoilt on purpose, are
-each described by a normal distribution; a picture is refused if it is far from the training pictures, or more like
-spoilt ones than the training pictures are (quadratic discriminant). All numbers are data that travel in the bundle.
+divided out, so that color cannot count. Training images, and training images that were spoilt on purpose, are
+each described by a normal distribution; an image is refused if it is far from the training images, or more like
+spoilt ones than the training images are (quadratic discriminant). All numbers are data that travel in the bundle.
 
 How the fields of an image look, as its policy judges them.
 """
@@ -40,14 +40,14 @@ def unit_norm(features: Real[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
 
 
 def nearest_distance(
-    features: Float[np.ndarray, "n d"], reference: Real[np.ndarray, "m _"], n_neighbours: int
+    features: Float[np.ndarray, "n d"], reference: Real[np.ndarray, "m _"], n_neighbors: int
 ) -> Float[np.ndarray, " n"]:
     """Distance from each embedding to its k-th nearest reference embedding.
 
     Args:
-        features: Of the pictures in question; of any length, brought to length 1 here.
-        reference: Of the training pictures; brought to length 1 here too.
-        n_neighbours: k, from 1 to m.
+        features: Of the images in question; of any length, brought to length 1 here.
+        reference: Of the training images; brought to length 1 here too.
+        n_neighbors: k, from 1 to m.
 
     Returns:
         Euclidean distances between vectors of length 1: 0 (known) to 2 (opposite), float32.
@@ -61,23 +61,23 @@ def nearest_distance(
             f"Expected features of {reference.shape[1]} numbers as in the reference, found "
             f"{features.shape[1]}. Use features and reference of one and the same network."
         )
-    if not 1 <= n_neighbours <= len(reference):
+    if not 1 <= n_neighbors <= len(reference):
         raise ShapeError(
-            f"Expected at least {n_neighbours} reference embeddings (and k of 1 or more), found "
-            f"{len(reference)}. Choose fewer neighbours or give more references."
+            f"Expected at least {n_neighbors} reference embeddings (and k of 1 or more), found "
+            f"{len(reference)}. Choose fewer neighbors or give more references."
         )
     known = unit_norm(reference)
     asked = unit_norm(features)
     step = max(1, _CHUNK // len(known))
-    chunks = [_kth_distance(asked[at : at + step], known, n_neighbours) for at in range(0, len(asked), step)]
+    chunks = [_kth_distance(asked[at : at + step], known, n_neighbors) for at in range(0, len(asked), step)]
     return np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
 
 
 def fit_distance_limit(held_out: Float[np.ndarray, " n"], in_domain_pass: float) -> float:
-    """The distance that the stated share of held-out, in-domain pictures stays within.
+    """The distance that the stated share of held-out, in-domain images stays within.
 
     Args:
-        held_out: Distances of pictures of the training domain that are not in the reference set.
+        held_out: Distances of images of the training domain that are not in the reference set.
         in_domain_pass: Share in (0, 1] that must pass, 0.95 in the paper.
 
     Raises:
@@ -85,7 +85,7 @@ def fit_distance_limit(held_out: Float[np.ndarray, " n"], in_domain_pass: float)
         ValueRangeError: The share leaves (0, 1].
     """
     if len(held_out) == 0:
-        raise ShapeError("Expected distances of held-out pictures, found none. Hold some pictures out.")
+        raise ShapeError("Expected distances of held-out images, found none. Hold some images out.")
     if not 0 < in_domain_pass <= 1:
         raise ValueRangeError(f"Expected a share in (0, 1], found {in_domain_pass}. Ask for 0.95, for example.")
     # "higher" takes an observed distance, so that at least that share passes, not nearly.
@@ -93,24 +93,24 @@ def fit_distance_limit(held_out: Float[np.ndarray, " n"], in_domain_pass: float)
 
 
 def _kth_distance(
-    asked: Float[np.ndarray, "n d"], known: Float[np.ndarray, "m d"], n_neighbours: int
+    asked: Float[np.ndarray, "n d"], known: Float[np.ndarray, "m d"], n_neighbors: int
 ) -> Float[np.ndarray, " n"]:
     a, b = asked.astype(np.float64), known.astype(np.float64)
     squared = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2.0 * (a @ b.T)
-    kth = np.partition(squared, n_neighbours - 1, axis=1)[:, n_neighbours - 1]
+    kth = np.partition(squared, n_neighbors - 1, axis=1)[:, n_neighbors - 1]
     return np.sqrt(np.clip(kth, 0.0, 4.0)).astype(np.float32)
 
 
 BLANK = "nearly blank: there is too little contrast to see tissue"
-STRANGE = "texture unlike that of the training pictures, as of another kind of microscope, stain or damage"
+STRANGE = "texture unlike that of the training images, as of another kind of microscope, stain or damage"
 
 
 class ReferenceDistribution(BaseModel):
-    """Looks of pictures of one kind, as a normal distribution.
+    """Looks of images of one kind, as a normal distribution.
 
     Attributes:
-        centre: Mean look.
-        whitening: Rows of a matrix; the length of its product with (look - centre) is the Mahalanobis distance.
+        center: Mean look.
+        whitening: Rows of a matrix; the length of its product with (look - center) is the Mahalanobis distance.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -121,7 +121,7 @@ class ReferenceDistribution(BaseModel):
     @model_validator(mode="after")
     def _check_lengths(self) -> "ReferenceDistribution":
         if {len(row) for row in self.whitening} != {len(self.centre)}:
-            raise ValueError(f"whitening must have rows of {len(self.centre)} numbers, as the centre")
+            raise ValueError(f"whitening must have rows of {len(self.centre)} numbers, as the center")
         return self
 
     def surprise(self, looks: Float[np.ndarray, "n f"]) -> Float64[np.ndarray, " n"]:
@@ -131,12 +131,12 @@ class ReferenceDistribution(BaseModel):
 
 
 class LookFault(BaseModel):
-    """One way in which a picture can be spoilt.
+    """One way in which an image can be spoilt.
 
     Attributes:
-        words: What is said of a picture that fails.
-        cloud: Looks of training pictures that were spoilt so.
-        limit: How much less surprising a picture may be for that cloud than for the training cloud.
+        words: What is said of an image that fails.
+        cloud: Looks of training images that were spoilt so.
+        limit: How much less surprising an image may be for that cloud than for the training cloud.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -147,13 +147,13 @@ class LookFault(BaseModel):
 
 
 class QualityLimits(BaseModel):
-    """What a picture must look like.
+    """What an image must look like.
 
     Attributes:
         min_contrast: Least difference between the 99th and the 1st percentile of gray, of 255.
-        training: Looks of training pictures, as they are and as other scanners could have made them.
-        max_surprise: Largest surprise of a picture under `training`.
-        faults: Spoilt pictures.
+        training: Looks of training images, as they are and as other scanners could have made them.
+        max_surprise: Largest surprise of an image under `training`.
+        faults: Spoilt images.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -167,7 +167,7 @@ class QualityLimits(BaseModel):
 def quality_issue(
     contrasts: Float[np.ndarray, " n"], looks: Float[np.ndarray, "m f"], limits: QualityLimits | None
 ) -> str:
-    """What is wrong with the look of a picture, in words; empty where nothing is, or where nothing is known.
+    """What is wrong with the look of an image, in words; empty where nothing is, or where nothing is known.
 
     Fields without tissue do not count, unless no field has any. Of the others the median counts, so that a fold or a
     pen mark in one field costs nothing.
@@ -193,7 +193,7 @@ def quality_issue(
     excess = np.median(look_excess(looks[seen], limits), axis=0)
     if excess.max() <= 0:
         return ""
-    # What is far from the spoilt pictures too, another kind of microscope for instance, must not get their name.
+    # What is far from the spoilt images too, another kind of microscope for instance, must not get their name.
     surprise = [float(np.median(fault.cloud.surprise(looks[seen]))) for fault in limits.faults]
     named = [(own, fault.words) for own, fault in zip(surprise, limits.faults, strict=True)]
     nearest = min(named, default=(np.inf, STRANGE))

@@ -13,14 +13,14 @@ class Policy(BaseModel):
     Attributes:
         temperature: Divides the logits before softmax.
         min_confidence: The first class must be at least this probable.
-        max_distance: The picture must be at most this far from the training pictures: distance to the
+        max_distance: The image must be at most this far from the training images: distance to the
             `n_neighbours`-th nearest embedding of length 1, from 0 to 2.
         n_neighbours: k of that distance.
         reference: File of the bundle, safetensors, whose tensor `features` holds the training embeddings.
         contract: What recall can be promised for each organ, and its price in false alarms.
         conformal: From probabilities to the set of organs that cannot be ruled out.
-        quality: What a picture must look like before the network is asked: contrast, sharpness, magnification,
-            texture. None where the pictures are not judged.
+        quality: What an image must look like before the network is asked: contrast, sharpness, magnification,
+            texture. None where the images are not judged.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,8 +1,8 @@
 """Risk control: guarantees of recall with exact binomial limits.
 
-A picture is flagged as the positive organ where its probability is at or above a threshold. The contract says: with
-confidence 1 - delta over the draw of the calibration pictures, the recall of that rule is at least the promised
-level, for pictures that are exchangeable with the calibration pictures.
+An image is flagged as the positive organ where its probability is at or above a threshold. The contract says: with
+confidence 1 - delta over the draw of the calibration images, the recall of that rule is at least the promised
+level, for images that are exchangeable with the calibration images.
 
 The threshold comes from a fixed-sequence test (Learn then Test: Angelopoulos, Bates, Candes, Jordan and Lei, Ann.
 Appl. Stat. 19:1641, 2025, section 3): thresholds are tried from 0 upwards, each by the exact binomial test of
@@ -11,7 +11,7 @@ with the threshold, so no correction for trying many is needed. As the p-value o
 missed, that threshold is an order statistic of the positives' probabilities, found here without a grid. It is what
 MAPIE's `BinaryClassificationController(risk="recall", fwer_method="fixed_sequence")` finds on an ever finer grid.
 
-Exact intervals of a share, where pictures are independent.
+Exact intervals of a share, where images are independent.
 """
 
 import math
@@ -54,13 +54,13 @@ class OrganGuarantees(BaseModel):
 
     Attributes:
         organ: Name of the class.
-        n_positive: Calibration pictures of it.
-        n_negative: Calibration pictures of other organs.
+        n_positive: Calibration images of it.
+        n_negative: Calibration images of other organs.
         levels: Recall promised, rising; the last one is the highest that `n_positive` allows. Empty without any
-            calibration picture of the organ.
-        thresholds: Probability at or above which a picture is flagged.
-        n_missed: Calibration pictures of the organ that are not flagged.
-        n_false: Calibration pictures of other organs that are flagged.
+            calibration image of the organ.
+        thresholds: Probability at or above which an image is flagged.
+        n_missed: Calibration images of the organ that are not flagged.
+        n_false: Calibration images of other organs that are flagged.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -105,11 +105,11 @@ class RecallGuarantee:
         asked: Recall that was asked for.
         level: Recall that is promised; 0 where none can be.
         confidence: Of the promise.
-        threshold: Probability at or above which a picture is flagged; 0, so that all are, where nothing can be
+        threshold: Probability at or above which an image is flagged; 0, so that all are, where nothing can be
             promised.
-        n_positive: Calibration pictures of the organ, of which `n_missed` are not flagged.
+        n_positive: Calibration images of the organ, of which `n_missed` are not flagged.
         n_missed: See `n_positive`.
-        n_negative: Calibration pictures of other organs, of which `n_false` are flagged.
+        n_negative: Calibration images of other organs, of which `n_false` are flagged.
         n_false: See `n_negative`.
     """
 
@@ -130,17 +130,17 @@ class RecallGuarantee:
 
     @property
     def n_needed(self) -> int:
-        """Calibration pictures of the organ without which `asked` cannot be promised."""
+        """Calibration images of the organ without which `asked` cannot be promised."""
         return positives_needed(self.asked, self.confidence)
 
     @property
     def false_alarm_rate(self) -> float:
-        """Share of the calibration pictures of other organs that are flagged; not-a-number without any."""
+        """Share of the calibration images of other organs that are flagged; not-a-number without any."""
         return self.n_false / self.n_negative if self.n_negative else math.nan
 
     @property
     def false_alarm_interval(self) -> tuple[float, float]:
-        """95 % interval of that share, exact where pictures are independent."""
+        """95 % interval of that share, exact where images are independent."""
         return share_interval(self.n_false, self.n_negative)
 
 
@@ -203,7 +203,7 @@ def recall_threshold(
     """The highest threshold that promises the recall: `score >= threshold` is flagged; None where none does.
 
     Args:
-        positive_scores: Probabilities of the positive organ on calibration pictures of that organ.
+        positive_scores: Probabilities of the positive organ on calibration images of that organ.
         level: Recall to promise, in (0, 1).
         confidence: Of the promise.
 
@@ -225,7 +225,7 @@ def fit_recall_guarantees(
     """Compute the contract of every organ.
 
     Args:
-        probabilities: Of held-out pictures, one row a picture, as the bundle gives them.
+        probabilities: Of held-out images, one row an image, as the bundle gives them.
         labels: True class of each.
         organs: Names of the classes.
 
@@ -234,8 +234,8 @@ def fit_recall_guarantees(
     """
     if probabilities.shape != (labels.size, len(organs)):
         raise ShapeError(
-            f"Expected probabilities of {labels.size} pictures and {len(organs)} organs, found {probabilities.shape}. "
-            "Pass one row a labelled picture."
+            f"Expected probabilities of {labels.size} images and {len(organs)} organs, found {probabilities.shape}. "
+            "Pass one row a labeled image."
         )
     return RecallGuaranteeTable(
         confidence=confidence,
@@ -296,5 +296,5 @@ def _check_level(level: float) -> None:
     if not 0 < level < 1:
         raise ValueRangeError(
             f"Expected a recall between 0 and 1, found {level}. Ask for 0.95, for example; no finite number of "
-            "pictures promises 1."
+            "images promises 1."
         )

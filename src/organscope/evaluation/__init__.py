@@ -1,4 +1,4 @@
-"""A bundle on a part of an index: scores with intervals, through the use side."""
+"""A bundle on a part of an index: scores with intervals, through the inference side."""
 
 import lazy_loader
 

@@ -1,9 +1,9 @@
-"""How far colour alone, and fine texture alone, go: a random forest on each, trained on the other folds.
+"""How far color alone, and fine texture alone, go: a random forest on each, trained on the other folds.
 
-Where pictures of one slide lie on both sides of a split, an organ can be told by its stain. A score of a
+Where images of one slide lie on both sides of a split, an organ can be told by its stain. A score of a
 network says something about structure only where it is above these.
 
-How far the colours alone, and the gray texture alone, of a cell's surroundings go: forests on other folds.
+How far the colors alone, and the gray texture alone, of a cell's surroundings go: forests on other folds.
 """
 
 from collections.abc import Collection, Sequence
@@ -32,20 +32,20 @@ def color_forest_baseline(
     organs: Sequence[str] | None = None,
     seed: int = 0,
 ) -> dict[str, pd.DataFrame]:
-    """Out-of-fold answers of two random forests: one on colours, one on gray, contrast-normalised texture.
+    """Out-of-fold answers of two random forests: one on colors, one on gray, contrast-normalised texture.
 
     Args:
-        index: Pictures with their organs.
+        index: Images with their organs.
         fold: The folds to answer for, all without; each is answered by forests trained on all other folds.
-        organs: Pictures of other organs are left out; all organs of the index without.
+        organs: Images of other organs are left out; all organs of the index without.
         seed: Of the forests.
 
     Returns:
-        `colour_forest` and `gray_forest`: one row a picture (index: its id), one column an organ,
+        `colour_forest` and `gray_forest`: one row an image (index: its id), one column an organ,
         probabilities. Empty where there is no other fold to learn from.
 
     Raises:
-        ImageReadError: A picture cannot be read.
+        ImageReadError: An image cannot be read.
     """
     organs = sorted({sample.organ for sample in index.samples()}) if organs is None else list(organs)
     samples = [sample for sample in index.samples() if sample.organ in organs]
@@ -123,7 +123,7 @@ _MIN_LEAF = 2
 """Cells in a leaf: with single ones a forest of thousands of cells fills the memory and answers no better."""
 
 _TRAINING_CELLS = 30
-"""Most cells of a picture that train the forests: more of one picture add little."""
+"""Most cells of an image that train the forests: more of one image add little."""
 
 _SEED = 0
 
@@ -134,13 +134,13 @@ def cell_forest_baseline(
     """Out-of-fold answers of two random forests for single cells, from the crops that the bundle sees.
 
     Args:
-        index: Pictures with their organs and labels.
+        index: Images with their organs and labels.
         fold: The folds of the scored cells; each is answered by forests trained on all other folds.
-        cells: `id` of the picture, `centroid_y_px` and `centroid_x_px` of each scored cell.
+        cells: `id` of the image, `centroid_y_px` and `centroid_x_px` of each scored cell.
         bundle: Says how large a crop is, and which organs are answered.
 
     Returns:
-        `colour_forest` (512 colours) and `gray_forest` (gray levels and local binary patterns of the crop):
+        `colour_forest` (512 colors) and `gray_forest` (gray levels and local binary patterns of the crop):
         probabilities in the order of `cells` and of the bundle's classes. Empty where no other fold has cells.
     """
     classes, side_px = bundle.manifest.classes, bundle.manifest.spec.field_px
@@ -178,24 +178,24 @@ def _fit_forest(samples: Sequence[Sample], features: dict[str, tuple[np.ndarray,
 
 
 def _training_centers(sample: Sample) -> Float64[np.ndarray, "n 2"]:
-    centres = cell_centers(sample.read_labels())
-    if len(centres) <= _TRAINING_CELLS:
-        return centres
+    centers = cell_centers(sample.read_labels())
+    if len(centers) <= _TRAINING_CELLS:
+        return centers
     random = np.random.default_rng([_SEED, *sample.id.encode()])
-    return centres[np.sort(random.choice(len(centres), _TRAINING_CELLS, replace=False))]
+    return centers[np.sort(random.choice(len(centers), _TRAINING_CELLS, replace=False))]
 
 
 def _cell_features(
-    sample: Sample, centres: Float64[np.ndarray, "n 2"], side_px: int
+    sample: Sample, centers: Float64[np.ndarray, "n 2"], side_px: int
 ) -> tuple[Float32[np.ndarray, "n bins"], Float32[np.ndarray, "n codes"]]:
-    """Colour histogram and gray texture of the crop of each cell."""
-    colours, textures = [], []
+    """Color histogram and gray texture of the crop of each cell."""
+    colors, textures = [], []
     with sample.open() as image:
         pixels = scale_intensity(to_rgb(image.visible(image.read_whole())), *image.value_range)
-    for starts in crop_starts(centres, side_px).tolist():
+    for starts in crop_starts(centers, side_px).tolist():
         rows, columns = (Span(start, start + side_px, start, start + side_px) for start in starts)
         crop = read_tile(lambda y, x, h, w: pixels[y : y + h, x : x + w], pixels.shape[:2], rows, columns)
-        colours.append(color_histogram(crop))
+        colors.append(color_histogram(crop))
         textures.append(gray_texture(crop))
     empty = np.zeros((0, 1), np.float32)
-    return (np.stack(colours), np.stack(textures)) if colours else (empty, empty)
+    return (np.stack(colors), np.stack(textures)) if colors else (empty, empty)

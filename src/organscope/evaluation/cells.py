@@ -1,6 +1,6 @@
-"""Score a bundle that names the organ of single cells, on the labelled cells of pictures of known organs.
+"""Score a bundle that names the organ of single cells, on the labeled cells of images of known organs.
 
-Scores of single cells with intervals over pictures: everything is a sum over the cells of a picture.
+Scores of single cells with intervals over images: everything is a sum over the cells of an image.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,65 +30,65 @@ from organscope.io import Image
 from organscope.models import Bundle
 from organscope.ops.tiling import cell_centers
 
-_Confusion = Int64[np.ndarray, "picture c c"]
+_Confusion = Int64[np.ndarray, "image c c"]
 
 
 @dataclass(frozen=True)
 class ImageSums:
-    """What one model's answers add up to in each picture.
+    """What one model's answers add up to in each image.
 
     Attributes:
         confusion: By the name before the metric ("" for the cells themselves, "gray_", "image_"): counts of true
-            (rows) and predicted (columns) organs in each picture.
+            (rows) and predicted (columns) organs in each image.
         reliability: Sums of `metrics.calibration.reliability_sums`; none where only answers are compared.
     """
 
     confusion: dict[str, _Confusion] = field(default_factory=dict)
-    reliability: Float64[np.ndarray, "picture 3 bins"] | None = None
+    reliability: Float64[np.ndarray, "image 3 bins"] | None = None
 
-    def of(self, pictures: Int64[np.ndarray, " m"]) -> "ImageSums":
-        """The sums of some of the pictures, by their positions."""
-        confusion = {name: counts[pictures] for name, counts in self.confusion.items()}
-        return ImageSums(confusion, None if self.reliability is None else self.reliability[pictures])
+    def of(self, images: Int64[np.ndarray, " m"]) -> "ImageSums":
+        """The sums of some of the images, by their positions."""
+        confusion = {name: counts[images] for name, counts in self.confusion.items()}
+        return ImageSums(confusion, None if self.reliability is None else self.reliability[images])
 
 
 def confusion_of_images(
     position: Int64[np.ndarray, " n"],
     labels: Int64[np.ndarray, " n"],
     predicted: Int64[np.ndarray, " n"],
-    n_pictures: int,
+    n_images: int,
     n_classes: int,
 ) -> _Confusion:
-    """Count answers by picture, true and predicted organ; `position` says to which picture each belongs."""
+    """Count answers by image, true and predicted organ; `position` says to which image each belongs."""
     codes = (position * n_classes + labels) * n_classes + predicted
-    counts = np.bincount(codes, minlength=n_pictures * n_classes**2)
-    return counts.reshape(n_pictures, n_classes, n_classes)
+    counts = np.bincount(codes, minlength=n_images * n_classes**2)
+    return counts.reshape(n_images, n_classes, n_classes)
 
 
 def _reliability_of_images(
-    position: Int64[np.ndarray, " n"], confidence: np.ndarray, correct: np.ndarray, n_pictures: int
-) -> Float64[np.ndarray, "picture 3 bins"]:
-    """`reliability_sums` of the answers of each picture."""
+    position: Int64[np.ndarray, " n"], confidence: np.ndarray, correct: np.ndarray, n_images: int
+) -> Float64[np.ndarray, "image 3 bins"]:
+    """`reliability_sums` of the answers of each image."""
     confidence = np.clip(confidence.astype(np.float64), 0, 1)
-    parts = [position == number for number in range(n_pictures)]
+    parts = [position == number for number in range(n_images)]
     return np.stack([reliability_sums(confidence[part], correct[part]) for part in parts])
 
 
-def summarize_sums(sums: ImageSums, pictures: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Scores of all pictures together with 95 % intervals over pictures or their groups.
+def summarize_sums(sums: ImageSums, images: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Scores of all images together with 95 % intervals over images or their groups.
 
     `accuracy`, `balanced_accuracy` and `macro_f1` for every confusion, and `ece`.
 
     Args:
-        sums: In the order of `pictures`.
-        pictures: Columns `group` and `organ`.
+        sums: In the order of `images`.
+        images: Columns `group` and `organ`.
 
     Returns:
         Columns `metric`, `value`, `low`, `high`, `unit`; and the note on the intervals.
     """
-    unit = choose_unit(pictures["group"].to_numpy(), pictures["organ"].to_numpy())
+    unit = choose_unit(images["group"].to_numpy(), images["organ"].to_numpy())
     drawn = resample_counts(unit.groups, n_resamples=N_RESAMPLES, seed=SEED)
-    values, resampled = (_statistics(sums, counts) for counts in (np.ones((1, len(pictures)), np.int64), drawn))
+    values, resampled = (_statistics(sums, counts) for counts in (np.ones((1, len(images)), np.int64), drawn))
     rows = [
         (name, float(values[name][0]), *percentile_interval(resampled[name], level=LEVEL), unit.name) for name in values
     ]
@@ -98,7 +98,7 @@ def summarize_sums(sums: ImageSums, pictures: pd.DataFrame) -> tuple[pd.DataFram
 def _statistics(
     sums: ImageSums, drawn: Int64[np.ndarray, "resamples n"]
 ) -> dict[str, Float64[np.ndarray, " resamples"]]:
-    """Every score for each of several draws of pictures, given how often each picture is drawn."""
+    """Every score for each of several draws of images, given how often each image is drawn."""
     scores: dict[str, Float64[np.ndarray, " resamples"]] = {}
     for prefix, confusion in sums.confusion.items():
         n_classes = confusion.shape[1]
@@ -130,60 +130,60 @@ _CELLS_SEED = 0
 
 
 def summarize_cells(scored: Predictions, bundle: Bundle, index: Index, *, baseline: bool) -> Evaluation:
-    """Scores of single cells, of gray copies of them, and of their pooled answer for each picture.
+    """Scores of single cells, of gray copies of them, and of their pooled answer for each image.
 
     Args:
         scored: The answers.
         bundle: What gave them, or one of several that did; it says how crops are cut for the baseline.
-        index: What the pictures are from; its other folds train the baseline.
-        baseline: Also score forests that see colours, or gray texture, of the same crops.
+        index: What the images are from; its other folds train the baseline.
+        baseline: Also score forests that see colors, or gray texture, of the same crops.
 
     Raises:
-        DatasetError: No picture has a labelled cell.
+        DatasetError: No image has a labeled cell.
     """
-    pictures, cells, classes = scored.pictures, scored.cells, scored.classes
+    images, cells, classes = scored.pictures, scored.cells, scored.classes
     if not len(cells):
         raise DatasetError(
-            f"Expected labelled cells in {index.folder} ({scored.subset}), found none. Import annotations."
+            f"Expected labeled cells in {index.folder} ({scored.subset}), found none. Import annotations."
         )
-    models = {BUNDLE: _sums_of_bundle(pictures, cells, classes)}
+    models = {BUNDLE: _sums_of_bundle(images, cells, classes)}
     notes = list(scored.notes)
     if baseline:
         answers = cell_forest_baseline(index, scored.folds, cells, bundle)
-        models |= {name: _sums_of_baseline(pictures, cells, found, classes) for name, found in answers.items()}
+        models |= {name: _sums_of_baseline(images, cells, found, classes) for name, found in answers.items()}
         if not answers:
-            notes.append("No colour baseline: the index has no other fold to train it on.")
-    scores, unit_notes = _scores_of_datasets(models, pictures, scored.subset)
+            notes.append("No color baseline: the index has no other fold to train it on.")
+    scores, unit_notes = _scores_of_datasets(models, images, scored.subset)
     return scored.evaluation(scores, _tables(cells, classes), (*unit_notes, *notes))
 
 
 def score_cells(
     bundle: Bundle,
     samples: Sequence[Sample],
-    cells_per_picture: int | None,
+    cells_per_image: int | None,
     progress: Callable[[int, int], None],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Name the organ of the labelled cells of each picture, as it is and in gray; one picture in memory at a time.
+    """Name the organ of the labeled cells of each image, as it is and in gray; one image in memory at a time.
 
     Returns:
-        One row a picture (what the cells say together), and one row a cell (`id` of the picture, `position` of
-        the picture in the first table, `cell`, `centroid_y_px`, `centroid_x_px`, `organ` (true), `predicted`,
-        `probability`, `correct`, `gray_predicted`). Pictures without a cell are in neither.
+        One row an image (what the cells say together), and one row a cell (`id` of the image, `position` of
+        the image in the first table, `cell`, `centroid_y_px`, `centroid_x_px`, `organ` (true), `predicted`,
+        `probability`, `correct`, `gray_predicted`). Images without a cell are in neither.
     """
-    pictures, cells = [], []
+    images, cells = [], []
     for number, sample in enumerate(samples):
         progress(number, len(samples))
         labels = sample.read_labels()
         with sample.open() as image:
             _require_fitting(sample, image, labels)
-            ids, centres = _chosen_cells(labels, cells_per_picture, sample.id)
+            ids, centers = _chosen_cells(labels, cells_per_image, sample.id)
             if len(ids):
-                found = classify_centers(image, centres, bundle)
-                gray = classify_centers(gray_copy(image), centres, bundle)
-                cells.append(_cell_rows(sample, len(pictures), ids, centres, found, gray))
-                pictures.append(_image_row(sample, found, gray))
+                found = classify_centers(image, centers, bundle)
+                gray = classify_centers(gray_copy(image), centers, bundle)
+                cells.append(_cell_rows(sample, len(images), ids, centers, found, gray))
+                images.append(_image_row(sample, found, gray))
     progress(len(samples), len(samples))
-    return pd.DataFrame(pictures), pd.concat(cells, ignore_index=True) if cells else pd.DataFrame()
+    return pd.DataFrame(images), pd.concat(cells, ignore_index=True) if cells else pd.DataFrame()
 
 
 def _require_fitting(sample: Sample, image: Image, labels: Int32[np.ndarray, "y x"]) -> None:
@@ -195,19 +195,19 @@ def _require_fitting(sample: Sample, image: Image, labels: Int32[np.ndarray, "y 
 
 
 def _chosen_cells(
-    labels: Int32[np.ndarray, "y x"], n_most: int | None, picture: str
+    labels: Int32[np.ndarray, "y x"], n_most: int | None, image: str
 ) -> tuple[np.ndarray, Float64[np.ndarray, "n 2"]]:
-    """Labels and centroids of the cells of a picture, or of a sample of them that depends on its name alone."""
-    ids, centres = np.unique(labels[labels > 0]), cell_centers(labels)
+    """Labels and centroids of the cells of an image, or of a sample of them that depends on its name alone."""
+    ids, centers = np.unique(labels[labels > 0]), cell_centers(labels)
     if n_most is None or len(ids) <= n_most:
-        return ids, centres
-    random = np.random.default_rng([_CELLS_SEED, *picture.encode()])
+        return ids, centers
+    random = np.random.default_rng([_CELLS_SEED, *image.encode()])
     kept = np.sort(random.choice(len(ids), n_most, replace=False))
-    return ids[kept], centres[kept]
+    return ids[kept], centers[kept]
 
 
 def _cell_rows(
-    sample: Sample, position: int, ids: np.ndarray, centres: np.ndarray, found: CellOrgans, gray: CellOrgans
+    sample: Sample, position: int, ids: np.ndarray, centers: np.ndarray, found: CellOrgans, gray: CellOrgans
 ) -> pd.DataFrame:
     organs = np.array(found.organs)
     predicted = organs[found.organ_index]
@@ -216,8 +216,8 @@ def _cell_rows(
             "id": sample.id,
             "position": position,
             "cell": ids,
-            "centroid_y_px": centres[:, 0],
-            "centroid_x_px": centres[:, 1],
+            "centroid_y_px": centers[:, 0],
+            "centroid_x_px": centers[:, 1],
             "organ": sample.organ,
             "predicted": predicted,
             "probability": found.confidence,
@@ -250,55 +250,55 @@ def _image_row(sample: Sample, found: CellOrgans, gray: CellOrgans) -> dict:
     }
 
 
-def _sums_of_bundle(pictures: pd.DataFrame, cells: pd.DataFrame, classes: Sequence[str]) -> ImageSums:
+def _sums_of_bundle(images: pd.DataFrame, cells: pd.DataFrame, classes: Sequence[str]) -> ImageSums:
     position = cells["position"].to_numpy(np.int64)
     confidence, correct = cells["probability"].to_numpy(), cells["correct"].to_numpy(bool)
     return ImageSums(
         {
-            "": _confusion(position, cells, "predicted", len(pictures), classes),
-            "gray_": _confusion(position, cells, "gray_predicted", len(pictures), classes),
-            "image_": _confusion(np.arange(len(pictures)), pictures, "predicted", len(pictures), classes),
-            "gray_image_": _confusion(np.arange(len(pictures)), pictures, "gray_predicted", len(pictures), classes),
+            "": _confusion(position, cells, "predicted", len(images), classes),
+            "gray_": _confusion(position, cells, "gray_predicted", len(images), classes),
+            "image_": _confusion(np.arange(len(images)), images, "predicted", len(images), classes),
+            "gray_image_": _confusion(np.arange(len(images)), images, "gray_predicted", len(images), classes),
         },
-        _reliability_of_images(position, confidence, correct, len(pictures)),
+        _reliability_of_images(position, confidence, correct, len(images)),
     )
 
 
 def _sums_of_baseline(
-    pictures: pd.DataFrame, cells: pd.DataFrame, probabilities: Float64[np.ndarray, "n c"], classes: Sequence[str]
+    images: pd.DataFrame, cells: pd.DataFrame, probabilities: Float64[np.ndarray, "n c"], classes: Sequence[str]
 ) -> ImageSums:
-    """A forest's single cells, and the mean of its probabilities over the cells of each picture."""
+    """A forest's single cells, and the mean of its probabilities over the cells of each image."""
     organs, position = np.array(classes), cells["position"].to_numpy(np.int64)
     of_cells = cells.assign(predicted=organs[probabilities.argmax(axis=1)])
-    parts = [probabilities[position == number] for number in range(len(pictures))]
-    together = pictures.assign(predicted=organs[[int(pool_cells(part, Pooling()).argmax()) for part in parts]])
+    parts = [probabilities[position == number] for number in range(len(images))]
+    together = images.assign(predicted=organs[[int(pool_cells(part, Pooling()).argmax()) for part in parts]])
     return ImageSums(
         {
-            "": _confusion(position, of_cells, "predicted", len(pictures), classes),
-            "image_": _confusion(np.arange(len(pictures)), together, "predicted", len(pictures), classes),
+            "": _confusion(position, of_cells, "predicted", len(images), classes),
+            "image_": _confusion(np.arange(len(images)), together, "predicted", len(images), classes),
         }
     )
 
 
 def _confusion(
-    position: np.ndarray, answers: pd.DataFrame, column: str, n_pictures: int, classes: Sequence[str]
+    position: np.ndarray, answers: pd.DataFrame, column: str, n_images: int, classes: Sequence[str]
 ) -> np.ndarray:
     labels, predicted = (pd.Index(classes).get_indexer(answers[name]).astype(np.int64) for name in ("organ", column))
-    return confusion_of_images(position, labels, predicted, n_pictures, len(classes))
+    return confusion_of_images(position, labels, predicted, n_images, len(classes))
 
 
 def _scores_of_datasets(
-    models: dict[str, ImageSums], pictures: pd.DataFrame, subset: str
+    models: dict[str, ImageSums], images: pd.DataFrame, subset: str
 ) -> tuple[pd.DataFrame, list[str]]:
     """The scores of every model on every data set, and one note a data set."""
     tables, notes = [], []
     for name, sums in models.items():
-        for dataset, part in pictures.groupby("dataset"):
+        for dataset, part in images.groupby("dataset"):
             table, note = summarize_sums(sums.of(part.index.to_numpy()), part)
             labels = {"model": name, "dataset": dataset, "subset": subset, "n_images": len(part)}
             tables.append(table.assign(**labels)[SCORE_COLUMNS])
             if name == BUNDLE:
-                notes.append(f"{dataset}: {int(part['n_cells'].sum()):,} cells of {len(part)} pictures. {note}")
+                notes.append(f"{dataset}: {int(part['n_cells'].sum()):,} cells of {len(part)} images. {note}")
     return pd.concat(tables, ignore_index=True), notes
 
 

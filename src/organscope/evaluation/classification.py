@@ -1,4 +1,4 @@
-"""Score a classification bundle picture by picture, beside forests that see only colours.
+"""Score a classification bundle image by image, beside forests that see only colors.
 
 Organs that occur in several species: are they told apart in each of them?
 
@@ -45,10 +45,10 @@ _BASELINE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc")
 
 
 def check_organs(samples: Sequence[Sample], classes: Sequence[str], bundle: str) -> None:
-    """Refuse pictures whose organ the bundle cannot answer.
+    """Refuse images whose organ the bundle cannot answer.
 
     Raises:
-        UsageError: No picture has an organ that the bundle knows.
+        UsageError: No image has an organ that the bundle knows.
         DatasetError: Some have not; names the first.
     """
     unknown = [sample for sample in samples if sample.organ not in classes]
@@ -60,16 +60,16 @@ def check_organs(samples: Sequence[Sample], classes: Sequence[str], bundle: str)
         )
     if unknown:
         raise DatasetError(
-            f"Expected an organ that {bundle} knows for every picture, found {unknown[0].organ!r} for "
-            f"{unknown[0].id} ({len(unknown)} such pictures). Leave them out of the index."
+            f"Expected an organ that {bundle} knows for every image, found {unknown[0].organ!r} for "
+            f"{unknown[0].id} ({len(unknown)} such images). Leave them out of the index."
         )
 
 
 def score_images(bundle: Bundle, samples: Sequence[Sample], progress: Callable[[int, int], None]) -> pd.DataFrame:
-    """Classify each picture; one picture is in memory at a time.
+    """Classify each image; one image is in memory at a time.
 
     Returns:
-        One row a picture: `id`, `dataset`, `organ` (true), `group`, `fold`, `predicted` (the most probable
+        One row an image: `id`, `dataset`, `organ` (true), `group`, `fold`, `predicted` (the most probable
         organ, also where the decision is to abstain), `correct`, `confidence`, `decision`, `reason`,
         `distance`, `prediction_set` (organs separated by semicolons) with `set_size` and `in_set` (it holds the true
         one), and `p_<organ>` for every organ of the bundle.
@@ -85,8 +85,8 @@ def score_images(bundle: Bundle, samples: Sequence[Sample], progress: Callable[[
     return pd.DataFrame(rows)
 
 
-def summarize(pictures: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.DataFrame, str]:
-    """Scores of the pictures of one data set with 95 % intervals.
+def summarize(images: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.DataFrame, str]:
+    """Scores of the images of one data set with 95 % intervals.
 
     `classification_scores`; `accepted_fraction` and `accepted_accuracy` of the decision policy; `set_coverage` and
     `set_size` (mean) of its prediction sets, where it has any.
@@ -94,38 +94,38 @@ def summarize(pictures: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.DataFr
     Returns:
         Columns `metric`, `value`, `low`, `high`, `unit`; and the note on the intervals.
     """
-    unit = choose_unit(pictures["group"].to_numpy(), pictures["organ"].to_numpy())
-    labels, probs = organ_labels(pictures, classes), probabilities(pictures, classes)
+    unit = choose_unit(images["group"].to_numpy(), images["organ"].to_numpy())
+    labels, probs = organ_labels(images, classes), probabilities(images, classes)
     rows = _rows_with_intervals(probs, labels, unit)
-    accepted = (pictures["decision"] == "accept").to_numpy(np.int64)
-    hits = accepted * pictures["correct"].to_numpy()
+    accepted = (images["decision"] == "accept").to_numpy(np.int64)
+    hits = accepted * images["correct"].to_numpy()
     rows["accepted_fraction"] = (accepted.mean(), *bootstrap_mean(accepted, unit.groups, seed=SEED))
     accuracy = hits.sum() / accepted.sum() if accepted.any() else np.nan
     rows["accepted_accuracy"] = (accuracy, *bootstrap_ratio(hits, accepted, unit.groups, seed=SEED))
-    if pictures["set_size"].any():
+    if images["set_size"].any():
         for metric, column in (("set_coverage", "in_set"), ("set_size", "set_size")):
-            values = pictures[column].to_numpy(np.int64)
+            values = images[column].to_numpy(np.int64)
             rows[metric] = (values.mean(), *bootstrap_mean(values, unit.groups, seed=SEED))
     return _score_table(rows, unit), unit.note
 
 
 def summarize_baseline(
-    pictures: pd.DataFrame, probs: Float[np.ndarray, "n classes"], classes: Sequence[str]
+    images: pd.DataFrame, probs: Float[np.ndarray, "n classes"], classes: Sequence[str]
 ) -> pd.DataFrame:
-    """The scores of a baseline on the same pictures, in the columns of `summarise`."""
-    unit = choose_unit(pictures["group"].to_numpy(), pictures["organ"].to_numpy())
-    rows = _rows_with_intervals(probs, organ_labels(pictures, classes), unit)
+    """The scores of a baseline on the same images, in the columns of `summarise`."""
+    unit = choose_unit(images["group"].to_numpy(), images["organ"].to_numpy())
+    rows = _rows_with_intervals(probs, organ_labels(images, classes), unit)
     return _score_table({name: rows[name] for name in _BASELINE_METRICS}, unit)
 
 
-def organ_labels(pictures: pd.DataFrame, classes: Sequence[str]) -> Int64[np.ndarray, " n"]:
-    """True class of each picture."""
-    return pd.Index(classes).get_indexer(pictures["organ"]).astype(np.int64)
+def organ_labels(images: pd.DataFrame, classes: Sequence[str]) -> Int64[np.ndarray, " n"]:
+    """True class of each image."""
+    return pd.Index(classes).get_indexer(images["organ"]).astype(np.int64)
 
 
-def probabilities(pictures: pd.DataFrame, classes: Sequence[str]) -> Float[np.ndarray, "n classes"]:
+def probabilities(images: pd.DataFrame, classes: Sequence[str]) -> Float[np.ndarray, "n classes"]:
     """The columns `p_<organ>` as an array."""
-    return pictures[[f"p_{organ}" for organ in classes]].to_numpy()
+    return images[[f"p_{organ}" for organ in classes]].to_numpy()
 
 
 def _image_row(sample: Sample, classes: Sequence[str], found) -> dict:
@@ -169,17 +169,17 @@ def _score_table(rows: dict[str, tuple[float, float, float]], unit: ResamplingUn
     return table.rename_axis("metric").reset_index().assign(unit=unit.name)
 
 
-def species_table(pictures: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+def species_table(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """One row a species, with the organs that occur in more than one.
 
     Returns:
         `species`, `organs`, `n_images`, `balanced_accuracy` among just these organs with its 95 % interval over
-        pictures, `accepted` (share of answers of the bundle that are relied on) and `wrong_among_accepted` (share of
+        images, `accepted` (share of answers of the bundle that are relied on) and `wrong_among_accepted` (share of
         these that name another organ, of all the bundle knows). No row where no organ occurs in two species.
     """
-    if "species" not in pictures:
+    if "species" not in images:
         return pd.DataFrame()
-    known = pictures[(pictures["species"] != "") & pictures["organ"].isin(list(classes))]
+    known = images[(images["species"] != "") & images["organ"].isin(list(classes))]
     shared = known.groupby("organ")["species"].nunique()
     organs = sorted(shared[shared > 1].index)
     if len(organs) < 2:
@@ -189,22 +189,22 @@ def species_table(pictures: pd.DataFrame, classes: Sequence[str]) -> pd.DataFram
     )
 
 
-def _row(name: str, pictures: pd.DataFrame, organs: Sequence[str]) -> dict:
-    among = np.array(organs)[pictures[[f"p_{organ}" for organ in organs]].to_numpy().argmax(axis=1)]
-    truth = pictures["organ"].to_numpy()
-    accepted = (pictures["decision"] == "accept").to_numpy()
-    wrong = (pictures["predicted"] != pictures["organ"]).to_numpy()
+def _row(name: str, images: pd.DataFrame, organs: Sequence[str]) -> dict:
+    among = np.array(organs)[images[[f"p_{organ}" for organ in organs]].to_numpy().argmax(axis=1)]
+    truth = images["organ"].to_numpy()
+    accepted = (images["decision"] == "accept").to_numpy()
+    wrong = (images["predicted"] != images["organ"]).to_numpy()
 
     def balanced(drawn: np.ndarray) -> dict[str, float]:
         recalls = [(among[drawn] == organ)[truth[drawn] == organ] for organ in organs]
         return {"": float(np.mean([part.mean() for part in recalls if part.size]))}
 
-    everything = np.arange(len(pictures))
+    everything = np.arange(len(images))
     low, high = bootstrap_interval(balanced, everything, seed=SEED)[""]
     return {
         "species": name,
         "organs": "; ".join(organs),
-        "n_images": len(pictures),
+        "n_images": len(images),
         "balanced_accuracy": balanced(everything)[""],
         "balanced_accuracy_low": low,
         "balanced_accuracy_high": high,
@@ -223,37 +223,37 @@ def organ_tables(scored: Predictions) -> dict[str, pd.DataFrame]:
     Returns:
         `per_class` (recall, precision, F1 and AUC of each organ with 95 % intervals), `confusion` (true organs in
         rows), `reliability`, `risk_coverage`, `net_benefit` (one row an organ and threshold), `contract` (the highest
-        recall that these pictures, as calibration set, would allow to promise) and, where there is something to say,
+        recall that these images, as calibration set, would allow to promise) and, where there is something to say,
         `prediction_sets`, `species`, `leaks`, `copies` and `copies_per_image`.
     """
-    pictures, classes = scored.pictures, scored.classes
-    labels, probs = organ_labels(pictures, classes), probabilities(pictures, classes)
+    images, classes = scored.pictures, scored.classes
+    labels, probs = organ_labels(images, classes), probabilities(images, classes)
     confusion = confusion_matrix(labels, probs.argmax(axis=1), n_classes=len(classes))
     square = pd.DataFrame(confusion, columns=list(classes))
     square.insert(0, "organ", list(classes))
-    correct = pictures["correct"].to_numpy(bool)
+    correct = images["correct"].to_numpy(bool)
     tables = {
-        "per_class": _per_class(pictures, probs, labels, classes),
+        "per_class": _per_class(images, probs, labels, classes),
         "confusion": square,
         "reliability": pd.DataFrame(reliability_table(probs.max(axis=1), correct)),
-        "risk_coverage": pd.DataFrame(risk_coverage(pictures["confidence"].to_numpy(), correct)),
+        "risk_coverage": pd.DataFrame(risk_coverage(images["confidence"].to_numpy(), correct)),
         "net_benefit": _net_benefit(probs, labels, classes),
         "contract": _contract(probs, labels, classes),
-        "prediction_sets": _prediction_sets(pictures),
-        "species": species_table(pictures, classes),
+        "prediction_sets": _prediction_sets(images),
+        "species": species_table(images, classes),
         "leaks": scored.leaks,
         "copies_per_image": scored.copies,
     }
     if len(scored.copies):
-        tables["copies"] = copies_table(pictures, scored.copies, classes)
+        tables["copies"] = copies_table(images, scored.copies, classes)
     return {name: table for name, table in tables.items() if len(table)}
 
 
 def _per_class(
-    pictures: pd.DataFrame, probs: Float[np.ndarray, "n c"], labels: Int64[np.ndarray, " n"], classes: Sequence[str]
+    images: pd.DataFrame, probs: Float[np.ndarray, "n c"], labels: Int64[np.ndarray, " n"], classes: Sequence[str]
 ) -> pd.DataFrame:
     """Scores of each organ; an interval says nothing where resamples lack the organ, so these are left out of it."""
-    unit = choose_unit(pictures["group"].to_numpy(), pictures["organ"].to_numpy())
+    unit = choose_unit(images["group"].to_numpy(), images["organ"].to_numpy())
 
     def scores(drawn: np.ndarray) -> dict[str, float]:
         return _class_scores(probs[drawn], labels[drawn], classes)
@@ -274,7 +274,7 @@ def _per_class(
 def _class_scores(
     probs: Float[np.ndarray, "n c"], labels: Int64[np.ndarray, " n"], classes: Sequence[str]
 ) -> dict[str, float]:
-    """Not-a-number for what an organ without pictures has not: a recall, an F1, an AUC."""
+    """Not-a-number for what an organ without images has not: a recall, an F1, an AUC."""
     found = per_class_scores(confusion_matrix(labels, probs.argmax(axis=1), n_classes=len(classes)))
     absent = found["n"] == 0
     columns = {
@@ -321,10 +321,10 @@ def _contract(probs: Float[np.ndarray, "n c"], labels: Int64[np.ndarray, " n"], 
     return pd.DataFrame(rows)
 
 
-def _prediction_sets(pictures: pd.DataFrame) -> pd.DataFrame:
+def _prediction_sets(images: pd.DataFrame) -> pd.DataFrame:
     """Coverage and mean size of the sets by organ; nothing where the bundle makes none."""
-    if not pictures["set_size"].any():
+    if not images["set_size"].any():
         return pd.DataFrame()
-    grouped = pictures.groupby("organ", sort=True)
+    grouped = images.groupby("organ", sort=True)
     table = grouped.agg(n=("id", "size"), coverage=("in_set", "mean"), mean_size=("set_size", "mean"))
     return table.reset_index()

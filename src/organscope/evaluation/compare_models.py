@@ -2,7 +2,7 @@
 
 A comparison on disk: CSV for people and programs, Markdown for pages.
 
-What a model costs: size, operations, and time on the pictures that are scored, measured in turns.
+What a model costs: size, operations, and time on the images that are scored, measured in turns.
 """
 
 import re
@@ -68,7 +68,7 @@ def _comparison_markdown(comparison: Comparison) -> str:
     lines = _costs(comparison)
     for dataset in comparison.datasets:
         n_images = comparison.score(comparison.names[0], dataset, comparison.measures.main)["n_images"]
-        lines += ["", f"{dataset}, {comparison.subset}, {n_images} pictures:", "", *_score_lines(comparison, dataset)]
+        lines += ["", f"{dataset}, {comparison.subset}, {n_images} images:", "", *_score_lines(comparison, dataset)]
     return "\n".join(lines) + "\n"
 
 
@@ -122,10 +122,10 @@ def _line(*cells: str) -> str:
 
 
 _N_TIMED = 6
-"""Pictures of the timing, evenly spaced over those that are scored."""
+"""Images of the timing, evenly spaced over those that are scored."""
 
 _SIDE_PX = 256
-"""Side of the picture on which the operations of a segmentation are counted."""
+"""Side of the image on which the operations of a segmentation are counted."""
 
 _WEIGHT_TYPES = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
 
@@ -139,8 +139,8 @@ def _cost_table(
 
     Args:
         models: All of one task.
-        samples: Scored pictures; some of them are timed, from the file to the answer.
-        rounds: How often each picture is timed; one more round only warms up. 0: nothing is timed.
+        samples: Scored images; some of them are timed, from the file to the answer.
+        rounds: How often each image is timed; one more round only warms up. 0: nothing is timed.
         progress: Called with the rounds done and to do.
 
     Returns:
@@ -227,10 +227,10 @@ def n_operations(bundle: Bundle) -> float:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    picture = np.zeros((1, side, side, 3), np.float32)
-    values = session.run(watched, {manifest.graph.input: picture})
+    image = np.zeros((1, side, side, 3), np.float32)
+    values = session.run(watched, {manifest.graph.input: image})
     shapes = stored | {name: value.shape for name, value in zip(watched, values, strict=True)}
-    shapes[manifest.graph.input] = picture.shape
+    shapes[manifest.graph.input] = image.shape
     total = sum(2.0 * _multiplications(node, shapes) for node in nodes)
     return total if spec.task == "classification" else total / (side * side / 1e6)
 
@@ -260,20 +260,20 @@ def compare_models(
     rounds: int = _ROUNDS,
     progress: _CompareProgress | None = None,
 ) -> Comparison:
-    """Score all models on the same pictures and say how they differ.
+    """Score all models on the same images and say how they differ.
 
     Args:
         models: Of one task, see `find_models`.
-        index: Pictures with labels (segmentation) or organs.
-        fold: Score only these folds; all pictures without.
+        index: Images with labels (segmentation) or organs.
+        fold: Score only these folds; all images without.
         reference: Name of the model that the others are tested against; without, the best by the main score.
         rounds: Of the timing; 0 for none.
         progress: Called with what is being done, and how much of it is done and to do.
 
     Raises:
         UsageError: The index has no such fold, or no model has the name of the reference.
-        DatasetError: Pictures have no labels, or organs that a model does not know.
-        InputError: A picture cannot be read.
+        DatasetError: Images have no labels, or organs that a model does not know.
+        InputError: An image cannot be read.
     """
     names = [model.name for model in models]
     if reference is not None and reference not in names:
@@ -283,7 +283,7 @@ def compare_models(
     measures = MEASURES[models[0].bundle.manifest.spec.task]
     order = _best_first(scored, measures)
     models, scored = [models[place] for place in order], [scored[place] for place in order]
-    pictures = {model.name: part.pictures for model, part in zip(models, scored, strict=True)}
+    images = {model.name: part.pictures for model, part in zip(models, scored, strict=True)}
     reference = reference or models[0].name
     used = set(scored[0].pictures["id"])
     samples = [sample for sample in index.samples(fold) if sample.id in used]
@@ -295,10 +295,10 @@ def compare_models(
         models=tuple(models),
         reference=reference,
         scores=pd.concat([table for table, _ in tables], ignore_index=True),
-        tests=paired_tests(pictures, reference, measures),
+        tests=paired_tests(images, reference, measures),
         costs=_cost_table(models, samples, rounds=rounds, progress=lambda done, n: report("timing", done, n)),
-        organs=organ_differences(pictures, reference, "correct" if measures.main == "accuracy" else measures.main),
-        pictures=image_table(pictures, measures),
+        organs=organ_differences(images, reference, "correct" if measures.main == "accuracy" else measures.main),
+        pictures=image_table(images, measures),
         notes=(*tables[0][1], *scored[0].notes, *_seen_in_training(models, scored[0])),
     )
 
@@ -336,7 +336,7 @@ def _scores(name: str, scored: Predictions) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _seen_in_training(models: Sequence[Model], scored: Predictions) -> list[str]:
-    """A sentence for each model that may have learnt from pictures of these folds."""
+    """A sentence for each model that may have learnt from images of these folds."""
     folds, datasets = set(scored.pictures["fold"]), set(scored.pictures["dataset"])
     notes = []
     for model in models:
@@ -345,6 +345,6 @@ def _seen_in_training(models: Sequence[Model], scored: Predictions) -> list[str]
         if held and not folds <= held:
             listed = ", ".join(str(number) for number in sorted(held))
             notes.append(
-                f"{model.name} was held back from fold {listed} alone: pictures of other folds may have trained it."
+                f"{model.name} was held back from fold {listed} alone: images of other folds may have trained it."
             )
     return notes

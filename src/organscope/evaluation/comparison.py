@@ -2,11 +2,11 @@
 
 From what a person names to models that can be compared.
 
-Which differences between models are real: paired tests on the same pictures, corrected for their number.
+Which differences between models are real: paired tests on the same images, corrected for their number.
 
 Where models differ: organ by organ.
 
-The pictures on which models disagree most.
+The images on which models disagree most.
 """
 
 import itertools
@@ -135,7 +135,7 @@ class Measures:
     """The figures of a task.
 
     Attributes:
-        main: By which models are ranked and pictures and organs are set against each other.
+        main: By which models are ranked and images and organs are set against each other.
         shown: Scores of the table, in its order.
         tested: Scores whose differences are tested.
         curves: Keys of `metrics.jsonl` that are drawn for models that come with their run folder.
@@ -183,7 +183,7 @@ class Comparison:
         tests: See `paired_tests`.
         costs: See `cost_table`.
         organs: See `organ_differences`.
-        pictures: See `picture_table`, the largest disagreement first.
+        images: See `picture_table`, the largest disagreement first.
         notes: Sentences that belong beside the figures.
     """
 
@@ -223,29 +223,29 @@ _MCNEMAR, _BOOTSTRAP = "McNemar", "paired bootstrap"
 _SMALLEST_PROBABILITY = 1e-12
 
 
-def paired_tests(pictures: Mapping[str, pd.DataFrame], reference: str, measures: Measures) -> pd.DataFrame:
+def paired_tests(images: Mapping[str, pd.DataFrame], reference: str, measures: Measures) -> pd.DataFrame:
     """Test the reference against each other model, score by score and data set by data set.
 
     Accuracy is tested by McNemar's exact test, the rest by a paired bootstrap, which draws groups where there are
     enough (see `choose_unit`). p-values are corrected by Holm's method over the models, for each score of a data set.
 
     Args:
-        pictures: By model: one row a picture, the same pictures in the same order.
+        images: By model: one row an image, the same images in the same order.
         reference: One of the models.
         measures: Of the task.
 
     Returns:
         `dataset`, `metric`, `model`, `reference`, `difference` (the model minus the reference), `low`, `high` (95 %
-        interval), `unit`, `test`, `only_model` and `only_reference` (pictures that only one has right; McNemar
+        interval), `unit`, `test`, `only_model` and `only_reference` (images that only one has right; McNemar
         only), `p`, `p_holm`.
     """
-    others = [name for name in pictures if name != reference]
+    others = [name for name in images if name != reference]
     rows = []
-    for dataset, part in pictures[reference].groupby("dataset", sort=True):
+    for dataset, part in images[reference].groupby("dataset", sort=True):
         for metric in measures.tested:
             family = [
                 {"dataset": dataset, "metric": metric, "model": name, "reference": reference}
-                | _test(metric, pictures[name].loc[part.index], part)
+                | _test(metric, images[name].loc[part.index], part)
                 for name in others
             ]
             adjusted = holm(np.array([row["p"] for row in family], dtype=np.float64))
@@ -269,15 +269,15 @@ def _test(metric: str, model: pd.DataFrame, reference: pd.DataFrame) -> dict:
     return row
 
 
-def _values(metric: str, pictures: pd.DataFrame) -> np.ndarray:
-    """The score of each picture whose mean is the score of all."""
+def _values(metric: str, images: pd.DataFrame) -> np.ndarray:
+    """The score of each image whose mean is the score of all."""
     if metric == "accuracy":
-        return pictures["correct"].to_numpy(np.float64)
+        return images["correct"].to_numpy(np.float64)
     if metric == "nll":
-        truth = pictures.columns.get_indexer("p_" + pictures["organ"])
-        probability = pictures.to_numpy()[np.arange(len(pictures)), truth].astype(np.float64)
+        truth = images.columns.get_indexer("p_" + images["organ"])
+        probability = images.to_numpy()[np.arange(len(images)), truth].astype(np.float64)
         return -np.log(np.maximum(probability, _SMALLEST_PROBABILITY))
-    return pictures[metric].to_numpy(np.float64)
+    return images[metric].to_numpy(np.float64)
 
 
 def _class_difference(
@@ -303,29 +303,29 @@ def _class_difference(
 
 
 _FEWEST_IMAGES = 5
-"""Drawing from fewer pictures shows no doubt, though there is most."""
+"""Drawing from fewer images shows no doubt, though there is most."""
 
 
-def organ_differences(pictures: Mapping[str, pd.DataFrame], reference: str, column: str) -> pd.DataFrame:
+def organ_differences(images: Mapping[str, pd.DataFrame], reference: str, column: str) -> pd.DataFrame:
     """The mean score of each organ by each model, and how far it is from the reference.
 
-    An organ's pictures often come from one slide, so pictures are drawn for the intervals, not groups.
+    An organ's images often come from one slide, so images are drawn for the intervals, not groups.
 
     Args:
-        pictures: By model: one row a picture, the same pictures in the same order.
+        images: By model: one row an image, the same images in the same order.
         reference: One of the models.
-        column: Score of a picture.
+        column: Score of an image.
 
     Returns:
         `dataset`, `organ`, `n_images`, `model`, `value`, `difference` (the model minus the reference), `low`, `high`
-        (95 % interval of the difference; not-a-number for fewer than 5 pictures). Empty where no organ is known.
+        (95 % interval of the difference; not-a-number for fewer than 5 images). Empty where no organ is known.
     """
     rows = []
-    for (dataset, organ), part in pictures[reference].groupby(["dataset", "organ"], sort=True):
+    for (dataset, organ), part in images[reference].groupby(["dataset", "organ"], sort=True):
         if not organ:
             continue
         second = part[column].to_numpy(np.float64)
-        for name, table in pictures.items():
+        for name, table in images.items():
             first = table.loc[part.index, column].to_numpy(np.float64)
             gap = paired_mean_difference(first, second, np.arange(len(part)), n_resamples=2000, seed=SEED)
             row = {
@@ -342,18 +342,18 @@ def organ_differences(pictures: Mapping[str, pd.DataFrame], reference: str, colu
 
 
 _MAX_SHOWN_PX = 16_000_000
-"""Larger pictures are not shown."""
+"""Larger images are not shown."""
 
 _MOST_OUTLINED = 4
-"""Models whose cells are drawn on one picture; of more, the best and the worst there."""
+"""Models whose cells are drawn on one image; of more, the best and the worst there."""
 
 
 @dataclass(frozen=True)
 class SampledImages:
-    """A picture and what models make of it.
+    """An image and what models make of it.
 
     Attributes:
-        id: Of the picture.
+        id: Of the image.
         pixels: y x c, as in the file.
         value_range: What black and white are.
         labels: int32 y x of the cells by name of the model, "truth" first; empty for organs.
@@ -365,50 +365,50 @@ class SampledImages:
     labels: dict[str, Int32[np.ndarray, "y x"]]
 
 
-def image_table(pictures: Mapping[str, pd.DataFrame], measures: Measures) -> pd.DataFrame:
-    """One row a picture, the largest disagreement first.
+def image_table(images: Mapping[str, pd.DataFrame], measures: Measures) -> pd.DataFrame:
+    """One row an image, the largest disagreement first.
 
     Returns:
-        `id`, `dataset`, `organ`, `disagreement` and for each model its score of the picture (segmentation), or its
+        `id`, `dataset`, `organ`, `disagreement` and for each model its score of the image (segmentation), or its
         answer and probability (`NAME`, `NAME probability`). Disagreement in [0, 1] is the largest difference of two
         models: of their scores; or of their probabilities, half the sum over all organs (total variation).
     """
-    first = next(iter(pictures.values()))
+    first = next(iter(images.values()))
     table = first[["id", "dataset", "organ"]].copy()
     if "predicted" in first:
-        table["disagreement"] = _variation(pictures)
-        for name, answers in pictures.items():
+        table["disagreement"] = _variation(images)
+        for name, answers in images.items():
             shown = answers.filter(like="p_").to_numpy().max(axis=1)
             table = table.assign(**{name: answers["predicted"], f"{name} probability": shown})
     else:
-        scores = np.stack([answers[measures.main].to_numpy() for answers in pictures.values()])
+        scores = np.stack([answers[measures.main].to_numpy() for answers in images.values()])
         table["disagreement"] = scores.max(axis=0) - scores.min(axis=0)
-        table = table.assign(**dict(zip(pictures, scores, strict=True)))
+        table = table.assign(**dict(zip(images, scores, strict=True)))
     return table.sort_values(["disagreement", "id"], ascending=[False, True], ignore_index=True)
 
 
-def _variation(pictures: Mapping[str, pd.DataFrame]) -> np.ndarray:
-    organs = sorted({column for table in pictures.values() for column in table if column.startswith("p_")})
-    probs = [table.reindex(columns=organs, fill_value=0.0).to_numpy(np.float64) for table in pictures.values()]
+def _variation(images: Mapping[str, pd.DataFrame]) -> np.ndarray:
+    organs = sorted({column for table in images.values() for column in table if column.startswith("p_")})
+    probs = [table.reindex(columns=organs, fill_value=0.0).to_numpy(np.float64) for table in images.values()]
     largest = np.zeros(len(probs[0]))
     for first, second in itertools.combinations(probs, 2):
         largest = np.maximum(largest, np.abs(first - second).sum(axis=1) / 2)
     return largest
 
 
-def seen_images(comparison: Comparison, index: Index, n_pictures: int) -> Iterator[SampledImages]:
-    """The pictures of the largest disagreement, segmented once more where outlines are to be drawn.
+def seen_images(comparison: Comparison, index: Index, n_images: int) -> Iterator[SampledImages]:
+    """The images of the largest disagreement, segmented once more where outlines are to be drawn.
 
     Args:
-        comparison: Whose pictures.
+        comparison: Whose images.
         index: That was scored.
-        n_pictures: At most so many; those without disagreement and very large ones are left out.
+        n_images: At most so many; those without disagreement and very large ones are left out.
 
     Raises:
-        ImageReadError: A picture cannot be read.
+        ImageReadError: An image cannot be read.
     """
     samples = {sample.id: sample for sample in index.samples()}
-    rows = comparison.pictures[comparison.pictures["disagreement"] > 0].head(n_pictures)
+    rows = comparison.pictures[comparison.pictures["disagreement"] > 0].head(n_images)
     for row in rows.to_dict("records"):
         sample = samples[row["id"]]
         with sample.open() as image:

@@ -17,21 +17,21 @@ from organscope.ops.instances import decode_cells
 
 N_IMAGES = 6
 _MAX_IMAGE_PX = 1 << 21
-"""Larger pictures are left out: they are predicted as a whole, without tiles."""
+"""Larger images are left out: they are predicted as a whole, without tiles."""
 
 _SMALL_TILE_PX = 1 << 14
-"""Small tiles, so that each picture has many seams."""
+"""Small tiles, so that each image has many seams."""
 
 _SEGMENTATION_SCORES = ("dice", "aji", "pq")
 _ORGAN_SCORES = ("accuracy", "macro_f1", "nll")
 
 _SegmentationWay = Callable[[Sample], np.ndarray]
-"""From a picture to its maps, float32 (y, x, k)."""
+"""From an image to its maps, float32 (y, x, k)."""
 
 
 @dataclass(frozen=True)
 class _Image:
-    """What two ways made of one picture: their labels, and the largest difference of their maps."""
+    """What two ways made of one image: their labels, and the largest difference of their maps."""
 
     truth: np.ndarray
     labels: tuple[np.ndarray, np.ndarray]
@@ -39,12 +39,12 @@ class _Image:
 
 
 def certificate(
-    pictures: str, samples: Sequence[Sample], comparisons: Sequence[Comparison], **made_with: str
+    images: str, samples: Sequence[Sample], comparisons: Sequence[Comparison], **made_with: str
 ) -> Certificate:
     """Put comparisons together with what they were made on and with.
 
     Args:
-        pictures: What kind of pictures, such as "the inner validation".
+        images: What kind of images, such as "the inner validation".
         samples: As they were compared.
         comparisons: In the order in which they are shown.
         made_with: Versions beside that of onnxruntime.
@@ -52,18 +52,18 @@ def certificate(
     sets = ", ".join(sorted({sample.dataset for sample in samples}))
     versions = {**made_with, "onnxruntime": onnxruntime.__version__, "machine": platform.machine()}
     return Certificate(
-        pictures=f"{len(samples)} pictures of {sets} ({pictures})", made_with=versions, comparisons=list(comparisons)
+        pictures=f"{len(samples)} images of {sets} ({images})", made_with=versions, comparisons=list(comparisons)
     )
 
 
 def choose_images(samples: Sequence[Sample], n: int = N_IMAGES) -> list[Sample]:
-    """A few pictures, evenly spaced over those that are not too large."""
+    """A few images, evenly spaced over those that are not too large."""
     fitting = [sample for sample in samples if _size_px(sample) <= _MAX_IMAGE_PX]
     return [fitting[i] for i in np.unique(np.linspace(0, len(fitting) - 1, n).astype(int))] if fitting else []
 
 
 def compare_bundles(kind: Kind, one: Bundle, other: Bundle, samples: Sequence[Sample], note: str = "") -> Comparison:
-    """Compare what two bundles of one manifest make of the same pictures.
+    """Compare what two bundles of one manifest make of the same images.
 
     Args:
         kind: What differs between them.
@@ -103,14 +103,14 @@ def _maps(sample: Sample, bundle: Bundle, max_tile_px: int | None) -> np.ndarray
 def _compare_maps(
     kind: Kind, bundle: Bundle, ways: tuple[_SegmentationWay, _SegmentationWay], samples: Sequence[Sample], note: str
 ) -> Comparison:
-    pictures = list(_decoded(bundle, ways, samples))
-    changes = np.array([_changes(*picture.labels) for picture in pictures])
-    scores = [[segmentation_scores(picture.truth, labels) for labels in picture.labels] for picture in pictures]
+    images = list(_decoded(bundle, ways, samples))
+    changes = np.array([_changes(*image.labels) for image in images])
+    scores = [[segmentation_scores(image.truth, labels) for labels in image.labels] for image in images]
     n_units, n_changed, n_lost = (int(n) for n in changes.sum(axis=0))
     return Comparison(
         kind=kind,
         n_images=len(samples),
-        largest_difference=max(picture.difference for picture in pictures),
+        largest_difference=max(image.difference for image in images),
         unit="cells",
         n_units=n_units,
         n_changed=n_changed,
@@ -165,7 +165,7 @@ def _compare_organs(kind: Kind, bundles: tuple[Bundle, Bundle], samples: Sequenc
 
 
 def _organ_probabilities(bundle: Bundle, samples: Sequence[Sample]) -> list[np.ndarray]:
-    """Probabilities of each picture's cells, or of the picture in one row."""
+    """Probabilities of each image's cells, or of the image in one row."""
     rows = []
     for sample in samples:
         with sample.open() as image:
@@ -182,5 +182,5 @@ def _size_px(sample: Sample) -> int:
 
 
 def _finite(value: float) -> float:
-    """A score that no picture has does not differ."""
+    """A score that no image has does not differ."""
     return float(value) if np.isfinite(value) else 0.0

@@ -1,4 +1,4 @@
-"""Bundles on parts of an index: predict through the use side, compare, summarise.
+"""Bundles on parts of an index: predict through the inference side, compare, summarize.
 
 From answers to scores with intervals and tables.
 """
@@ -26,8 +26,8 @@ def _summarize_scored(scored: Predictions, bundle: Bundle, index: Index, *, base
     Args:
         scored: The answers.
         bundle: What gave them, or one of several that did.
-        index: What the pictures are from.
-        baseline: Also score the colour forests (classification only).
+        index: What the images are from.
+        baseline: Also score the color forests (classification only).
     """
     if scored.kind == "segmentation":
         return _segmentation(scored)
@@ -38,29 +38,29 @@ def _summarize_scored(scored: Predictions, bundle: Bundle, index: Index, *, base
 
 
 def _segmentation(scored: Predictions) -> Evaluation:
-    pictures, cells = scored.pictures, scored.cells
+    images, cells = scored.pictures, scored.cells
     tables, notes = [], []
-    for dataset, part in pictures.groupby("dataset"):
+    for dataset, part in images.groupby("dataset"):
         table, note = segmentation.summarize(part, cells[cells["id"].isin(part["id"])])
         tables.append(labeled(table, BUNDLE, dataset, scored.subset, len(part)))
         notes.append(f"{dataset}: {note}")
     scores = pd.concat(tables, ignore_index=True)
     return scored.evaluation(
-        scores, {"by_organ": segmentation.by_organ(pictures), "cells": cells}, (*notes, *scored.notes)
+        scores, {"by_organ": segmentation.by_organ(images), "cells": cells}, (*notes, *scored.notes)
     )
 
 
 def _classification(scored: Predictions, index: Index) -> Evaluation:
-    pictures, classes = scored.pictures, scored.classes
+    images, classes = scored.pictures, scored.classes
     tables, notes = [], []
-    for dataset, part in pictures.groupby("dataset"):
+    for dataset, part in images.groupby("dataset"):
         table, note = classification.summarize(part, classes)
         tables.append(labeled(table, BUNDLE, dataset, scored.subset, len(part)))
         notes.append(f"{dataset}: {note}")
-    if shared := _groups_in_several_folds(index, pictures["group"]):
+    if shared := _groups_in_several_folds(index, images["group"]):
         notes.append(
-            f"{len(shared)} groups (slides, patients) of the scored pictures, such as {shared[0]!r}, also have "
-            "pictures in other folds: the scores measure slide and stain as well as organ."
+            f"{len(shared)} groups (slides, patients) of the scored images, such as {shared[0]!r}, also have "
+            "images in other folds: the scores measure slide and stain as well as organ."
         )
     scores = pd.concat(tables, ignore_index=True)
     return scored.evaluation(scores, organ_tables(scored), (*notes, *scored.notes))
@@ -72,20 +72,20 @@ def _groups_in_several_folds(index: Index, groups: pd.Series) -> list[str]:
 
 
 def _with_baselines(evaluation: Evaluation, scored: Predictions, index: Index) -> Evaluation:
-    """The same evaluation with the baselines' rows in its scores and their answers in its pictures."""
-    pictures, tables, notes = evaluation.per_image, [evaluation.scores], list(evaluation.notes)
+    """The same evaluation with the baselines' rows in its scores and their answers in its images."""
+    images, tables, notes = evaluation.per_image, [evaluation.scores], list(evaluation.notes)
     classes = list(scored.classes)
     baselines = color_forest_baseline(index, scored.folds, organs=classes)
     if not baselines:
-        notes.append("No colour baseline: the index has no other fold to train it on.")
+        notes.append("No color baseline: the index has no other fold to train it on.")
     for name, answers in baselines.items():
-        probs = answers.loc[pictures["id"], classes]
-        pictures = pictures.assign(**{name: probs.idxmax(axis=1).to_numpy()})
-        for dataset, part in pictures.groupby("dataset"):
+        probs = answers.loc[images["id"], classes]
+        images = images.assign(**{name: probs.idxmax(axis=1).to_numpy()})
+        for dataset, part in images.groupby("dataset"):
             rows = classification.summarize_baseline(part, probs.loc[part["id"]].to_numpy(), classes)
             tables.append(labeled(rows, name, dataset, evaluation.subset, len(part)))
     scores = pd.concat(tables, ignore_index=True)
-    return replace(evaluation, scores=scores, per_image=pictures, notes=tuple(notes))
+    return replace(evaluation, scores=scores, per_image=images, notes=tuple(notes))
 
 
 def labeled(table: pd.DataFrame, model: str, dataset: str, subset: str, n_images: int) -> pd.DataFrame:
@@ -107,23 +107,23 @@ def evaluate_bundle(
     cells_per_picture: int | None = None,
     progress: _Progress | None = None,
 ) -> Evaluation:
-    """Measure a bundle on the pictures of an index, one picture in memory at a time.
+    """Measure a bundle on the images of an index, one image in memory at a time.
 
     Args:
         bundle: Of either task.
-        index: Segmentation scores the pictures that have labels; classification needs an organ for each.
-        fold: Score only these folds; all pictures without.
-        baseline: Also score the colour forests (classification only).
-        checks: Also score gray, restained and spoilt copies of the pictures, and look for pictures that have a twin or
+        index: Segmentation scores the images that have labels; classification needs an organ for each.
+        fold: Score only these folds; all images without.
+        baseline: Also score the color forests (classification only).
+        checks: Also score gray, restained and spoilt copies of the images, and look for images that have a twin or
             their slide on the other side of the split (classification of images only). Takes eight times as long.
-        cells_per_picture: Most cells of a picture that are scored, drawn by a fixed seed; all without (only for
+        cells_per_picture: Most cells of an image that are scored, drawn by a fixed seed; all without (only for
             bundles that name the organ of single cells).
-        progress: Called with the pictures done and the pictures to do.
+        progress: Called with the images done and the images to do.
 
     Raises:
         UsageError: The index has no such fold, or none of its organs is known to the bundle.
-        DatasetError: No picture has labels, or a picture's organ is unknown to the bundle.
-        InputError: A picture or its labels cannot be read, or do not fit; nothing is scored without it.
+        DatasetError: No image has labels, or an image's organ is unknown to the bundle.
+        InputError: An image or its labels cannot be read, or do not fit; nothing is scored without it.
     """
     scored = score_bundle(
         bundle, index, fold=fold, checks=checks, cells_per_picture=cells_per_picture, progress=progress
@@ -138,12 +138,12 @@ def evaluate_out_of_fold(
     folds: Sequence[int] | None = None,
     baseline: bool = True,
     checks: bool = False,
-    cells_per_picture: int | None = None,
+    cells_per_image: int | None = None,
     progress: _Progress | None = None,
 ) -> Evaluation:
     """Measure the models of a cross-validation together: each on the fold that it was not trained on.
 
-    The scores are those of all pictures pooled, not means over folds, so that an organ with one picture a fold is
+    The scores are those of all images pooled, not means over folds, so that an organ with one image a fold is
     scored on all of them at once.
 
     Args:
@@ -151,7 +151,7 @@ def evaluate_out_of_fold(
         index: Whose folds they were trained on.
         folds: The fold that each bundle is scored on, in the order of the bundles; without, the folds on which the
             training measured it, as its manifest says.
-        baseline: As in `evaluate_bundle`; so are `checks`, `cells_per_picture` and `progress`.
+        baseline: As in `evaluate_bundle`; so are `checks`, `cells_per_image` and `progress`.
 
     Raises:
         UsageError: A bundle's fold is unknown or given twice, or the bundles do not belong together.
@@ -168,7 +168,7 @@ def evaluate_out_of_fold(
             "Name the fold of each with --fold, in the order of the bundles."
         )
     scored = [
-        score_bundle(bundle, index, fold=part, checks=checks, cells_per_picture=cells_per_picture, progress=progress)
+        score_bundle(bundle, index, fold=part, checks=checks, cells_per_picture=cells_per_image, progress=progress)
         for bundle, part in zip(bundles, parts, strict=True)
     ]
     return _summarize_scored(pool_scored(scored), bundles[0], index, baseline=baseline)
@@ -210,7 +210,7 @@ def score_bundle(
     if kind != "classification":
         usable = [sample for sample in samples if sample.labels_path is not None]
     if not usable:
-        raise DatasetError(f"Expected pictures with labels in {index.folder} ({_subset_name(fold)}), found none.")
+        raise DatasetError(f"Expected images with labels in {index.folder} ({_subset_name(fold)}), found none.")
     if kind == "segmentation" and not any(sample.read_labels().any() for sample in usable):
         raise DatasetError(
             f"Expected labeled cells on the {len(usable)} images of {index.folder} ({_subset_name(fold)}), found none: "
@@ -219,10 +219,10 @@ def score_bundle(
     if kind != "segmentation":
         classification.check_organs(usable, bundle.manifest.classes, bundle.manifest.name)
     report = progress or (lambda done, total: None)
-    pictures, cells, altered = _answers(kind, bundle, usable, checks, cells_per_picture, report)
+    images, cells, altered = _answers(kind, bundle, usable, checks, cells_per_picture, report)
     species = index.table.set_index("id")["species"]
     if kind == "classification" and (species != "").any():
-        pictures.insert(pictures.columns.get_loc("group"), "species", species[pictures["id"]].to_numpy())
+        images.insert(images.columns.get_loc("group"), "species", species[images["id"]].to_numpy())
     left_out = len(samples) - len(usable)
     return Predictions(
         kind=kind,
@@ -231,22 +231,22 @@ def score_bundle(
         subset=_subset_name(fold),
         folds=None if fold is None else fold_numbers(fold),
         fingerprint=index.fingerprint(),
-        pictures=pictures,
+        pictures=images,
         cells=cells,
         copies=altered,
-        leaks=leak_table(index, pictures["id"]) if checks and kind == "classification" else pd.DataFrame(),
-        notes=(*_notes(bundle, left_out), *_undefined(kind, pictures)),
+        leaks=leak_table(index, images["id"]) if checks and kind == "classification" else pd.DataFrame(),
+        notes=(*_notes(bundle, left_out), *_undefined(kind, images)),
     )
 
 
 def _notes(bundle: Bundle, left_out: int) -> tuple[str, ...]:
     """What a reader of the scores must know."""
-    notes = [f"{left_out} pictures without labels were left out."] if left_out else []
+    notes = [f"{left_out} images without labels were left out."] if left_out else []
     members = bundle.manifest.weights.architecture.get("members", 1)
     if members > 1:
         notes.append(
-            f"{bundle.manifest.name} is the mean of {members} networks that together have learnt from every picture of "
-            "their training set: scores on those pictures are no test. Its cross-validated scores: organscope bundle "
+            f"{bundle.manifest.name} is the mean of {members} networks that together have learnt from every image of "
+            "their training set: scores on those images are no test. Its cross-validated scores: organscope bundle "
             f"show {bundle.manifest.name}."
         )
     return tuple(notes)
@@ -265,17 +265,17 @@ def _answers(
     bundle: Bundle,
     samples: Sequence[Sample],
     checks: bool,
-    cells_per_picture: int | None,
+    cells_per_image: int | None,
     progress: _Progress,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rows of pictures, of cells and of altered copies."""
+    """Rows of images, of cells and of altered copies."""
     nothing = pd.DataFrame()
     if kind == "segmentation":
         return *segmentation.score_images(bundle, samples, progress), nothing
     if kind == "cells":
-        return *score_cells(bundle, samples, cells_per_picture, progress), nothing
-    pictures = classification.score_images(bundle, samples, progress)
-    return pictures, nothing, score_copies(bundle, samples, progress) if checks else nothing
+        return *score_cells(bundle, samples, cells_per_image, progress), nothing
+    images = classification.score_images(bundle, samples, progress)
+    return images, nothing, score_copies(bundle, samples, progress) if checks else nothing
 
 
 def _select(index: Index, fold: int | Collection[int] | None) -> list[Sample]:

@@ -23,11 +23,11 @@ HEADING = "## Together with images"
 
 @dataclass(frozen=True)
 class _BothAnswers:
-    """What images and their cells say of the same pictures, each by networks that never saw the picture.
+    """What images and their cells say of the same images, each by networks that never saw the image.
 
     Attributes:
         organs: Names of the classes.
-        pictures: One row a picture: `id`, `dataset`, `organ` (true), `group`, `fold`.
+        images: One row an image: `id`, `dataset`, `organ` (true), `group`, `fold`.
         image: Calibrated probability of each organ; so for `cells`.
         labels: The true organ.
     """
@@ -39,7 +39,7 @@ class _BothAnswers:
     labels: Int64[np.ndarray, " n"]
 
     def fitted(self, chosen: Int64[np.ndarray, " m"], images: Bundle) -> JointCalibration:
-        """The decision of both, fitted on these pictures."""
+        """The decision of both, fitted on these images."""
         return fit_joint_calibration(
             self.image[chosen],
             self.cells[chosen],
@@ -64,7 +64,7 @@ def calibrate_together(
 
     Raises:
         UsageError: The bundles name other organs, or the first is not calibrated out of fold.
-        DatasetError: The scores are missing or of other pictures.
+        DatasetError: The scores are missing or of other images.
         OutputError: The folder cannot be written.
     """
     both = read_both(images, scores)
@@ -89,7 +89,7 @@ def read_both(images: Bundle, scores: Path) -> _BothAnswers:
 
     Raises:
         UsageError: The table is not out of fold.
-        DatasetError: The scores are missing, of other organs or of other pictures.
+        DatasetError: The scores are missing, of other organs or of other images.
     """
     table, organs = images.calibration(), images.manifest.classes
     if "part" not in table or set(table["part"]) != {OUT_OF_FOLD}:
@@ -106,7 +106,7 @@ def read_both(images: Bundle, scores: Path) -> _BothAnswers:
     own = whole.loc[pictures["id"]]
     if len(pictures) == 0 or not np.array_equal(own["label"].to_numpy(int), labels):
         raise DatasetError(
-            f"Expected the pictures of {images.manifest.title} in {scores}, found others. Evaluate the bundles for "
+            f"Expected the images of {images.manifest.title} in {scores}, found others. Evaluate the bundles for "
             "cells on the index that it was trained on."
         )
     kept = ["id", "dataset", "organ", "group", "fold"]
@@ -120,19 +120,19 @@ def _read_scores(scores: Path, columns: list[str]) -> pd.DataFrame:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f"Expected the scores of single pictures in {path}, found: {error}. Make them with `organscope evaluate "
+            f"Expected the scores of single images in {path}, found: {error}. Make them with `organscope evaluate "
             "CELL_BUNDLES INDEX --out-of-fold -o FOLDER`."
         ) from None
     if missing := {"id", "organ", "group", "fold", *columns} - set(table.columns):
         raise DatasetError(
-            f"Expected the answer of the cells of each picture in {path}, found no {sorted(missing)[0]}. Evaluate "
+            f"Expected the answer of the cells of each image in {path}, found no {sorted(missing)[0]}. Evaluate "
             "bundles for cells that name the same organs."
         )
     return table[table[columns].notna().all(axis=1)]
 
 
 def _scores(both: _BothAnswers, images: Bundle) -> list[Score]:
-    """Each fold decided on by what the others have fitted; distance and look of the pictures are left aside."""
+    """Each fold decided on by what the others have fitted; distance and look of the images are left aside."""
     pictures = both.pictures.copy()
     columns = [f"p_{organ}" for organ in both.organs]
     pictures[columns] = 0.0
@@ -159,9 +159,9 @@ def _card(card: str, old: str, version: str, images: Bundle, scores: list[Score]
         HEADING,
         "",
         f"With {images.manifest.title} an image and its cells answer together, both counting alike. Temperature, "
-        "limit, contract and prediction sets of this answer come from pictures that the networks never saw: of the "
+        "limit, contract and prediction sets of this answer come from images that the networks never saw: of the "
         "single networks of a cross-validation, with nuclei drawn by hand. Each fold below is decided on by the fit "
-        "of the others; distance and look of the pictures are left aside.",
+        "of the others; distance and look of the images are left aside.",
         "",
         score_table([score.model_copy(update={"metric": score.metric.removeprefix(f"{_MODEL}_")}) for score in scores]),
     ]

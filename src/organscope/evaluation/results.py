@@ -1,4 +1,4 @@
-"""The answers of bundles for pictures of known truth, before they are summarised.
+"""The answers of bundles for images of known truth, before they are summarized.
 
 What an evaluation hands back.
 
@@ -40,9 +40,9 @@ class Evaluation:
         scores: One row a model, data set and metric: `model` ("bundle" or the name of a baseline),
             `dataset`, `subset`, `n_images`, `metric`, `value`, `low`, `high` (95 % interval) and `unit`
             ("group" or "picture": what was drawn for the interval).
-        per_image: One row a picture, in order of id.
+        per_image: One row an image, in order of id.
         tables: More tables by name. Segmentation: `by_organ` and `cells` (one row a predicted cell: `id` of
-            the picture, `cell`, `probability`, `matched` at IoU .5). Classification: see `organ_tables`.
+            the image, `cell`, `probability`, `matched` at IoU .5). Classification: see `organ_tables`.
         notes: Sentences that belong beside the scores.
     """
 
@@ -97,7 +97,7 @@ def scores_of(scores: pd.DataFrame) -> list[Score]:
 _Kind = Literal["segmentation", "classification", "cells"]
 
 OUT_OF_FOLD = "out of fold"
-"""What answers are called that were given by models that never saw the pictures."""
+"""What answers are called that were given by models that never saw the images."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ class Predictions:
         bundle: Name and version, of several all of them.
         classes: Of the bundle.
         subset: Name of the part of the index that was scored.
-        folds: Numbers of the folds; None where all pictures were scored whatever their fold.
+        folds: Numbers of the folds; None where all images were scored whatever their fold.
         fingerprint: Of the index.
-        pictures: One row a picture.
+        images: One row an image.
         cells: One row a cell; none where cells are not scored one by one.
-        copies: One row an altered copy of a picture; none where none were made.
-        leaks: Pictures with a twin or their slide on the other side of the split; none where none were looked for.
+        copies: One row an altered copy of an image; none where none were made.
+        leaks: Images with a twin or their slide on the other side of the split; none where none were looked for.
         notes: What must be said beside the scores.
     """
 
@@ -148,23 +148,23 @@ class Predictions:
 
 
 def pool_scored(parts: Sequence[Predictions]) -> Predictions:
-    """Answers of several bundles on different pictures of one index, as if one model had given them all.
+    """Answers of several bundles on different images of one index, as if one model had given them all.
 
-    So that every picture is scored once, by a model that was not trained on it, and small organs have all their
-    pictures in one score ("out of fold").
+    So that every image is scored once, by a model that was not trained on it, and small organs have all their
+    images in one score ("out of fold").
 
     Raises:
         UsageError: The bundles are for different things or know different classes, or there is none.
-        DatasetError: A picture was scored twice, or the indexes differ.
+        DatasetError: An image was scored twice, or the indexes differ.
     """
     if len({(part.kind, part.classes) for part in parts}) != 1:
         raise UsageError("Expected bundles for one task that know the same classes, found others.")
     if len({part.fingerprint for part in parts}) != 1:
         raise DatasetError("Expected answers on one index, found several. Score all bundles on the same one.")
-    pictures = pd.concat([part.pictures for part in parts], ignore_index=True)
-    if pictures["id"].duplicated().any():
-        twice = pictures["id"][pictures["id"].duplicated()].iloc[0]
-        raise DatasetError(f"Expected every picture scored once, found {twice} twice. Give each bundle its own fold.")
+    images = pd.concat([part.pictures for part in parts], ignore_index=True)
+    if images["id"].duplicated().any():
+        twice = images["id"][images["id"].duplicated()].iloc[0]
+        raise DatasetError(f"Expected every image scored once, found {twice} twice. Give each bundle its own fold.")
     folds = sorted(number for part in parts for number in part.folds or ())
     return Predictions(
         kind=parts[0].kind,
@@ -173,7 +173,7 @@ def pool_scored(parts: Sequence[Predictions]) -> Predictions:
         subset=f"{OUT_OF_FOLD} " + ", ".join(str(number) for number in folds),
         folds=tuple(folds),
         fingerprint=parts[0].fingerprint,
-        pictures=pictures,
+        pictures=images,
         cells=_pooled_cells(parts),
         copies=pd.concat([part.copies for part in parts], ignore_index=True),
         leaks=pd.concat([part.leaks for part in parts], ignore_index=True),
@@ -182,7 +182,7 @@ def pool_scored(parts: Sequence[Predictions]) -> Predictions:
 
 
 def _pooled_cells(parts: Sequence[Predictions]) -> pd.DataFrame:
-    """Where cells say in which row their picture is, the rows of later parts come after those of earlier ones."""
+    """Where cells say in which row their image is, the rows of later parts come after those of earlier ones."""
     shifted, first = [], 0
     for part in parts:
         moved = "position" in part.cells

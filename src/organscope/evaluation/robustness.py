@@ -1,6 +1,6 @@
 """Robustness: scores on altered copies of the images, and leakage between parts.
 
-A copy of an image without colour, to see what a model knows beyond the stain.
+A copy of an image without color, to see what a model knows beyond the stain.
 
 Is something that was scored also among what may have been trained on?
 """
@@ -122,7 +122,7 @@ COPIES: dict[tuple[str, str], _Alteration] = {
 
 
 def score_copies(bundle: Bundle, samples: Sequence[Sample], progress: Callable[[int, int], None]) -> pd.DataFrame:
-    """Classify every kind of copy of every picture; one copy is in memory at a time.
+    """Classify every kind of copy of every image; one copy is in memory at a time.
 
     Returns:
         One row a copy: `id`, `group`, `organ` (true), `copy`, `kind`, `predicted`, `decision`, `reason` and
@@ -152,15 +152,15 @@ def score_copies(bundle: Bundle, samples: Sequence[Sample], progress: Callable[[
     return pd.DataFrame(rows)
 
 
-def copies_table(pictures: pd.DataFrame, copies: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """One row a kind of copy, the pictures as they are first.
+def copies_table(images: pd.DataFrame, copies: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """One row a kind of copy, the images as they are first.
 
     Returns:
         `copy`, `kind`, `n_images`, `accuracy`, `macro_f1` (both of the most probable organ, whether or not it is
-        accepted), `accepted` (share that is not abstained from) with its 95 % interval over pictures, and
+        accepted), `accepted` (share that is not abstained from) with its 95 % interval over images, and
         `accuracy_of_accepted`.
     """
-    plain = pictures.assign(copy=_AS_IT_IS, kind=_AS_IT_IS)
+    plain = images.assign(copy=_AS_IT_IS, kind=_AS_IT_IS)
     columns = [column for column in copies.columns if column in plain.columns]
     everything = pd.concat([plain[columns], copies[columns]], ignore_index=True)
     rows = []
@@ -188,18 +188,18 @@ def copies_table(pictures: pd.DataFrame, copies: pd.DataFrame, classes: Sequence
 
 
 def leak_table(index: Index, scored: Iterable[str]) -> pd.DataFrame:
-    """Pictures that were scored and have a twin, or their slide, on the other side of the split.
+    """Images that were scored and have a twin, or their slide, on the other side of the split.
 
     Args:
-        index: All pictures.
+        index: All images.
         scored: Ids of those that were scored; all others may have been trained on.
 
     Returns:
-        One row a finding: `kind` ("near duplicate" or "shared group"), `id` of the scored picture (of a group the
-        first one), `other` (id of its twin, or name of the group), `n_images` (scored pictures that it concerns).
+        One row a finding: `kind` ("near duplicate" or "shared group"), `id` of the scored image (of a group the
+        first one), `other` (id of its twin, or name of the group), `n_images` (scored images that it concerns).
 
     Raises:
-        ImageReadError: A picture cannot be read.
+        ImageReadError: An image cannot be read.
     """
     inside = set(scored)
     samples = index.samples()
@@ -213,7 +213,7 @@ def _twins(ours: Sequence[Sample], others: Sequence[Sample]) -> list[dict]:
         return []
     asked, known = np.stack([_hashes(s) for s in ours]), np.stack([_hashes(s) for s in others])
     close = hash_distances(asked[:, 0], known) <= MAX_DISTANCE
-    # A picture without structure has hash 0, as every other such picture.
+    # An image without structure has hash 0, as every other such image.
     close &= asked[:, :1].astype(bool) & known[:, 0].astype(bool)
     return [
         {"kind": "near duplicate", "id": ours[i].id, "other": others[j].id, "n_images": 1}

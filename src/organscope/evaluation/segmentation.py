@@ -1,4 +1,4 @@
-"""Score a segmentation bundle picture by picture."""
+"""Score a segmentation bundle image by image."""
 
 from collections.abc import Callable, Sequence
 
@@ -37,13 +37,13 @@ _ORGAN_MEANS = ("dice", "aji", "pq", "ap_50")
 def score_images(
     bundle: Bundle, samples: Sequence[Sample], progress: Callable[[int, int], None]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Segment each picture and compare it with its labels; one picture is in memory at a time.
+    """Segment each image and compare it with its labels; one image is in memory at a time.
 
     Returns:
-        One row a picture (`scores_of_pairs` and `cell_counts`), and one row a predicted cell (`id` of the
-        picture, `cell`, `probability`, `matched` at IoU .5).
+        One row an image (`scores_of_pairs` and `cell_counts`), and one row a predicted cell (`id` of the
+        image, `cell`, `probability`, `matched` at IoU .5).
     """
-    pictures, cells = [], []
+    images, cells = [], []
     for position, sample in enumerate(samples):
         progress(position, len(samples))
         known = sample.read_labels(keep_ignored=True)
@@ -56,38 +56,38 @@ def score_images(
                 f"in {sample.labels_path}. Import the data again."
             )
         pairs = match_cells(truth, judged_cells(found.labels, known < 0))
-        pictures.append(_image_row(sample, pairs, found))
+        images.append(_image_row(sample, pairs, found))
         cells.append(_cell_rows(sample, pairs, found.probability[pairs.predicted_ids - 1]))
     progress(len(samples), len(samples))
-    return pd.DataFrame(pictures), pd.concat(cells, ignore_index=True)
+    return pd.DataFrame(images), pd.concat(cells, ignore_index=True)
 
 
-def summarize(pictures: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Scores of the pictures of one data set with 95 % intervals.
+def summarize(images: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Scores of the images of one data set with 95 % intervals.
 
-    Plain names are means over pictures, `pooled_` ones are made of the cells of all pictures together, and
+    Plain names are means over images, `pooled_` ones are made of the cells of all images together, and
     `cell_ece` is the calibration error of the cells' probability against "matched at IoU .5".
 
     Returns:
         Columns `metric`, `value`, `low`, `high`, `unit`; and the note on the intervals.
     """
-    unit = choose_unit(pictures["group"].to_numpy())
+    unit = choose_unit(images["group"].to_numpy())
     drawn = resample_counts(unit.groups, n_resamples=N_RESAMPLES, seed=SEED)
-    once = np.ones((1, len(pictures)), np.int64)
-    values, resampled = (_statistics(pictures, cells, counts) for counts in (once, drawn))
+    once = np.ones((1, len(images)), np.int64)
+    values, resampled = (_statistics(images, cells, counts) for counts in (once, drawn))
     rows = [
         (name, float(values[name][0]), *percentile_interval(resampled[name], level=LEVEL), unit.name) for name in values
     ]
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "unit"]), unit.note
 
 
-def by_organ(pictures: pd.DataFrame) -> pd.DataFrame:
-    """One row a data set and organ: means over its pictures, error rates over its cells, 95 % intervals.
+def by_organ(images: pd.DataFrame) -> pd.DataFrame:
+    """One row a data set and organ: means over its images, error rates over its cells, 95 % intervals.
 
-    An organ's pictures often come from a single slide, so pictures are drawn here, not groups.
+    An organ's images often come from a single slide, so images are drawn here, not groups.
     """
     rows = []
-    for (dataset, organ), part in pictures.groupby(["dataset", "organ"], sort=True):
+    for (dataset, organ), part in images.groupby(["dataset", "organ"], sort=True):
         alone = np.arange(len(part))
         row = {"dataset": dataset, "organ": organ, "n_images": len(part), "n_cells": part["n_truth"].sum()}
         for name in _ORGAN_MEANS:
@@ -127,14 +127,14 @@ def _cell_rows(sample: Sample, pairs: CellPairs, probability: np.ndarray) -> pd.
 
 
 def _statistics(
-    pictures: pd.DataFrame, cells: pd.DataFrame, drawn: Int64[np.ndarray, "resamples n"]
+    images: pd.DataFrame, cells: pd.DataFrame, drawn: Int64[np.ndarray, "resamples n"]
 ) -> dict[str, Float64[np.ndarray, " resamples"]]:
-    """Every score for each of several draws of pictures, given how often each picture is drawn."""
-    counts = pictures.loc[:, "n_truth":"matched_iou_50"]
-    means = pictures.loc[:, "dice":"false_rate"]
+    """Every score for each of several draws of images, given how often each image is drawn."""
+    counts = images.loc[:, "n_truth":"matched_iou_50"]
+    means = images.loc[:, "dice":"false_rate"]
     sums = {name: drawn @ counts[name].to_numpy() for name in counts}
     pooled = detection_scores(sums)
-    bins = (drawn @ _reliability_of_images(pictures, cells)).reshape(-1, 3, N_BINS)
+    bins = (drawn @ _reliability_of_images(images, cells)).reshape(-1, 3, N_BINS)
     return {
         **{name: _drawn_mean(means[name].to_numpy(np.float64), drawn) for name in means},
         **{f"pooled_{name}": pooled[name] for name in pooled if name not in ("rq", "sq")},
@@ -151,9 +151,9 @@ def _drawn_mean(
     return np.where(n_defined > 0, sums / np.maximum(n_defined, 1), np.nan)
 
 
-def _reliability_of_images(pictures: pd.DataFrame, cells: pd.DataFrame) -> Float64[np.ndarray, "n sums"]:
-    sums = np.zeros((len(pictures), 3 * N_BINS))
-    position = pd.Series(np.arange(len(pictures)), index=pictures["id"])
+def _reliability_of_images(images: pd.DataFrame, cells: pd.DataFrame) -> Float64[np.ndarray, "n sums"]:
+    sums = np.zeros((len(images), 3 * N_BINS))
+    position = pd.Series(np.arange(len(images)), index=images["id"])
     for name, part in cells.groupby("id"):
         confidence, matched = part["probability"].to_numpy(), part["matched"].to_numpy()
         sums[position[name]] = reliability_sums(confidence, matched).reshape(-1)

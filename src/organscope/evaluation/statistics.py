@@ -1,11 +1,11 @@
 """Bootstrap intervals, and paired significance tests: McNemar, cluster bootstrap, Holm.
 
 Efron, Ann. Statist. 7:1 (1979); the cluster form of Davison and Hinkley (1997), section 3.8: groups are drawn
-with replacement, each with all of its pictures.
+with replacement, each with all of its images.
 
-Is one model really better than another on the same pictures?
+Is one model really better than another on the same images?
 
-What is drawn when an interval is bootstrapped: whole groups where there are enough, else pictures.
+What is drawn when an interval is bootstrapped: whole groups where there are enough, else images.
 """
 
 from collections.abc import Callable
@@ -22,16 +22,16 @@ from organscope.errors import ShapeError, ValueRangeError
 def resample_counts(
     groups: Shaped[np.ndarray, " n"], *, n_resamples: int = 1000, seed: int = 0
 ) -> Int64[np.ndarray, "n_resamples n"]:
-    """How often each picture occurs in each resample.
+    """How often each image occurs in each resample.
 
     Args:
-        groups: Which group each picture belongs to; all different to draw single pictures.
+        groups: Which group each image belongs to; all different to draw single images.
 
     Raises:
-        ShapeError: There is no picture.
+        ShapeError: There is no image.
     """
     if groups.size == 0:
-        raise ShapeError("Expected at least one picture to draw from, found none.")
+        raise ShapeError("Expected at least one image to draw from, found none.")
     _, group_of = np.unique(groups, return_inverse=True)
     n_groups = int(group_of.max()) + 1
     generator = np.random.default_rng(seed)
@@ -47,11 +47,11 @@ def bootstrap_mean(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Interval of the mean over pictures of a score.
+    """Interval of the mean over images of a score.
 
     Args:
-        values: One score a picture.
-        groups: Which group each picture belongs to.
+        values: One score an image.
+        groups: Which group each image belongs to.
         level: Coverage aimed at, in (0, 1).
     """
     return bootstrap_ratio(values, np.ones(values.size), groups, n_resamples=n_resamples, level=level, seed=seed)
@@ -66,7 +66,7 @@ def bootstrap_ratio(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Interval of sum(above) / sum(below), a ratio of counts pooled over pictures.
+    """Interval of sum(above) / sum(below), a ratio of counts pooled over images.
 
     Resamples whose denominator is 0 say nothing and are left out.
     """
@@ -84,12 +84,12 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Intervals of any statistics of the pictures.
+    """Intervals of any statistics of the images.
 
     Args:
-        statistic: Takes positions of pictures, with repeats, and returns numbers by name; not-a-number
-            where one is undefined for these pictures.
-        groups: Which group each picture belongs to.
+        statistic: Takes positions of images, with repeats, and returns numbers by name; not-a-number
+            where one is undefined for these images.
+        groups: Which group each image belongs to.
     """
     counts = resample_counts(groups, n_resamples=n_resamples, seed=seed)
     positions = np.arange(groups.size)
@@ -110,10 +110,10 @@ def percentile_interval(values: Float64[np.ndarray, " n"], *, level: float) -> t
 
 @dataclass(frozen=True)
 class _McNemarTest:
-    """The pictures on which two models disagree about being right, and how likely that is by chance.
+    """The images on which two models disagree about being right, and how likely that is by chance.
 
     Attributes:
-        only_first: Pictures that the first model has right and the second wrong.
+        only_first: Images that the first model has right and the second wrong.
         only_second: The reverse.
         p_value: Two-sided, exact.
     """
@@ -128,7 +128,7 @@ class PairedDifference:
     """First model minus second, with a bootstrap interval.
 
     Attributes:
-        value: On the pictures themselves.
+        value: On the images themselves.
         low: Lower end of the interval; `high` the upper.
         p_value: Two-sided: twice the share of resamples on the rarer side of 0, each side counting one resample
             more than it has, at most 1 (Davison and Hinkley 1997, equation 4.10).
@@ -141,15 +141,15 @@ class PairedDifference:
 
 
 def mcnemar(first_right: Bool[np.ndarray, " n"], second_right: Bool[np.ndarray, " m"]) -> _McNemarTest:
-    """Exact test that two models are right equally often on the same pictures.
+    """Exact test that two models are right equally often on the same images.
 
-    Under that hypothesis each picture that only one of them has right is as likely to be the first's as the
-    second's (McNemar, Psychometrika 12:153, 1947; the exact binomial form, which needs no minimum of pictures).
-    It treats pictures as independent: where several come from one slide, `paired_mean_difference` over slides is
+    Under that hypothesis each image that only one of them has right is as likely to be the first's as the
+    second's (McNemar, Psychometrika 12:153, 1947; the exact binomial form, which needs no minimum of images).
+    It treats images as independent: where several come from one slide, `paired_mean_difference` over slides is
     the careful one.
 
     Raises:
-        ShapeError: Not the same pictures.
+        ShapeError: Not the same images.
     """
     _check_pairs(first_right.size, second_right.size)
     only_first = int((first_right & ~second_right).sum())
@@ -184,16 +184,16 @@ def paired_mean_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> PairedDifference:
-    """Difference of the mean scores of two models on the same pictures, whole groups drawn together.
+    """Difference of the mean scores of two models on the same images, whole groups drawn together.
 
     Args:
-        first: One score a picture of the first model, for instance right or wrong; `second` of the other. Images on
+        first: One score an image of the first model, for instance right or wrong; `second` of the other. Images on
             which one of them is not defined (not-a-number) are left out.
-        groups: Which slide or patient each picture belongs to; all different to draw single pictures.
+        groups: Which slide or patient each image belongs to; all different to draw single images.
         level: Coverage aimed at by the interval.
 
     Raises:
-        ShapeError: Not the same pictures, or none.
+        ShapeError: Not the same images, or none.
     """
     _check_pairs(first.size, second.size)
     difference = first.astype(np.float64) - second.astype(np.float64)
@@ -213,15 +213,15 @@ def paired_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> PairedDifference:
-    """The same for a score that is no mean over pictures, such as macro-F1.
+    """The same for a score that is no mean over images, such as macro-F1.
 
     Args:
-        difference: Takes positions of pictures, with repeats, and returns the first model's score minus the
+        difference: Takes positions of images, with repeats, and returns the first model's score minus the
             second's on just these; not-a-number where one is undefined.
-        groups: Which slide or patient each picture belongs to.
+        groups: Which slide or patient each image belongs to.
 
     Raises:
-        ShapeError: There is no picture.
+        ShapeError: There is no image.
     """
     counts = resample_counts(groups, n_resamples=n_resamples, seed=seed)
     positions = np.arange(groups.size)
@@ -239,8 +239,8 @@ def _summary(value: float, drawn: Float64[np.ndarray, " resamples"], level: floa
 def _check_pairs(n_first: int, n_second: int) -> None:
     if n_first != n_second or n_first == 0:
         raise ShapeError(
-            f"Expected both models on the same pictures, at least one, found {n_first} and {n_second}. "
-            "Join their answers by the picture's id first."
+            f"Expected both models on the same images, at least one, found {n_first} and {n_second}. "
+            "Join their answers by the image's id first."
         )
 
 
@@ -252,11 +252,11 @@ SEED = 0
 
 @dataclass(frozen=True)
 class ResamplingUnit:
-    """What stays together when pictures are drawn with replacement.
+    """What stays together when images are drawn with replacement.
 
     Attributes:
         name: "group" or "picture".
-        groups: One number a picture; equal numbers are drawn together.
+        groups: One number an image; equal numbers are drawn together.
         note: A sentence that says what was drawn and why, for whoever reads the interval.
     """
 
@@ -266,12 +266,12 @@ class ResamplingUnit:
 
 
 def choose_unit(groups: Shaped[np.ndarray, " n"], organs: Shaped[np.ndarray, " n"] | None = None) -> ResamplingUnit:
-    """Groups (slides, patients) where there are at least 10, else single pictures.
+    """Groups (slides, patients) where there are at least 10, else single images.
 
     Args:
-        groups: Name of each picture's group.
+        groups: Name of each image's group.
         organs: For scores by class. Where an organ comes from one group only, drawing groups would draw
-            organs, so pictures are drawn.
+            organs, so images are drawn.
     """
     codes, names = pd.factorize(groups)
     if names.size == codes.size or names.size < _MIN_GROUPS:
@@ -283,11 +283,11 @@ def choose_unit(groups: Shaped[np.ndarray, " n"], organs: Shaped[np.ndarray, " n
         if n_single:
             reason = f", because {n_single} of {groups_of_organ.size} organs come from a single group"
             return _images(codes.size, reason)
-    note = f"Intervals: 95 % bootstrap over {names.size} groups of {codes.size} pictures."
+    note = f"Intervals: 95 % bootstrap over {names.size} groups of {codes.size} images."
     return ResamplingUnit("group", codes.astype(np.int64), note)
 
 
 def _images(n_images: int, reason: str) -> ResamplingUnit:
     caution = "; variation between groups (slides, patients) is not in them" if reason else ""
-    note = f"Intervals: 95 % bootstrap over {n_images} pictures{reason}{caution}."
+    note = f"Intervals: 95 % bootstrap over {n_images} images{reason}{caution}."
     return ResamplingUnit("picture", np.arange(n_images), note)

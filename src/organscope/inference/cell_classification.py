@@ -58,7 +58,7 @@ def classify_cells(
     *,
     progress: Callable[[float], None] | None = None,
 ) -> CellOrgans:
-    """Name the organ of each labelled cell, in the order of the labels.
+    """Name the organ of each labeled cell, in the order of the labels.
 
     Args:
         image: The image that the labels belong to.
@@ -75,7 +75,7 @@ def classify_cells(
 
 def classify_centers(
     image: Image,
-    centres: Float64[np.ndarray, "n 2"],
+    centers: Float64[np.ndarray, "n 2"],
     bundle: Bundle,
     *,
     progress: Callable[[float], None] | None = None,
@@ -88,7 +88,7 @@ def classify_centers(
 
     Args:
         image: Any size from 1 x 1 px; gray, RGB, or one chosen channel.
-        centres: Row and column of each centroid, the first pixel's being 0.
+        centers: Row and column of each centroid, the first pixel's being 0.
         bundle: As in `classify_cells`.
         progress: As in `classify_cells`.
         preparation: Of the image for this bundle, where it is known already.
@@ -98,14 +98,14 @@ def classify_centers(
         InputError: The image is damaged, or of a kind that cannot be prepared.
     """
     require_subject(bundle, "cell")
-    if preparation is None and len(centres):
+    if preparation is None and len(centers):
         preparation = ImageNormalizer(image, bundle.manifest.preprocessing)
-    policy, n_cells = bundle.manifest.spec.policy, len(centres)
+    policy, n_cells = bundle.manifest.spec.policy, len(centers)
     reference = bundle.tensors(policy.reference)["features"]
     probabilities = np.empty((n_cells, len(bundle.manifest.classes)), np.float32)
     distance = np.empty(n_cells, np.float32)
     done = 0
-    for cells, inputs in _batches(_crops_of_tiles(image, centres, bundle, preparation)):
+    for cells, inputs in _batches(_crops_of_tiles(image, centers, bundle, preparation)):
         logits, features = _seen(bundle, inputs)
         probabilities[cells] = softmax(logits, policy.temperature)
         distance[cells] = nearest_distance(features, reference, policy.n_neighbours)
@@ -165,13 +165,13 @@ def decide_pooled(
 
 
 def _crops_of_tiles(
-    image: Image, centres: Float64[np.ndarray, "n 2"], bundle: Bundle, preparation: ImageNormalizer | None
+    image: Image, centers: Float64[np.ndarray, "n 2"], bundle: Bundle, preparation: ImageNormalizer | None
 ) -> Iterator[tuple[Int64[np.ndarray, " m"], Float32[np.ndarray, "m input input 3"]]]:
     """The cells of one tile after the other, at most a batch at a time, as the network takes them."""
     spec, shape = bundle.manifest.spec, (image.height_px, image.width_px)
     sides = sides_px(spec.field_px, image.um_per_px)
-    starts = crop_starts(centres, sides)
-    for cells in _by_tile(centres):
+    starts = crop_starts(centers, sides)
+    for cells in _by_tile(centers):
         corner = starts[cells].min(axis=0)
         row, column = (_span(*ends) for ends in zip(corner, starts[cells].max(axis=0) + sides, strict=True))
         pixels = preparation.as_bytes(read_tile(image.read, shape, row, column))
@@ -184,15 +184,15 @@ def _crops_of_tiles(
 def _network_inputs(
     crops: UInt8[np.ndarray, "n rows columns 3"], input_px: int, preparation: ImageNormalizer
 ) -> Float32[np.ndarray, "n input input 3"]:
-    """Resized and standardised, as in training."""
+    """Resized and standardized, as in training."""
     return np.stack([preparation.standardised(resize_field(crop, input_px, input_px)) for crop in crops])
 
 
-def _by_tile(centres: Float64[np.ndarray, "n 2"]) -> list[Int64[np.ndarray, " m"]]:
+def _by_tile(centers: Float64[np.ndarray, "n 2"]) -> list[Int64[np.ndarray, " m"]]:
     """Numbers of the cells of each tile that has any, tiles in raster order."""
-    if len(centres) == 0:
+    if len(centers) == 0:
         return []
-    tile = (centres // _TILE_PX).astype(np.int64)
+    tile = (centers // _TILE_PX).astype(np.int64)
     code = tile[:, 0] * (tile[:, 1].max() + 1) + tile[:, 1]
     order = np.argsort(code, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)

@@ -106,7 +106,7 @@ def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) 
     field. Calibrated probabilities are averaged over the fields,
     so that a field of glass or fat, of which the network is unsure, counts little and one field that errs
     cannot outvote the rest, as it could if logits were averaged. How unknown the image is, is the median of
-    its fields' distances to the training pictures. Where the policy says what training pictures look like, the fields
+    its fields' distances to the training images. Where the policy says what training images look like, the fields
     are measured against that too.
 
     Args:
@@ -225,7 +225,7 @@ class FieldAnswers:
     Attributes:
         number: Of each field, in raster order of the grid.
         logits: As the network gave them.
-        distance: To the training pictures, from 0 to 2.
+        distance: To the training images, from 0 to 2.
         contrast: `gray_contrast`; empty where the policy does not judge looks.
         look: `texture_features`; as `contrast`.
     """

@@ -1,7 +1,7 @@
-"""Few misses at a known price: how low the threshold must be for a wanted recall, as measured on held-out pictures.
+"""Few misses at a known price: how low the threshold must be for a wanted recall, as measured on held-out images.
 
 The table is made with the bundle (`organscope.training.segmentation.tuning`): one row a data set and threshold
-of faint cells, with counts over its pictures. What `found` and `false` mean is in
+of faint cells, with counts over its images. What `found` and `false` mean is in
 `organscope.evaluation.metrics.segmentation`.
 """
 
@@ -29,7 +29,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold for faint cells and what it did on held-out pictures.
+    """A threshold for faint cells and what it did on held-out images.
 
     Attributes:
         min_recall: What was asked for.
@@ -62,7 +62,7 @@ class OperatingPoint:
     def sentence(self) -> str:
         """What a person should know before relying on it."""
         parts = [
-            f"on {row.n_images} held-out pictures of {row.dataset} it found {row.recall:.1%} of the cells at "
+            f"on {row.n_images} held-out images of {row.dataset} it found {row.recall:.1%} of the cells at "
             f"{row.false_per_true:.2f} false cells a true one, where the usual threshold finds "
             f"{row.default_recall:.1%} at {row.default_false_per_true:.2f}"
             for row in self.figures.itertuples()
@@ -73,7 +73,7 @@ class OperatingPoint:
             how = f"cells are kept down to a foreground probability of {self.faint_threshold:g}"
         return (
             f"Recall {self.min_recall:g}: {short}{how}; {'; '.join(parts)}. "
-            "Found means that half of a cell is marked, or a mark lies in it. Pictures of other kinds can differ."
+            "Found means that half of a cell is marked, or a mark lies in it. Images of other kinds can differ."
         )
 
 

@@ -15,13 +15,13 @@ from organscope.ops.intensity import Preprocessing, intensity_range, scale_inten
 
 @numba.njit(cache=True, nogil=True)
 def _look_up(pixels, table):
-    """Replace every value of a colour by its entry of that colour's column: float32 y x c."""
-    n_rows, n_columns, n_colours = pixels.shape
-    found = np.empty((n_rows, n_columns, n_colours), dtype=np.float32)
+    """Replace every value of a color by its entry of that color's column: float32 y x c."""
+    n_rows, n_columns, n_colors = pixels.shape
+    found = np.empty((n_rows, n_columns, n_colors), dtype=np.float32)
     for y in range(n_rows):
         for x in range(n_columns):
-            for colour in range(n_colours):
-                found[y, x, colour] = table[pixels[y, x, colour], colour]
+            for color in range(n_colors):
+                found[y, x, color] = table[pixels[y, x, color], color]
     return found
 
 

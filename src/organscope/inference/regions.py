@@ -425,8 +425,8 @@ class SlideReader:
         outlines = [ring + across_down for ring in cell_outlines(labels)]
         organs = None
         if self._cell_organs is not None:
-            centres = np.stack([columns["centroid_y_px"], columns["centroid_x_px"]], axis=1)
-            organs = classify_centers(self._image, centres, self._cell_organs, preparation=self._crops)
+            centers = np.stack([columns["centroid_y_px"], columns["centroid_x_px"]], axis=1)
+            organs = classify_centers(self._image, centers, self._cell_organs, preparation=self._crops)
         return RegionCells(labels, corner_px, columns, outlines, organs)
 
 

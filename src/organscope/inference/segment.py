@@ -68,7 +68,7 @@ class _Look:
 
 
 def look_of(labels: Int32[np.ndarray, "y x"], probability: Float32[np.ndarray, " n"]) -> _Look:
-    """What labelled cells at the resolution of the image amount to."""
+    """What labeled cells at the resolution of the image amount to."""
     return _look(np.bincount(labels.ravel(), minlength=1)[1:], probability)
 
 
@@ -155,18 +155,18 @@ class _Glance:
             yield tuple(Span(0, padded_length(length, stride_px), 0, length) for length in lengths)
             return
         side = padded_length(_FIELD_PX, stride_px)
-        for centre in self._centres[places]:
-            places_and_sizes = zip(centre, factors, lengths, strict=True)
+        for center in self._centres[places]:
+            places_and_sizes = zip(center, factors, lengths, strict=True)
             yield tuple(_span(round(c * along), side, n, stride_px) for c, along, n in places_and_sizes)
 
 
-def _span(centre: int, side: int, length: int, stride_px: int) -> Span:
-    start = max(0, min(centre - side // 2, length - side)) // stride_px * stride_px
+def _span(center: int, side: int, length: int, stride_px: int) -> Span:
+    start = max(0, min(center - side // 2, length - side)) // stride_px * stride_px
     return Span(start, start + side, start, min(start + side, length))
 
 
 def _places_of_contrast(image: Image) -> list[tuple[int, int]]:
-    """Centres of the squares of an even grid, those of greatest standard deviation first: tissue, not glass."""
+    """Centers of the squares of an even grid, those of greatest standard deviation first: tissue, not glass."""
     sides = [min(_FIELD_PX, length) for length in (image.height_px, image.width_px)]
     starts = [
         np.unique(np.linspace(0, length - side, _N_CANDIDATES, dtype=int)).tolist()
@@ -177,7 +177,7 @@ def _places_of_contrast(image: Image) -> list[tuple[int, int]]:
         for x in starts[1]:
             contrast = float(image.visible(image.read(y, x, *sides)).mean(axis=2, dtype=np.float64).std())
             found.append((contrast, (y + sides[0] // 2, x + sides[1] // 2)))
-    return [centre for _, centre in sorted(found, key=lambda entry: -entry[0])]
+    return [center for _, center in sorted(found, key=lambda entry: -entry[0])]
 
 
 def _look(area_px: np.ndarray, probability: Float32[np.ndarray, " n"]) -> _Look:

@@ -14,23 +14,23 @@ from organscope.io import Image
 from organscope.io.image import block_mean
 
 _BLOCK_PX = 16
-"""Side of the blocks, in pixels of full resolution, whose mean colour is judged. A nucleus of 8 px across, half as
+"""Side of the blocks, in pixels of full resolution, whose mean color is judged. A nucleus of 8 px across, half as
 bright as glass, darkens a block of which it covers an eighth by 6 %."""
 
 _BRIGHT = 0.85
-"""Glass is at least this bright in every colour, of the range from black to white."""
+"""Glass is at least this bright in every color, of the range from black to white."""
 
 _EVEN = 0.04
-"""The blocks of a region of glass differ by at most this much of the range, in every colour."""
+"""The blocks of a region of glass differ by at most this much of the range, in every color."""
 
 _COLORLESS = 0.05
-"""The colours of glass differ by at most this much of that range."""
+"""The colors of glass differ by at most this much of that range."""
 
 
 def is_glass(blocks: Num[np.ndarray, "y x c"], value_range: tuple[float, float]) -> bool:
     """Whether all of a region is glass, or was never scanned.
 
-    A region is glass if its blocks are bright, colourless and alike: only of RGB, because bright gray can be a cell
+    A region is glass if its blocks are bright, colorless and alike: only of RGB, because bright gray can be a cell
     under fluorescence. A region of one single value was never scanned, whatever its channels.
 
     Args:
@@ -42,11 +42,11 @@ def is_glass(blocks: Num[np.ndarray, "y x c"], value_range: tuple[float, float])
         return True
     if blocks.shape[2] not in (3, 4):
         return False
-    colours = (blocks[:, :, :3].astype(np.float32) - low) / (high - low)
-    uneven = float((colours.max(axis=(0, 1)) - colours.min(axis=(0, 1))).max())
-    if float(colours.min()) < _BRIGHT or uneven > _EVEN:
+    colors = (blocks[:, :, :3].astype(np.float32) - low) / (high - low)
+    uneven = float((colors.max(axis=(0, 1)) - colors.min(axis=(0, 1))).max())
+    if float(colors.min()) < _BRIGHT or uneven > _EVEN:
         return False
-    return float((colours.max(axis=2) - colours.min(axis=2)).max()) <= _COLORLESS
+    return float((colors.max(axis=2) - colors.min(axis=2)).max()) <= _COLORLESS
 
 
 _LEVEL_SLACK = 1.01

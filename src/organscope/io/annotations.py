@@ -1,7 +1,7 @@
 """Annotations of many tools in, one file a format; all become cells, and cells become label images.
 
 Coordinates everywhere: (0, 0) is the top left corner of the top left pixel; a pixel belongs to a cell if its
-centre lies inside the outline.
+center lies inside the outline.
 """
 
 import zipfile

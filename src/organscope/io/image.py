@@ -289,7 +289,7 @@ def _note_on_shape(um_per_px: PixelSize | None) -> tuple[str, ...]:
 
 MAX_HELD_PX = 32_000_000
 """Larger images are read by region each time: decoding again costs a few hundredths of the network's time, and
-holding 100 megapixels of colour would cost 300 MB."""
+holding 100 megapixels of color would cost 300 MB."""
 
 
 class _HeldSource:

@@ -68,7 +68,7 @@ def read_labels(path: str | Path, *, keep_ignored: bool = False) -> Int32[np.nda
         keep_ignored: Leave `IGNORED` where it is; else it is read as background.
 
     Raises:
-        AnnotationError: The file is unreadable, is in colour, or has values that are no cell numbers.
+        AnnotationError: The file is unreadable, is in color, or has values that are no cell numbers.
     """
     return _read(Path(path), None, keep_ignored)
 
@@ -97,7 +97,7 @@ def _read(path: Path, region: tuple[int, int, int, int] | None, keep_ignored: bo
     if values.ndim != 2:
         raise AnnotationError(
             f"Expected a label image with one number a pixel, found {values.shape[-1]} channels in {path}. "
-            "Export cell numbers, not colours."
+            "Export cell numbers, not colors."
         )
     _require_cell_numbers(path, values, is_part=region is not None)
     labels = values.astype(np.int32, copy=False)

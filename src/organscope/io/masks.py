@@ -1,4 +1,4 @@
-"""One mask file a cell: a folder of pictures, all of the image's size, as BBBC038 delivers them.
+"""One mask file a cell: a folder of images, all of the image's size, as BBBC038 delivers them.
 
 Label images: 0 is background, every other value is one cell.
 """
@@ -32,7 +32,7 @@ def read_label_image(path: Path, height_px: int, width_px: int) -> Int32[np.ndar
 
 
 def label_interiors(membranes: Int32[np.ndarray, "y x"]) -> Int32[np.ndarray, "y x"]:
-    """Cells of a picture of membranes, which are 0: the pieces between them, 4-connected, 1..n.
+    """Cells of an image of membranes, which are 0: the pieces between them, 4-connected, 1..n.
 
     A diagonal line of single pixels is a membrane too; 8-connected pieces would meet across it.
     """
@@ -44,7 +44,7 @@ def read_masks(folder: Path, height_px: int, width_px: int) -> Cells:
     """Every pixel that is not 0 belongs to the cell of the file; files in order of name.
 
     Raises:
-        AnnotationError: The folder holds no picture, or none that can be used.
+        AnnotationError: The folder holds no image, or none that can be used.
     """
     cells = Cells()
     paths = [path for path, _ in walk_images(folder)]
@@ -59,8 +59,8 @@ def read_masks(folder: Path, height_px: int, width_px: int) -> Cells:
         else:
             cells.masks.append(cell)
     if not cells.masks:
-        reason = cells.problems[0] if cells.problems else "there is no picture"
-        raise AnnotationError(f"{folder}: expected one mask picture a cell, found none to use ({reason}).")
+        reason = cells.problems[0] if cells.problems else "there is no image"
+        raise AnnotationError(f"{folder}: expected one mask image a cell, found none to use ({reason}).")
     return cells
 
 
@@ -72,5 +72,5 @@ def _read_mask(path: Path, height_px: int, width_px: int) -> np.ndarray:
                 f"found {image.height_px} x {image.width_px} px"
             )
         # Of 2 or 4 channels the last is opacity, which is set outside of the cell too.
-        n_colours = image.n_channels - (image.n_channels in (2, 4))
-        return image.read_whole()[:, :, :n_colours].any(axis=2)
+        n_colors = image.n_channels - (image.n_channels in (2, 4))
+        return image.read_whole()[:, :, :n_colors].any(axis=2)

@@ -116,9 +116,9 @@ def open_source(path: Path, max_pixels: int, choice: Choice, as_stored: bool = F
         ImageReadError: As `open_image`.
     """
     head = _first_bytes(path)
-    for recognises, open_with in _READERS:
-        if recognises(path, head):
-            _require_readable(path, recognises)
+    for recognizes, open_with in _READERS:
+        if recognizes(path, head):
+            _require_readable(path, recognizes)
             opened = open_with(path, max_pixels, choice, as_stored)
             return upright(opened, getattr(opened, "orientation", 1))
     kind = "a folder that is no OME-Zarr image" if path.is_dir() else "of no known format"
@@ -127,8 +127,8 @@ def open_source(path: Path, max_pixels: int, choice: Choice, as_stored: bool = F
     )
 
 
-def _require_readable(path: Path, recognised: Callable[[Path, bytes], bool]) -> None:
-    if is_url(path) and recognised is is_raster:
+def _require_readable(path: Path, recognized: Callable[[Path, bytes], bool]) -> None:
+    if is_url(path) and recognized is is_raster:
         raise ImageReadError(
             f"Expected a TIFF or OME-Zarr image at {path}, found PNG, JPEG or BMP, which must be decoded as a whole. "
             "Download it and name the file."

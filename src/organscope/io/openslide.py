@@ -16,7 +16,7 @@ from organscope.io.source import Level
 _SUFFIXES = (".mrxs", ".vms", ".vmu", ".svslide", ".dcm")
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _DICOM_MAGIC, _DICOM_OFFSET = b"DICM", 128
-#: Aperio's JPEG 2000 in YCbCr, whose colours tifffile does not convert.
+#: Aperio's JPEG 2000 in YCbCr, whose colors tifffile does not convert.
 _APERIO_JPEG_2000_YCBCR = 33003
 
 

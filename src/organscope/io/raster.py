@@ -1,6 +1,6 @@
 """PNG, JPEG and BMP, which are decoded as a whole on the first read and kept.
 
-PNG with 16 bits a colour, which Pillow cannot read in full.
+PNG with 16 bits a color, which Pillow cannot read in full.
 """
 
 import struct
@@ -18,9 +18,9 @@ from organscope.io.selection import Channels, Choice, Selection, select, selecti
 from organscope.io.source import Level, dtype_range
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: Where the header keeps the bits of a sample and the colour type.
+#: Where the header keeps the bits of a sample and the color type.
 _DEPTH_BYTE, _COLOR_BYTE = 24, 25
-#: Colour type -> channels: RGB, gray and alpha, RGB and alpha. Pillow reads gray alone as it is.
+#: Color type -> channels: RGB, gray and alpha, RGB and alpha. Pillow reads gray alone as it is.
 _N_CHANNELS = {2: 3, 4: 2, 6: 4}
 
 
@@ -99,7 +99,7 @@ class RasterSource:
             self.um_per_px, self.pixel_notes = stated.um_per_px, stated.notes
             self._mode = image.mode if as_stored and image.mode == "P" else _kept_mode(image)
         self._channels = slice(None)
-        # Pillow reduces 16-bit colour to 8 bits without a word.
+        # Pillow reduces 16-bit color to 8 bits without a word.
         n_channels_16_bit = _n_channels_of_16_bit_color(path)
         self._is_16_bit_colour = n_channels_16_bit > 0
         self.n_channels = n_channels_16_bit or _MODE_CHANNELS[self._mode]

@@ -153,10 +153,7 @@ def _unreachable(url: UrlPath, error: Exception) -> ImageReadError:
         return ImageReadError(f"Expected an image at {url}, found nothing there. Check the address.")
     cause = error.__cause__ or error
     reason = str(cause) or type(cause).__name__
-    return ImageReadError(
-        f"Expected an image at {url}, found that it is not to be had: {reason}. Check the address, your rights and "
-        "the network."
-    )
+    return ImageReadError(f"Could not read {url}: {reason}. Check the URL, your credentials and the network.")
 
 
 def _is_missing(error: Exception) -> bool:

@@ -294,7 +294,7 @@ class Bundle:
 
     @property
     def card(self) -> str:
-        """The model card as Markdown: data, licence, limits."""
+        """The model card as Markdown: data, license, limits."""
         return self.read(self.manifest.card).decode("utf-8")
 
     def __reduce__(self) -> tuple:

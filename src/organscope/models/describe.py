@@ -43,7 +43,7 @@ def describe(manifest: Manifest, certificate: Certificate | None = None) -> str:
 
 def score_table(scores: Sequence[Score]) -> str:
     """Scores as a table in Markdown, for a model card."""
-    rows = ["| data | pictures | figure | value | 95 % interval |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| data | images | figure | value | 95 % interval |", "| --- | --- | --- | --- | --- |"]
     for score in scores:
         interval = "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}"
         data = f"{score.dataset}, {score.subset}"
@@ -92,7 +92,7 @@ def _classification_rows(spec: ClassificationSpec) -> list[tuple[str, str]]:
         (
             "Accepts",
             f"confidence at temperature {policy.temperature:.2f} of at least {policy.min_confidence:.2f}, "
-            f"distance to training picture {policy.n_neighbours} of at most {policy.max_distance:.2f}",
+            f"distance to training image {policy.n_neighbours} of at most {policy.max_distance:.2f}",
         ),
         ("Looks", "blank, blurred and strange ones are refused" if policy.quality else "not judged"),
         *_promise_rows(policy),
@@ -118,7 +118,7 @@ def _promise_rows(policy: Policy) -> list[tuple[str, str]]:
     """What the bundle promises, the organs with the highest recall first."""
     rows = []
     if policy.conformal is not None:
-        rows.append(("Sets", f"hold the true organ of {policy.conformal.coverage:.0%} of exchangeable pictures"))
+        rows.append(("Sets", f"hold the true organ of {policy.conformal.coverage:.0%} of exchangeable images"))
     if policy.contract is not None:
         promises = [recall_guarantee(policy.contract, entry.organ) for entry in policy.contract.organs]
         promises.sort(key=lambda found: (-found.level, found.organ))
@@ -127,7 +127,7 @@ def _promise_rows(policy: Policy) -> list[tuple[str, str]]:
             for found in promises
             if found.level >= _LEAST_RECALL and found.n_negative
         ]
-        said = "; ".join(words) or f"less than {_LEAST_RECALL:.0%} for every organ, for want of calibration pictures"
+        said = "; ".join(words) or f"less than {_LEAST_RECALL:.0%} for every organ, for want of calibration images"
         rows.append(("Recall", f"at {policy.contract.confidence:.0%} confidence: {said}"))
     return rows
 

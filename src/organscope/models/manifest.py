@@ -1,6 +1,6 @@
 """What a bundle says about itself: `manifest.json`, format version 1.
 
-Everything that the use side needs to know stands here as data. A key that is not known is an error, because
+Everything that the inference side needs to know stands here as data. A key that is not known is an error, because
 a rule that is silently left out would give other results than the ones that were measured.
 
 Manifests of older formats, brought to the current one.
@@ -11,7 +11,7 @@ bundle of every version stays in `tests/golden`.
 
 The parity certificate: how far the answers of a bundle depend on what computes them.
 
-Made on real pictures where the bundle was trained; `parity.json` travels with it.
+Made on real images where the bundle was trained; `parity.json` travels with it.
 """
 
 import json
@@ -121,7 +121,7 @@ class SegmentationSpec(_Part):
             real (matched at IoU 0.5); none where it was not measured.
         typical_diameter_px: Median equivalent diameter of the training cells, in pixels as the network saw them
             before crops were zoomed; none where it was not measured.
-        operating_points: Parquet file of missed and false cells by threshold on held-out pictures (see
+        operating_points: Parquet file of missed and false cells by threshold on held-out images (see
             `organscope.inference.operating_points`); none where it was not measured.
     """
 
@@ -136,7 +136,7 @@ class SegmentationSpec(_Part):
 
 
 class ClassificationSpec(_Part):
-    """How the picture is shown to a classifier, and how its answer is read.
+    """How the image is shown to a classifier, and how its answer is read.
 
     Attributes:
         subject: What is named: a whole image, seen as a grid of fields, or a single cell, seen as one field
@@ -206,15 +206,15 @@ class Manifest(_Part):
         classes: Organs in the order of the logits, or the kinds of object that are segmented.
         um_per_px: Pixel size of the training images; none where it is unknown or mixed.
         spec: What belongs to the task.
-        scores: Measured through the use side, the most telling first.
+        scores: Measured through the inference side, the most telling first.
         data_fingerprint: SHA-256 that the dataset index gives for the data it was trained on.
         calibration: Parquet file of out-of-fold probabilities and labels.
         test: What `verify_bundle` replays.
-        card: The model card: data, licence, limits.
+        card: The model card: data, license, limits.
         parity: How far the answers depend on what computes them (see `organscope.models.manifest`); none in bundles
         that
             were not compared.
-        licence: Of the weights.
+        license: Of the weights.
     """
 
     format_version: Literal[1] = 1
@@ -359,7 +359,7 @@ class Comparison(_Part):
 
     Attributes:
         kind: Which two.
-        n_images: Pictures that both were shown.
+        n_images: Images that both were shown.
         largest_difference: Of a probability: of a pixel's maps for segmentation, of an organ for classification.
         unit: What is counted: cells that are outlined or named, or images that are named.
         n_units: How many the first way gave.
@@ -381,10 +381,10 @@ class Comparison(_Part):
 
 
 class Certificate(_Part):
-    """What was compared, on which pictures, and with what.
+    """What was compared, on which images, and with what.
 
     Attributes:
-        pictures: In words.
+        images: In words.
         made_with: Versions and processor, by name.
         comparisons: In the order in which they are shown.
     """

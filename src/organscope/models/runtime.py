@@ -1,6 +1,6 @@
 """Refuse a graph that could reach beyond itself, before onnxruntime sees it.
 
-Allowed are operators of the ONNX standard, and from onnxruntime's own set only those that its quantiser
+Allowed are operators of the ONNX standard, and from onnxruntime's own set only those that its quantizer
 writes for int8. Refused are data outside the file, other domains, and functions defined in the file; in
 nested graphs (If, Loop, Scan) too.
 
@@ -42,7 +42,7 @@ QUANTIZED_OPERATORS = frozenset(
         "QuantizeLinear",
     }
 )
-"""Of `com.microsoft`: arithmetic on quantised tensors only; nothing that loads, calls or embeds."""
+"""Of `com.microsoft`: arithmetic on quantized tensors only; nothing that loads, calls or embeds."""
 
 
 def parse_safe_graph(graph: bytes, where: str) -> onnx.ModelProto:

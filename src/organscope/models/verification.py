@@ -90,7 +90,7 @@ def _check_widths(bundle: Bundle, found: dict[str, np.ndarray]) -> None:
         if reference is None or reference.ndim != 2 or len(reference) < spec.policy.n_neighbours:
             raise VerificationError(
                 f"Expected {spec.policy.reference} of {bundle.source} to hold 'features' of at least "
-                f"{spec.policy.n_neighbours} training pictures, found fewer. Export the bundle again."
+                f"{spec.policy.n_neighbours} training images, found fewer. Export the bundle again."
             )
         n_classes = len(bundle.manifest.classes)
         widths = {"logits": n_classes, "features": reference.shape[1], "evidence": n_classes}

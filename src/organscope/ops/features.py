@@ -1,11 +1,11 @@
 """Texture, color and perceptual-hash features.
 
-Colour and fine texture of a picture as a few shares of pixels.
+Color and fine texture of an image as a few shares of pixels.
 
-Pictures that look alike: a perceptual hash, the same for mirrored and turned copies up to a known order.
+Images that look alike: a perceptual hash, the same for mirrored and turned copies up to a known order.
 
 Sign of the low frequencies of a cosine transform (Zauner, Implementation and Benchmarking of Perceptual Image
-Hash Functions, 2010, section 3.2.1, with the sign in place of the median). A mirrored picture has the same
+Hash Functions, 2010, section 3.2.1, with the sign in place of the median). A mirrored image has the same
 frequencies with the sign of the odd ones changed, a transposed one the transposed frequencies, so the hashes of
 all eight orientations come from one transform.
 """
@@ -36,7 +36,7 @@ def gray_contrast(field: UInt8[np.ndarray, "y x 3"]) -> float:
 
 
 def texture_features(field: UInt8[np.ndarray, "y x 3"]) -> Float64[np.ndarray, " 16"]:
-    """Numbers that tell sharpness, magnification and kind of picture, whatever its colour.
+    """Numbers that tell sharpness, magnification and kind of image, whatever its color.
 
     Gray levels are stretched between their 1st and 99th percentile. The power spectrum is that of levels of mean 0
     and variance 1 under a Hann window, averaged over rings of frequency.
@@ -94,7 +94,7 @@ _N_PATTERNS = 10
 
 
 def color_histogram(rgb: Float32[np.ndarray, "y x 3"]) -> Float32[np.ndarray, " bins"]:
-    """Share of the pixels in each of 8 x 8 x 8 colours; values in [0, 1]."""
+    """Share of the pixels in each of 8 x 8 x 8 colors; values in [0, 1]."""
     level = np.minimum((rgb * _COLOR_BINS).astype(np.int64), _COLOR_BINS - 1)
     code = (level[..., 0] * _COLOR_BINS + level[..., 1]) * _COLOR_BINS + level[..., 2]
     counts = np.bincount(code.reshape(-1), minlength=_COLOR_BINS**3)
@@ -104,8 +104,8 @@ def color_histogram(rgb: Float32[np.ndarray, "y x 3"]) -> Float32[np.ndarray, " 
 def gray_texture(rgb: Float32[np.ndarray, "y x 3"]) -> Float32[np.ndarray, " bins"]:
     """Share of the pixels in each of 32 gray levels and of 10 local binary patterns; values in [0, 1].
 
-    Levels lie between the picture's 1st and 99.8th percentile, so that brightness and contrast say nothing.
-    The patterns are the rotation-invariant uniform ones of 8 neighbours (Ojala et al., IEEE Trans. Pattern
+    Levels lie between the image's 1st and 99.8th percentile, so that brightness and contrast say nothing.
+    The patterns are the rotation-invariant uniform ones of 8 neighbors (Ojala et al., IEEE Trans. Pattern
     Anal. 24:971, 2002, equation 9).
     """
     from skimage.feature import local_binary_pattern
@@ -149,7 +149,7 @@ def perceptual_hashes(view: Float32[np.ndarray, "32 32"]) -> UInt64[np.ndarray, 
 
 
 def hash_distances(one: UInt64[np.ndarray, " n"], other: UInt64[np.ndarray, "m 8"]) -> UInt8[np.ndarray, "n m"]:
-    """Number of bits that differ, in the orientation that fits best; 0 to 63, about 31 for unlike pictures."""
+    """Number of bits that differ, in the orientation that fits best; 0 to 63, about 31 for unlike images."""
     least = np.full((len(one), len(other)), N_BITS, np.uint8)
     for orientation in other.T:
         np.minimum(least, np.bitwise_count(one[:, None] ^ orientation[None, :]), out=least)

@@ -4,7 +4,7 @@ Everything here is local to one connected piece of foreground, and linear in the
 
 Cells that are too faint for the decoder's threshold, beside the others, whose outlines stay as they are.
 
-Lowering the threshold alone would find them too, but every cell would grow beyond its edge and touch its neighbours.
+Lowering the threshold alone would find them too, but every cell would grow beyond its edge and touch its neighbors.
 """
 
 from typing import Literal
@@ -36,8 +36,8 @@ class Decoder(BaseModel):
 
     Attributes:
         head: What the maps beside the foreground say. `distance`: height of a pixel within its cell, 0 at the
-            cell's edge and 1 at its centre. `boundary`: probability that the pixel lies between touching cells.
-            `flow`: the distance, and the direction to the cell's centre as two components from 0 (up, left)
+            cell's edge and 1 at its center. `boundary`: probability that the pixel lies between touching cells.
+            `flow`: the distance, and the direction to the cell's center as two components from 0 (up, left)
             over 0.5 to 1 (down, right), in the manner of Cellpose (Stringer et al. 2021).
         foreground_threshold: A pixel at or above this belongs to a cell.
         seed_threshold: Foreground whose height is at or above this is the core of a cell; each connected
@@ -45,7 +45,7 @@ class Decoder(BaseModel):
         seed_prominence: Where given, it takes the place of `seed_threshold`: a peak of the height is the core of
             a cell if one must go down from it by at least this much to reach a higher peak (the h-maxima of
             Soille 2003, section 6.3), whatever its own height.
-        smoothing: How often the height is averaged over each foreground pixel and its four neighbours before.
+        smoothing: How often the height is averaged over each foreground pixel and its four neighbors before.
         fill_holes: Give background that one cell encloses to that cell.
         min_area_px: Smaller cells are removed.
         min_probability: Cells whose mean foreground probability is smaller are removed.
@@ -64,7 +64,7 @@ class Decoder(BaseModel):
 
 
 def decode_cells(maps: Float32[np.ndarray, "y x k"], decoder: Decoder) -> Int32[np.ndarray, "y x"]:
-    """Split probability maps into labelled cells.
+    """Split probability maps into labeled cells.
 
     Cores (connected foreground of great height, or prominent peaks) grow into cells: with a flow every pixel goes
     where it points to, and what is left, or everything without a flow, is flooded downhill, so that touching
@@ -73,7 +73,7 @@ def decode_cells(maps: Float32[np.ndarray, "y x k"], decoder: Decoder) -> Int32[
     Args:
         maps: Foreground probability and the head's maps (`HEAD_MAPS`), in [0, 1]. A negative foreground is
             neither background nor part of a cell: a hole around it is not filled.
-        decoder: Thresholds, as measured on held-out pictures.
+        decoder: Thresholds, as measured on held-out images.
 
     Returns:
         0 for background, then 1..n without gaps, in raster order of each cell's first pixel.

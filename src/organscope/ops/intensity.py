@@ -24,11 +24,11 @@ class Preprocessing(BaseModel):
 
     Attributes:
         intensity: `percentile` maps the image's own low and high percentile, taken over all channels
-            together so that colour survives, to 0 and 1; `full_range` maps the range of the pixel type.
+            together so that color survives, to 0 and 1; `full_range` maps the range of the pixel type.
         low_percentile: Goes to 0, in percent.
         high_percentile: Goes to 1, in percent.
-        mean: Subtracted from each colour after scaling.
-        std: Divides each colour after the mean is subtracted.
+        mean: Subtracted from each color after scaling.
+        std: Divides each color after the mean is subtracted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -135,7 +135,7 @@ def _finite(pixels: Num[np.ndarray, "..."]) -> Num[np.ndarray, " n"]:
 
 
 def gray_range(rgb: Num[np.ndarray, "y x 3"]) -> tuple[float, float]:
-    """What becomes black and white where a picture loses its colour: 1st and 99.8th percentile of its gray.
+    """What becomes black and white where an image loses its color: 1st and 99.8th percentile of its gray.
 
     Gray is the mean of red, green and blue.
 
@@ -165,5 +165,5 @@ def scale_intensity(pixels: Num[np.ndarray, "y x c"], low: float, high: float) -
 
 
 def standardize(scaled: Float32[np.ndarray, "y x 3"], spec: Preprocessing) -> Float32[np.ndarray, "y x 3"]:
-    """Subtract the mean and divide by the standard deviation of each colour."""
+    """Subtract the mean and divide by the standard deviation of each color."""
     return (scaled - np.float32(spec.mean)) / np.float32(spec.std)

@@ -1,8 +1,8 @@
 """Polygons to pixels.
 
 Coordinates are those of QuPath, ImageScope, ImageJ and COCO: (0, 0) is the top left corner of the top left
-pixel, so that pixel (row r, column c) has its centre at x = c + 0.5, y = r + 0.5. A pixel belongs to a polygon
-if its centre lies inside. Polygons that share an edge neither overlap nor leave a gap.
+pixel, so that pixel (row r, column c) has its center at x = c + 0.5, y = r + 0.5. A pixel belongs to a polygon
+if its center lies inside. Polygons that share an edge neither overlap nor leave a gap.
 
 Cells as small masks, and how they become one label image.
 
@@ -190,7 +190,7 @@ def polygon_cell(
         rule: `even_odd` makes overlapping parts a hole, as composite ImageJ selections mean it.
 
     Returns:
-        None where no pixel centre lies inside.
+        None where no pixel center lies inside.
 
     Raises:
         AnnotationError: A polygon has fewer than 3 corners or a coordinate that is not a finite number.
@@ -248,9 +248,9 @@ def _check_ring(ring: ArrayLike) -> _Ring:
 
 
 def _winding(ring: _Ring, box: tuple[int, int, int, int]) -> Int64[np.ndarray, "h w"]:
-    """How often the ring goes round each pixel centre of a box (top, left, bottom, right).
+    """How often the ring goes round each pixel center of a box (top, left, bottom, right).
 
-    Each edge crosses some rows of pixel centres; right of the crossing the winding number changes by one.
+    Each edge crosses some rows of pixel centers; right of the crossing the winding number changes by one.
     """
     top, left, bottom, right = box
     x0, y0 = ring.T
@@ -384,7 +384,7 @@ def _directed_edges(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "_ 3"]:
     padded = np.pad(mask, 1)
     inside = padded[1:-1, 1:-1]
     edges = []
-    for direction, (neighbour, offset) in enumerate(
+    for direction, (neighbor, offset) in enumerate(
         [
             (padded[:-2, 1:-1], (0, 0)),
             (padded[1:-1, 2:], (1, 0)),
@@ -392,7 +392,7 @@ def _directed_edges(mask: Bool[np.ndarray, "h w"]) -> Int64[np.ndarray, "_ 3"]:
             (padded[1:-1, :-2], (0, 1)),
         ]
     ):
-        y, x = np.nonzero(inside & ~neighbour)
+        y, x = np.nonzero(inside & ~neighbor)
         edges.append(np.stack([x + offset[0], y + offset[1], np.full(len(x), direction)], axis=1))
     return np.concatenate(edges)
 

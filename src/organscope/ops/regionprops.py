@@ -1,17 +1,17 @@
 """Region properties of cells; connected components.
 
-All cells together in a few compiled passes over the picture; no loop over cells in Python.
+All cells together in a few compiled passes over the image; no loop over cells in Python.
 
 | column | what |
 |---|---|
 | `id` | label value, int64 |
-| `centroid_y_px`, `centroid_x_px` | mean position of the pixels' centres; the first pixel's is 0 |
+| `centroid_y_px`, `centroid_x_px` | mean position of the pixels' centers; the first pixel's is 0 |
 | `area_px` | number of pixels, int64 |
 | `perimeter_px` | after Benkrid and Crookes, on 4-connected edges, as in scikit-image |
 | `eccentricity` | of the ellipse with the same second moments: 0 a circle, towards 1 a line |
 | `solidity` | area over the number of pixels in the convex hull, in (0, 1] |
 | `mean_intensity_0`, ... | of every channel, in the units of the file |
-| `touches_border` | a pixel lies in the outermost row or column of the picture, bool |
+| `touches_border` | a pixel lies in the outermost row or column of the image, bool |
 | `area_um2`, `perimeter_um`, `centroid_y_um`, `centroid_x_um` | where the pixel size is known |
 
 Columns that end in `_px` count pixels, whatever their shape. Where pixels are not square, `eccentricity` is that of the
@@ -53,17 +53,17 @@ def measure_cells(
 ) -> dict[str, np.ndarray]:
     """The columns named above, one row a cell in the order of their labels.
 
-    A region of a larger picture gives the same numbers as the whole for every cell that lies in it entirely, to the
+    A region of a larger image gives the same numbers as the whole for every cell that lies in it entirely, to the
     last bit; only `touches_border` speaks of the edge of the region.
 
     Args:
         labels: 0 for background; each other value is a cell. Gaps are allowed.
-        pixels: The picture that the cells lie in, as in its file.
+        pixels: The image that the cells lie in, as in its file.
         um_per_px: Height and width of a pixel.
-        origin_px: Row and column of the first pixel in the larger picture.
+        origin_px: Row and column of the first pixel in the larger image.
 
     Raises:
-        ShapeError: The picture and the labels differ in height or width.
+        ShapeError: The image and the labels differ in height or width.
         ValueRangeError: A label is negative, or the pixel size is not above 0.
     """
     _require_fitting(labels, pixels, um_per_px)
@@ -93,7 +93,7 @@ def measure_cells(
 def cell_outlines(labels: Int32[np.ndarray, "y x"]) -> list[np.ndarray]:
     """One closed polygon a cell, in the order of their labels, along the edges of its pixels.
 
-    The pixel in row y and column x covers the square from (x, y) to (x + 1, y + 1), so a picture of h x w px
+    The pixel in row y and column x covers the square from (x, y) to (x + 1, y + 1), so an image of h x w px
     reaches from (0, 0) to (w, h), and filling a polygon gives the cell's pixels back. Of a cell in several
     4-connected parts only the part whose ring encloses most is drawn; holes are not drawn. A ring may meet
     itself at a corner, where two pixels of the cell touch only there.
@@ -114,8 +114,8 @@ def _require_fitting(
 ) -> None:
     if labels.shape != pixels.shape[:2]:
         raise ShapeError(
-            f"Expected labels and picture of one size, found {labels.shape[0]} x {labels.shape[1]} "
-            f"and {pixels.shape[0]} x {pixels.shape[1]} px. Give the picture that the labels were made from."
+            f"Expected labels and image of one size, found {labels.shape[0]} x {labels.shape[1]} "
+            f"and {pixels.shape[0]} x {pixels.shape[1]} px. Give the image that the labels were made from."
         )
     if um_per_px is not None and not all(math.isfinite(side) and side > 0 for side in um_per_px):
         raise ValueRangeError(f"Expected a pixel size above 0 um, found {um_per_px}.")
@@ -229,7 +229,7 @@ class _Fragmented:
 
 
 def find_fragmented(labels: Int32[np.ndarray, "y x"]) -> _Fragmented:
-    """The cells in several pieces, in memory that grows with the outline of all cells, not with the picture.
+    """The cells in several pieces, in memory that grows with the outline of all cells, not with the image.
 
     Args:
         labels: 0 for background; each other value is a cell. Gaps are allowed.

@@ -53,10 +53,10 @@ def axis_taps(n_in: int, n_out: int) -> Taps:
     """
     ratio = n_in / n_out
     support = max(1.0, ratio)
-    centre = (np.arange(n_out) + 0.5) * ratio
-    first = np.floor(centre - support).astype(np.int64)
+    center = (np.arange(n_out) + 0.5) * ratio
+    first = np.floor(center - support).astype(np.int64)
     index = first[:, None] + np.arange(2 * math.ceil(support) + 1)
-    weight = np.maximum(0.0, 1.0 - np.abs(index + 0.5 - centre[:, None]) / support)
+    weight = np.maximum(0.0, 1.0 - np.abs(index + 0.5 - center[:, None]) / support)
     weight[(index < 0) | (index >= n_in)] = 0.0
     weight /= weight.sum(axis=1, keepdims=True)
     return Taps(np.clip(index, 0, n_in - 1), weight.astype(np.float32))

@@ -6,7 +6,7 @@ than the receptive field reaches. So a tile carries a halo of true image on ever
 ends, and there it ends too. All edges lie on multiples of the network's stride, so that its strided layers
 sample the same positions in a tile and in the whole.
 
-Where the square fields lie that a classifier sees of a picture.
+Where the square fields lie that a classifier sees of an image.
 
 Square crops around cells, cut in the same way for training and for prediction.
 """
@@ -199,12 +199,12 @@ def cell_centers(labels: Int32[np.ndarray, "y x"]) -> Float64[np.ndarray, "n 2"]
     return first[1:] + sums[1:, 1:3] / sums[1:, :1]
 
 
-def crop_starts(centres: Float64[np.ndarray, "n 2"], side_px: int | tuple[int, int]) -> Int64[np.ndarray, "n 2"]:
-    """First row and column of the square of `side_px`, or of so many rows and columns, with each centre in its middle.
+def crop_starts(centers: Float64[np.ndarray, "n 2"], side_px: int | tuple[int, int]) -> Int64[np.ndarray, "n 2"]:
+    """First row and column of the square of `side_px`, or of so many rows and columns, with each center in its middle.
 
     A square may begin before the image or end after it.
     """
-    return np.floor(centres - (np.asarray(side_px) - 1) / 2 + 0.5).astype(np.int64)
+    return np.floor(centers - (np.asarray(side_px) - 1) / 2 + 0.5).astype(np.int64)
 
 
 def cut_crops(
@@ -213,7 +213,7 @@ def cut_crops(
     """Copy squares, or rectangles of so many rows and columns, out of an image.
 
     Raises:
-        ShapeError: A square leaves the picture.
+        ShapeError: A square leaves the image.
     """
     height, width, n_channels = pixels.shape
     rows, columns = np.broadcast_to(side_px, 2).tolist()

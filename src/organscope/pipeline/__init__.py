@@ -1,4 +1,4 @@
-"""Segment, classify and analyse many images: plan first, then one complete result after the other."""
+"""Segment, classify and analyze many images: plan first, then one complete result after the other."""
 
 import lazy_loader
 

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import psutil
 from jaxtyping import Int32, Num
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import OrganscopeError, OutputError
 from organscope.inference import (
@@ -257,8 +257,8 @@ def _find_cells(
     table = _cell_table(image.read_whole(), segmentation, um_per_px)
     if models.cell_organs is None:
         return _FoundCells(segmentation.labels, table, None, segmentation.scale, um_per_px, notes)
-    centres = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
-    organs = classify_centers(image, centres, models.cell_organs, progress=_between(advance, end, 1.0))
+    centers = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
+    organs = classify_centers(image, centers, models.cell_organs, progress=_between(advance, end, 1.0))
     place = table.columns.get_loc("touches_border")
     table.insert(place, "organ", np.array(organs.organs, object)[organs.organ_index])
     table.insert(place + 1, "organ_probability", organs.confidence)
@@ -266,7 +266,7 @@ def _find_cells(
 
 
 def _write_cell_results(folder: Path, image: Image, found: _FoundCells, whole: Classification | None = None) -> None:
-    """Write labels, tables, outlines and pictures of one image together.
+    """Write labels, tables, outlines and images of one image together.
 
     Raises:
         OutputError: They cannot be written; nothing of them is there.
@@ -280,8 +280,8 @@ def _write_cell_results(folder: Path, image: Image, found: _FoundCells, whole: C
         write_geojson(partial / CELLS_GEOJSON, outlines, found.table)
         write_overlay(partial / OVERLAY, draw_outlines(picture, labels), overlay_note(pixels, image.value_range))
         if found.organs is not None:
-            colours = cell_colors(found.organs.organ_index, len(found.organs.organs))
-            write_cell_map(partial / CELL_MAP, draw_cell_map(picture, labels, colours))
+            colors = cell_colors(found.organs.organ_index, len(found.organs.organs))
+            write_cell_map(partial / CELL_MAP, draw_cell_map(picture, labels, colors))
         if whole is not None and whole.evidence is not None:
             shape = (image.height_px, image.width_px)
             speaks = whole.evidence.speaks_for(whole.decision.organ_index, shape, max_side_px=EVIDENCE_SIDE_PX)
@@ -313,7 +313,7 @@ def warm_up(models: Models) -> None:
     """
     with suppress(Exception), tempfile.TemporaryDirectory(prefix="organscope-") as folder:
         path = Path(folder) / "made-up.png"
-        Picture.fromarray(_discs()).save(path)
+        PillowImage.fromarray(_discs()).save(path)
         work_on_image(Target(path, Path("made-up")), Path(folder), models, ReadOptions())
 
 

@@ -89,7 +89,7 @@ def with_rules(
 
 
 def at_operating_point(models: Models, min_recall: float | None) -> Models:
-    """The same models, which find at least this share of the cells, as measured on held-out pictures.
+    """The same models, which find at least this share of the cells, as measured on held-out images.
 
     Raises:
         UsageError: The bundle for cells has no table to choose from, or reaches no such recall.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.pipeline.image import Answer
 from organscope.reporting.overlays import draw_outlines, shrunk_to_bytes
@@ -25,7 +25,7 @@ def cells_html(answer: Answer, notes: Sequence[str]) -> str:
     pixels = image.displayed(image.read_whole())
     picture, labels = shrunk_to_bytes(pixels, found.labels, image.value_range, max_side_px=_MAX_SIDE_PX)
     stream = io.BytesIO()
-    Picture.fromarray(draw_outlines(picture, labels)).save(stream, format="PNG")
+    PillowImage.fromarray(draw_outlines(picture, labels)).save(stream, format="PNG")
     uri = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
     n_cells = len(found.table)
     counted = f"<b>{n_cells:,} {'cell' if n_cells == 1 else 'cells'}</b>"

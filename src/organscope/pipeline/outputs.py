@@ -270,11 +270,9 @@ def _cells_entry(picture: Path, image: ImageResult, models: Models) -> CellsEntr
 
 
 def _shares(organs: Sequence[str], counts: np.ndarray) -> tuple[CellShare, ...]:
-    """The most frequent organs in their colours, then all others together."""
+    """The most frequent organs in their colors, then all others together."""
     ranked = rank_organs(counts)
-    shares = [
-        CellShare(organs[organ], int(counts[organ]), colour) for organ, colour in zip(ranked, COLORS, strict=False)
-    ]
+    shares = [CellShare(organs[organ], int(counts[organ]), color) for organ, color in zip(ranked, COLORS, strict=False)]
     others = np.setdiff1d(np.flatnonzero(counts), ranked)
     if others.size:
         shares.append(CellShare(f"{others.size} others", int(counts[others].sum()), OTHER))

@@ -44,7 +44,7 @@ _RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES)
 
 
 def is_result_file(path: Path) -> bool:
-    """Whether a picture is the result of an earlier run, so that a folder can be its own output folder."""
+    """Whether an image is the result of an earlier run, so that a folder can be its own output folder."""
     beside = (CELLS_PARQUET, ORGAN_MAP_ZARR)
     return path.name in _IMAGES and any((path.parent / name).exists() for name in beside)
 

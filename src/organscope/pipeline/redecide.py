@@ -25,7 +25,7 @@ class Redecision:
     """New decisions on stored probabilities.
 
     Attributes:
-        table: One row a picture, as written to `path`.
+        table: One row an image, as written to `path`.
         path: `decisions.csv`.
         bundle: Name and version of the bundle that decided.
         promise: What is promised for the organ that must not be missed; None where none was named.
@@ -108,7 +108,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
 def _decisions_table(
     images: Sequence[str] | pd.Series, answers: Answers, stored: StoredPolicy, probabilities: Float[np.ndarray, "n c"]
 ) -> pd.DataFrame:
-    """One row a picture: organ, confidence, decision, reason, and what else the policy and the rules say."""
+    """One row an image: organ, confidence, decision, reason, and what else the policy and the rules say."""
     names = np.array(stored.organs, object)
     columns = {
         "image": list(images),

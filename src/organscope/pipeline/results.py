@@ -149,7 +149,7 @@ def answer_of_counts(
 def combine_with_cells(
     whole: Classification, cells: CellAnswer, together: JointCalibration | None = None, rules: Rules | None = None
 ) -> Classification:
-    """The answer for an image after its cells were heard.
+    """Combine the image-level and cell-level predictions.
 
     It is that of both where they were calibrated beside each other, else that of the image as a whole. It is abstained
     from where both contradict each other with confidence, unless the answer of both settles it, and where both should

@@ -103,7 +103,7 @@ class Worker:
 
     def _do(self, task: Task) -> ImageResult | Region:
         if isinstance(task, FinishTask):
-            # Imported here because windows do not need pictures.
+            # Imported here because windows do not need images.
             from organscope.pipeline.slide_writer import finish_slide
 
             self.release()

@@ -239,14 +239,14 @@ def _write_cell_map(
 ) -> None:
     found = [one.part.column("organ") for one in parts if one.part.n_cells]
     organ_index = np.concatenate([np.zeros(0, np.int64), *found])
-    colours = cell_colors(organ_index, len(models.cell_organs.manifest.classes))
-    write_cell_map(folder / CELL_MAP, draw_cell_map(shown, view.labels, colours))
+    colors = cell_colors(organ_index, len(models.cell_organs.manifest.classes))
+    write_cell_map(folder / CELL_MAP, draw_cell_map(shown, view.labels, colors))
 
 
 def _write_organ_map(
     folder: Path, image: Image, um_per_px: PixelSize | None, models: Models, fields: FieldAnswers, shown: np.ndarray
 ) -> np.ndarray:
-    """Write the map as picture and as numbers.
+    """Write the map as image and as numbers.
 
     Returns:
         In how many fields each organ is the most probable.

@@ -1,1 +1,1 @@
-"""Pictures and pages made from results only, never from models."""
+"""Images and pages made from results only, never from models."""

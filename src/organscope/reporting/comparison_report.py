@@ -2,7 +2,7 @@
 
 The figures of a comparison; each a function from it to a Matplotlib figure.
 
-The pictures on which models disagree, small enough for a page.
+The images on which models disagree, small enough for a page.
 """
 
 import io
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64, UInt8
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 from scipy.optimize import isotonic_regression
 
 from organscope import __version__
@@ -64,9 +64,9 @@ def _cost_panel(axes: "Axes", comparison: Comparison, dataset: str, column: str,
     for name in comparison.names:
         score = comparison.score(name, dataset, comparison.measures.main)
         reach = np.nan_to_num([[score["value"] - score["low"]], [score["high"] - score["value"]]]).clip(min=0)
-        colour = theme.mark if name == comparison.reference else theme.bar
+        color = theme.mark if name == comparison.reference else theme.bar
         places[name] = (cost[name], score["value"])
-        axes.errorbar(*places[name], yerr=reach, fmt="o", color=colour, ecolor=theme.line, elinewidth=2, markersize=5)
+        axes.errorbar(*places[name], yerr=reach, fmt="o", color=color, ecolor=theme.line, elinewidth=2, markersize=5)
     if cost.min() > 0 and cost.max() / cost.min() > _LOGARITHMIC_FROM:
         axes.set_xscale("log", subs=[])
         axes.xaxis.get_major_locator().set_params(subs=(1, 2, 5))
@@ -88,24 +88,24 @@ def _name_beside(axes: "Axes", places: dict[str, tuple[float, float]], theme: Th
 
 
 def spread_apart(values: Float64[np.ndarray, " n"], least: float) -> Float64[np.ndarray, " n"]:
-    """Rising values moved as little as need be, in squares, for neighbours to lie this far apart."""
+    """Rising values moved as little as need be, in squares, for neighbors to lie this far apart."""
     steps = least * np.arange(len(values))
     return isotonic_regression(values - steps).x + steps
 
 
 def _plot_curves(comparison: Comparison, theme: Theme) -> "Figure":
-    """What the trainings wrote after each epoch, on the pictures that told them when to stop."""
+    """What the trainings wrote after each epoch, on the images that told them when to stop."""
     import matplotlib as mpl
 
     trained = [(model.name, model.epochs()) for model in comparison.models]
     trained = [(name, epochs) for name, epochs in trained if len(epochs)]
-    colours = mpl.colormaps["cividis" if theme.name == "light" else "plasma"](np.linspace(0.05, 0.9, len(trained)))
+    colors = mpl.colormaps["cividis" if theme.name == "light" else "plasma"](np.linspace(0.05, 0.9, len(trained)))
     figure = new_figure(3.6)
     panels = figure.subplots(1, 2)
     for axes, key in zip(panels, comparison.measures.curves, strict=True):
-        for (name, epochs), colour, style in zip(trained, colours, cycle(_STYLES), strict=False):
+        for (name, epochs), color, style in zip(trained, colors, cycle(_STYLES), strict=False):
             if key in epochs:
-                axes.plot(epochs["epoch"], epochs[key], style, color=colour, linewidth=1.5, label=name)
+                axes.plot(epochs["epoch"], epochs[key], style, color=color, linewidth=1.5, label=name)
         label = {"loss": "training loss", "nll": "negative log-likelihood"}.get(key, SHOWN.get(key, key))
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -118,7 +118,7 @@ _SIDE_PX = 420
 
 @dataclass(frozen=True)
 class _Answer:
-    """What one model says of a picture; `right` is None where that is no yes or no."""
+    """What one model says of an image; `right` is None where that is no yes or no."""
 
     model: str
     text: str
@@ -127,7 +127,7 @@ class _Answer:
 
 @dataclass(frozen=True)
 class _Panel:
-    """A picture as an address of an image, and what is written under it."""
+    """An image as an address of an image, and what is written under it."""
 
     caption: str
     uri: str
@@ -135,7 +135,7 @@ class _Panel:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One picture of the page."""
+    """One image of the page."""
 
     id: str
     organ: str
@@ -145,21 +145,21 @@ class _Entry:
 
 
 def _entries_of(comparison: Comparison, seen: Iterable[SampledImages]) -> list[_Entry]:
-    """What the page shows of each picture."""
+    """What the page shows of each image."""
     rows = comparison.pictures.set_index("id")
-    return [_entry(comparison, picture, rows.loc[picture.id]) for picture in seen]
+    return [_entry(comparison, image, rows.loc[image.id]) for image in seen]
 
 
-def _entry(comparison: Comparison, picture: SampledImages, row) -> _Entry:
-    empty = np.zeros(picture.pixels.shape[:2], np.int32)
-    plain, _ = shrunk_to_bytes(picture.pixels, empty, picture.value_range, max_side_px=_SIDE_PX)
+def _entry(comparison: Comparison, image: SampledImages, row) -> _Entry:
+    empty = np.zeros(image.pixels.shape[:2], np.int32)
+    plain, _ = shrunk_to_bytes(image.pixels, empty, image.value_range, max_side_px=_SIDE_PX)
     panels = [_Panel("", _jpeg(plain))]
-    for name, labels in picture.labels.items():
-        small, cells = shrunk_to_bytes(picture.pixels, labels, picture.value_range, max_side_px=_SIDE_PX)
+    for name, labels in image.labels.items():
+        small, cells = shrunk_to_bytes(image.pixels, labels, image.value_range, max_side_px=_SIDE_PX)
         n_cells = len(np.unique(labels[labels > 0]))
         panels.append(_Panel(f"{name}: {n_cells:,} cells", _jpeg(draw_outlines(small, cells))))
     answers = [_answer(comparison, name, row) for name in comparison.names]
-    return _Entry(picture.id, row["organ"], row["disagreement"], panels, answers)
+    return _Entry(image.id, row["organ"], row["disagreement"], panels, answers)
 
 
 def _answer(comparison: Comparison, name: str, row) -> _Answer:
@@ -170,13 +170,13 @@ def _answer(comparison: Comparison, name: str, row) -> _Answer:
 
 def _jpeg(pixels: UInt8[np.ndarray, "y x 3"]) -> str:
     stream = io.BytesIO()
-    Picture.fromarray(pixels).save(stream, format="JPEG", quality=88, subsampling=0)
+    PillowImage.fromarray(pixels).save(stream, format="JPEG", quality=88, subsampling=0)
     return data_uri(stream.getvalue(), "jpeg")
 
 
 PAGE_NAME = "compare.html"
 _FULL_SHADE = 0.3
-"""Difference of an organ that gets the fullest colour."""
+"""Difference of an organ that gets the fullest color."""
 
 
 def write_comparison_page(comparison: Comparison, seen: Iterable[SampledImages], folder: str | Path) -> list[Path]:
@@ -184,7 +184,7 @@ def write_comparison_page(comparison: Comparison, seen: Iterable[SampledImages],
 
     Args:
         comparison: What is shown.
-        seen: Pictures of the largest disagreement, in the order of the page; taken one by one.
+        seen: Images of the largest disagreement, in the order of the page; taken one by one.
         folder: To write to.
 
     Raises:
@@ -205,10 +205,10 @@ def write_comparison_page(comparison: Comparison, seen: Iterable[SampledImages],
 
 def _draw_figures(comparison: Comparison) -> list[Drawing]:
     """Quality against cost and, where models come from run folders, their learning curves."""
-    caption = "Up and to the left is better. In the other colour: the model that the others are tested against."
+    caption = "Up and to the left is better. In the other color: the model that the others are tested against."
     drawings = [draw("cost", "Quality against speed and size", caption, partial(_plot_cost, comparison))]
     if any(len(model.epochs()) for model in comparison.models):
-        caption = "By epoch, on the inner validation pictures of each training; losses of different heads differ."
+        caption = "By epoch, on the inner validation images of each training; losses of different heads differ."
         drawings.append(draw("curves", "Learning curves", caption, partial(_plot_curves, comparison)))
     return drawings
 
@@ -254,5 +254,5 @@ def _organ_rows(comparison: Comparison) -> list[dict]:
 
 def _shade(difference: float) -> str:
     """Blue where better, orange where worse; transparent, so that it fits on light and on dark ground."""
-    colour = "0, 114, 178" if difference > 0 else "213, 94, 0"
-    return f"background: rgba({colour}, {min(abs(difference) / _FULL_SHADE, 1) * 0.55:.2f})"
+    color = "0, 114, 178" if difference > 0 else "213, 94, 0"
+    return f"background: rgba({color}, {min(abs(difference) / _FULL_SHADE, 1) * 0.55:.2f})"

@@ -2,9 +2,9 @@
 
 Examples of a data set with the outlines of their cells.
 
-How figures look on light and on dark ground: the colours of the page's own style sheet.
+How figures look on light and on dark ground: the colors of the page's own style sheet.
 
-The maps of images, coloured by organ and by group.
+The maps of images, colored by organ and by group.
 """
 
 import base64
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.data.index import Sample
 from organscope.data.summary import Embedding, Measure, Summary, quantiles_of
@@ -39,15 +39,15 @@ _MOSAIC_GAP_PX = 4
 
 @dataclass(frozen=True)
 class Tile:
-    """One example: its sample, and the picture of its middle with outlines."""
+    """One example: its sample, and the image of its middle with outlines."""
 
     sample: Sample
     picture: UInt8[np.ndarray, "y x 3"]
 
     def to_jpeg(self) -> bytes:
-        """The picture as JPEG."""
+        """The image as JPEG."""
         stream = io.BytesIO()
-        Picture.fromarray(self.picture).save(stream, format="JPEG", quality=85, subsampling=0)
+        PillowImage.fromarray(self.picture).save(stream, format="JPEG", quality=85, subsampling=0)
         return stream.getvalue()
 
 
@@ -64,18 +64,18 @@ def draw_tiles(samples: Sequence[Sample]) -> list[Tile]:
 
 
 def draw_mosaic(tiles: Sequence[Tile]) -> bytes:
-    """The middle of all tiles as one PNG of 256 colours, row by row."""
+    """The middle of all tiles as one PNG of 256 colors, row by row."""
     columns = min(_MOSAIC_COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
     step = _MOSAIC_SIDE_PX + _MOSAIC_GAP_PX
-    sheet = Picture.new("RGB", (columns * step - _MOSAIC_GAP_PX, rows * step - _MOSAIC_GAP_PX), "white")
+    sheet = PillowImage.new("RGB", (columns * step - _MOSAIC_GAP_PX, rows * step - _MOSAIC_GAP_PX), "white")
     for place, tile in enumerate(tiles):
         height, width = tile.picture.shape[:2]
         top, left = max(0, (height - _MOSAIC_SIDE_PX) // 2), max(0, (width - _MOSAIC_SIDE_PX) // 2)
         middle = tile.picture[top : top + _MOSAIC_SIDE_PX, left : left + _MOSAIC_SIDE_PX]
-        sheet.paste(Picture.fromarray(middle), (place % columns * step, place // columns * step))
+        sheet.paste(PillowImage.fromarray(middle), (place % columns * step, place // columns * step))
     stream = io.BytesIO()
-    sheet.quantize(256, dither=Picture.Dither.NONE).save(stream, format="PNG", optimize=True)
+    sheet.quantize(256, dither=PillowImage.Dither.NONE).save(stream, format="PNG", optimize=True)
     return stream.getvalue()
 
 
@@ -100,7 +100,7 @@ _WIDTH_INCHES = 8.6
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure; `bar` is told from `mark` with any colour vision (Okabe and Ito 2008)."""
+    """Colors of a figure; `bar` is told from `mark` with any color vision (Okabe and Ito 2008)."""
 
     name: str
     ground: str
@@ -117,7 +117,7 @@ THEMES = (LIGHT, DARK)
 
 @contextmanager
 def themed(theme: Theme) -> Iterator[None]:
-    """Matplotlib and seaborn draw in the colours of the theme, without a display."""
+    """Matplotlib and seaborn draw in the colors of the theme, without a display."""
     import matplotlib as mpl
     import seaborn as sns
 
@@ -158,9 +158,9 @@ def to_png(figure: "Figure") -> bytes:
     return stream.getvalue()
 
 
-def data_uri(picture: bytes, kind: str) -> str:
-    """A picture as the address of an image in a page; `kind` is png or jpeg."""
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
+def data_uri(image: bytes, kind: str) -> str:
+    """An image as the address of an image in a page; `kind` is png or jpeg."""
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
 
 #: More organs make no readable figure; those with the most images are drawn.
@@ -193,11 +193,11 @@ class Drawing:
 
 def draw(name: str, title: str, caption: str, plot: Callable[[Theme], "Figure"]) -> Drawing:
     """Draw a figure once for each theme."""
-    pictures = []
+    images = []
     for theme in THEMES:
         with themed(theme):
-            pictures.append(to_png(plot(theme)))
-    return Drawing(name, title, caption, *pictures)
+            images.append(to_png(plot(theme)))
+    return Drawing(name, title, caption, *images)
 
 
 def _shown_organs(summary: Summary) -> pd.DataFrame:
@@ -260,7 +260,7 @@ def plot_by_image(summary: Summary, column: str, label: str, theme: Theme) -> "F
 
 
 def plot_colors(summary: Summary, theme: Theme) -> "Figure":
-    """One row an organ: the median colour of its images, from dark to bright."""
+    """One row an organ: the median color of its images, from dark to bright."""
     organs = _shown_organs(summary)["organ"].tolist()
     figure = new_figure(_height(len(organs)))
     axes = figure.subplots()
@@ -268,12 +268,12 @@ def plot_colors(summary: Summary, theme: Theme) -> "Figure":
     # Of sets that use a small part of their range the brightest median is drawn white.
     top = medians.max() if 0 < medians.max() < 0.5 or medians.max() > 1 else 1.0
     for row, organ in enumerate(organs):
-        colours = np.clip(medians[summary.images["organ"] == organ] / top, 0, 1)
-        colours = colours[np.argsort(colours.sum(axis=1), kind="stable")]
-        if len(colours) > _MAX_SWATCHES:
-            colours = colours[np.linspace(0, len(colours) - 1, _MAX_SWATCHES).astype(int)]
-        places = np.arange(len(colours))
-        axes.barh(np.full(len(colours), row), 1, left=places, height=0.8, color=colours, linewidth=0)
+        colors = np.clip(medians[summary.images["organ"] == organ] / top, 0, 1)
+        colors = colors[np.argsort(colors.sum(axis=1), kind="stable")]
+        if len(colors) > _MAX_SWATCHES:
+            colors = colors[np.linspace(0, len(colors) - 1, _MAX_SWATCHES).astype(int)]
+        places = np.arange(len(colors))
+        axes.barh(np.full(len(colors), row), 1, left=places, height=0.8, color=colors, linewidth=0)
     axes.set(xlabel="images, from dark to bright", xlim=(0, None))
     _name_rows(axes, organs)
     return figure
@@ -353,18 +353,18 @@ _LINE_INCHES = 0.16
 _NAME_COLUMNS = 3
 #: More names fill the page; the points of the others are drawn without an entry.
 _MAX_NAMES = 45
-#: 12 colours, each with 6 shapes, so that 72 names can be told.
+#: 12 colors, each with 6 shapes, so that 72 names can be told.
 _MARKERS = "osD^vP"
 _N_COLORS = 12
 
 
 def plot_map(embedding: Embedding, method: str, theme: Theme) -> "Figure":
-    """One map, left coloured by organ and right by group where both say something.
+    """One map, left colored by organ and right by group where both say something.
 
     Args:
         embedding: Places of the images.
         method: `pca` or `umap`.
-        theme: Colours of the figure.
+        theme: Colors of the figure.
     """
     table = embedding.table
     kinds = [kind for kind in ("organ", "group") if 1 < table[kind].nunique() < len(table)]
@@ -388,15 +388,15 @@ def plot_map(embedding: Embedding, method: str, theme: Theme) -> "Figure":
 
 
 def _scatter(axes: "Axes", table: pd.DataFrame, method: str, kind: str | None, names: list[str], theme: Theme) -> None:
-    """Points in as many colours and shapes as there are names."""
+    """Points in as many colors and shapes as there are names."""
     import seaborn as sns
 
     place = {"x": table[f"{method}_1"], "y": table[f"{method}_2"], "ax": axes, "s": 13, "linewidth": 0, "alpha": 0.85}
     if kind is None:
         sns.scatterplot(**place, color=theme.bar)
         return
-    colours = sns.husl_palette(min(len(names), _N_COLORS), s=0.9, l=0.6)
-    palette = {name: colours[number % _N_COLORS] for number, name in enumerate(names)}
+    colors = sns.husl_palette(min(len(names), _N_COLORS), s=0.9, l=0.6)
+    palette = {name: colors[number % _N_COLORS] for number, name in enumerate(names)}
     markers = {name: _MARKERS[number // _N_COLORS % len(_MARKERS)] for number, name in enumerate(names)}
     shared = {"hue": table[kind], "style": table[kind], "hue_order": names, "style_order": names}
     sns.scatterplot(**place, **shared, palette=palette, markers=markers, legend="full")

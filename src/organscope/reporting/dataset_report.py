@@ -84,13 +84,13 @@ def _render_dataset_page(page: _DatasetPage) -> str:
 def describe(summary: Summary) -> list[tuple[str, str]]:
     """What is counted at the head of the page: name and value."""
     images = summary.images
-    labelled = images["n_cells"].notna()
+    labeled = images["n_cells"].notna()
     return [
         ("images", f"{summary.n_images:,}"),
-        ("cells", f"{summary.n_cells:,} in {labelled.sum():,} labelled images"),
+        ("cells", f"{summary.n_cells:,} in {labeled.sum():,} labeled images"),
         ("organs", "unknown" if set(images["organ"]) == {UNKNOWN_ORGAN} else f"{summary.n_organs:,}"),
         ("groups (slides, patients)", f"{images['group'].nunique():,}"),
-        ("picture sizes", _values(images["height_px"].astype(str) + " x " + images["width_px"].astype(str) + " px")),
+        ("image sizes", _values(images["height_px"].astype(str) + " x " + images["width_px"].astype(str) + " px")),
         ("pixel types", _values(images["n_channels"].astype(str) + " x " + images["dtype"])),
         ("pixel size", _values(images[["um_per_px_y", "um_per_px_x"]].apply(_pixel_size, axis=1))),
         (
@@ -123,14 +123,14 @@ _IMAGE_BOXES = (
     "One point an image; boxes are quartiles over the images of an organ, whiskers reach 1.5 times their span."
 )
 _COLORS = (
-    "The median colour of each image (at most 60 an organ), from dark to bright. Rows that can be told apart by colour "
+    "The median color of each image (at most 60 an organ), from dark to bright. Rows that can be told apart by color "
     "show that the stain, or the slide, gives the organ away."
 )
 _INTENSITIES = (
     "Boxes over the pixels of an image from the 25th to the 75th percentile with the median, whiskers from the 5th to "
     "the 95th; of each the median over the images of the organ. Where rows differ, the scan gives the organ away."
 )
-_NEAR = "Each point is an image; near ones have like percentiles of colours and like texture."
+_NEAR = "Each point is an image; near ones have like percentiles of colors and like texture."
 _SLIDES = "Clusters that follow the group rather than the organ are slides, not tissue."
 
 
@@ -146,13 +146,13 @@ def _draw_figures(summary: Summary) -> list[Drawing]:
         drawings.append(draw("counts", "Images and cells by organ", caption, partial(plot_counts, summary)))
     if summary.n_cells:
         drawings += _draw_cells(summary, by_organ)
-    caption = "Median over pixels and colours, where black is 0 and white is 1."
+    caption = "Median over pixels and colors, where black is 0 and white is 1."
     plot = partial(plot_by_image, summary, "brightness", "brightness of an image")
     drawings.append(draw("brightness", *_titled("Brightness", caption, _IMAGE_BOXES, by_organ), plot))
     if by_organ and _is_gray(summary):
         drawings.append(draw("intensities", "Intensities by organ", _INTENSITIES, partial(plot_intensities, summary)))
     elif by_organ:
-        drawings.append(draw("colours", "Colours by organ", _COLORS, partial(plot_colors, summary)))
+        drawings.append(draw("colours", "Colors by organ", _COLORS, partial(plot_colors, summary)))
     return drawings + _draw_maps(summary)
 
 
@@ -189,8 +189,8 @@ def _titled(title: str, caption: str, boxes: str, by_organ: bool) -> tuple[str, 
 
 
 def _density(summary: Summary) -> tuple[str, str]:
-    labelled = summary.images[summary.images["n_cells"].notna()]
-    if labelled["cells_per_mm2"].notna().all():
+    labeled = summary.images[summary.images["n_cells"].notna()]
+    if labeled["cells_per_mm2"].notna().all():
         return "cells_per_mm2", "cells a mm²"
     return "cells_per_mpx", "cells a megapixel"
 
@@ -247,7 +247,7 @@ def summarize_index(
     where it stopped. Several workers need a caller that can be imported (`if __name__ == "__main__"`).
 
     Args:
-        index: What to summarise.
+        index: What to summarize.
         out: Folder; made where it does not exist.
         workers: Number of processes.
         umap: Also draw the UMAP map where umap-learn is installed.
@@ -300,11 +300,11 @@ def _write_tables(out: Path, summary: Summary) -> list[Path]:
 
 
 def _write_figures(out: Path, drawings: Sequence[Drawing], tiles: Sequence[Tile]) -> list[Path]:
-    pictures = {drawing.name: drawing.light for drawing in drawings}
+    images = {drawing.name: drawing.light for drawing in drawings}
     if tiles:
-        pictures["montage"] = draw_mosaic(tiles)
-    paths = [out / _FIGURES_FOLDER / f"{name}.png" for name in pictures]
-    for path, picture in zip(paths, pictures.values(), strict=True):
+        images["montage"] = draw_mosaic(tiles)
+    paths = [out / _FIGURES_FOLDER / f"{name}.png" for name in images]
+    for path, image in zip(paths, images.values(), strict=True):
         with atomic_path(path) as temporary:
-            temporary.write_bytes(picture)
+            temporary.write_bytes(image)
     return paths

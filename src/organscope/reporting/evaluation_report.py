@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-#: More organs make no readable panels; those with the most pictures are drawn.
+#: More organs make no readable panels; those with the most images are drawn.
 _MAX_PANELS = 6
 _MAX_THRESHOLD = 0.6
 _ROW_INCHES = 0.21
 
 
 def _plot_confusion(confusion: pd.DataFrame, theme: Theme) -> "Figure":
-    """Share of the pictures of each organ (rows) that were given each answer (columns), with their numbers."""
+    """Share of the images of each organ (rows) that were given each answer (columns), with their numbers."""
     counts = confusion.drop(columns="organ").to_numpy()
     seen = (counts.sum(axis=0) + counts.sum(axis=1)) > 0
     counts, names = counts[np.ix_(seen, seen)], confusion["organ"][seen].tolist()
@@ -40,9 +40,9 @@ def _plot_confusion(confusion: pd.DataFrame, theme: Theme) -> "Figure":
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues" if theme.name == "light" else "Blues_r", vmin=0, vmax=1, aspect="auto")
     for row, column in np.argwhere(counts > 0):
-        # On the half of the scale that is near the ground the text has the colour of text.
-        colour = theme.ground if shares[row, column] > 0.5 else theme.text
-        axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7, color=colour)
+        # On the half of the scale that is near the ground the text has the color of text.
+        color = theme.ground if shares[row, column] > 0.5 else theme.text
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7, color=color)
     axes.set(xlabel="answer", ylabel="truth", xticks=range(len(names)), yticks=range(len(names)))
     axes.set_xticklabels(names, rotation=90)
     axes.set_yticklabels(names)
@@ -72,7 +72,7 @@ def _plot_risk_coverage(curve: pd.DataFrame, theme: Theme) -> "Figure":
     axes = figure.subplots()
     axes.step(curve["coverage"], curve["risk"], where="post", color=theme.bar, linewidth=1.8)
     axes.axhline(curve["risk"].iloc[-1], color=theme.mark, linewidth=1, linestyle="--")
-    axes.set(xlabel="share of pictures accepted", ylabel="wrong among accepted")
+    axes.set(xlabel="share of images accepted", ylabel="wrong among accepted")
     axes.set(xlim=(0, 1), ylim=(0, max(0.05, 1.15 * curve["risk"].max())))
     return figure
 
@@ -138,7 +138,7 @@ class _TableEntry:
 _TABLES = {
     "copies": (
         "Altered copies",
-        "The same pictures through the same model. Copies in gray or in another stain show what it knows of structure; "
+        "The same images through the same model. Copies in gray or in another stain show what it knows of structure; "
         "spoilt ones should not be accepted.",
     ),
     "species": (
@@ -148,8 +148,8 @@ _TABLES = {
     ),
     "contract": (
         "What recall could be promised",
-        "With these pictures as calibration set: the highest recall that the pictures of an organ allow to promise "
-        "with 90 % confidence for exchangeable pictures, and the share of pictures of other organs flagged too.",
+        "With these images as calibration set: the highest recall that the images of an organ allow to promise "
+        "with 90 % confidence for exchangeable images, and the share of images of other organs flagged too.",
     ),
     "prediction_sets": (
         "Prediction sets",
@@ -157,9 +157,9 @@ _TABLES = {
     ),
     "leaks": (
         "Leaks",
-        "Scored pictures that have a twin, or pictures of the same group (slide, patient), outside the scored part.",
+        "Scored images that have a twin, or images of the same group (slide, patient), outside the scored part.",
     ),
-    "by_organ": ("By organ", "Means over the pictures of each organ; error rates over its cells; 95 % intervals."),
+    "by_organ": ("By organ", "Means over the images of each organ; error rates over its cells; 95 % intervals."),
     "per_class": ("Each organ", "Recall, precision, F1 and area under the ROC curve with 95 % intervals."),
 }
 
@@ -197,8 +197,8 @@ def _draw_figures(evaluation: Evaluation) -> list[Drawing]:
     plots = []
     if "auc" in tables.get("per_class", ()):
         caption = (
-            "Each organ's recall and precision; the number of its pictures stands beside the name. Where all of few "
-            "pictures are right, resampling them shows no doubt, though there is some."
+            "Each organ's recall and precision; the number of its images stands beside the name. Where all of few "
+            "images are right, resampling them shows no doubt, though there is some."
         )
         plots.append(("per-class", "Organs", caption, partial(_plot_per_class, tables["per_class"])))
     if "confusion" in tables:
@@ -215,8 +215,8 @@ def _draw_figures(evaluation: Evaluation) -> list[Drawing]:
         plots.append(("risk-coverage", "Risk and coverage", caption, plot))
     if "net_benefit" in tables:
         caption = (
-            "True positives a picture that acting at a threshold is worth, false alarms taken off at the price that "
-            "the threshold implies (Vickers and Elkin 2006). The organs with the most pictures."
+            "True positives an image that acting at a threshold is worth, false alarms taken off at the price that "
+            "the threshold implies (Vickers and Elkin 2006). The organs with the most images."
         )
         frequent = evaluation.per_image["organ"].value_counts().index.tolist()
         plot = partial(_plot_net_benefit, tables["net_benefit"], frequent)

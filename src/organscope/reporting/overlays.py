@@ -1,8 +1,8 @@
-"""The picture of an image with the outline of every cell on it.
+"""Overlays: an image with the outline of every cell on it.
 
-A picture of an image on which every cell has the colour of its organ.
+A cell map: every cell has the color of its organ.
 
-What speaks for an organ, as colour over the tissue.
+What speaks for an organ, as color over the tissue.
 
 A slide at a glance: its cells as outlines or as density, and the organ of each of its fields.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, Int64, Num, UInt8
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 from scipy import ndimage
 
@@ -22,7 +22,7 @@ from organscope.ops.intensity import display_range, scale_intensity, to_rgb
 _OVERLAY_SIDE_PX = 4096
 _SAMPLE_PX = 1 << 22
 BAND_PX = 1 << 20
-# Yellow is told from the blues, purples and browns of stains with any colour vision (it is close to the one of
+# Yellow is told from the blues, purples and browns of stains with any color vision (it is close to the one of
 # Okabe and Ito 2008) and shows on the dark ground of fluorescence; the black around it keeps it on white glass.
 LINE = (255, 230, 0)
 HALO = (0, 0, 0)
@@ -37,7 +37,7 @@ def draw_overlay(
     *,
     max_side_px: int = _OVERLAY_SIDE_PX,
 ) -> UInt8[np.ndarray, "v u 3"]:
-    """An 8-bit colour picture of the image with cell outlines, at most `max_side_px` on its longer side.
+    """An 8-bit color copy of the image with cell outlines, at most `max_side_px` on its longer side.
 
     Large images are shrunk before the outlines are drawn, so that a line stays 1 px wide inside the cell plus
     1 px of halo around it. For the display range see `organscope.ops.intensity.display_range`.
@@ -46,7 +46,7 @@ def draw_overlay(
         pixels: Raw intensities with 1 to 4 channels.
         labels: 0 for background, one id a cell.
         value_range: What black and white mean in this image.
-        max_side_px: Longest side of the picture.
+        max_side_px: Longest side of the image.
 
     Raises:
         ShapeError: The image has more than 4 channels.
@@ -54,10 +54,10 @@ def draw_overlay(
     return draw_outlines(*shrunk_to_bytes(pixels, labels, value_range, max_side_px=max_side_px))
 
 
-def draw_outlines(picture: UInt8[np.ndarray, "y x 3"], labels: Int32[np.ndarray, "y x"]) -> UInt8[np.ndarray, "y x 3"]:
-    """A copy of a picture with the outlines of cells."""
+def draw_outlines(image: UInt8[np.ndarray, "y x 3"], labels: Int32[np.ndarray, "y x"]) -> UInt8[np.ndarray, "y x 3"]:
+    """A copy of an image with the outlines of cells."""
     line, halo = outline_pixels(labels)
-    drawn = picture.copy()
+    drawn = image.copy()
     drawn[halo] = HALO
     drawn[line] = LINE
     return drawn
@@ -77,8 +77,8 @@ def shrunk_to_bytes(
     """
     factor = max(1.0, max(labels.shape) / max_side_px)
     height, width = (max(1, round(side / factor)) for side in labels.shape)
-    picture = _eight_bit(pixels, value_range, height, width)
-    return picture, _resize_labels(labels, height, width) if factor > 1.0 else labels
+    image = _eight_bit(pixels, value_range, height, width)
+    return image, _resize_labels(labels, height, width) if factor > 1.0 else labels
 
 
 def outline_pixels(
@@ -88,8 +88,8 @@ def outline_pixels(
     framed = np.pad(labels, 1, mode="edge")
     inner = framed[1:-1, 1:-1]
     differs = np.zeros(labels.shape, bool)
-    for neighbour in (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:]):
-        differs |= inner != neighbour
+    for neighbor in (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:]):
+        differs |= inner != neighbor
     return differs & (labels > 0), differs & (labels == 0)
 
 
@@ -104,24 +104,24 @@ def overlay_note(pixels: Num[np.ndarray, "y x c"], value_range: tuple[float, flo
     return display_note(shown, is_stretched=is_stretched)
 
 
-def write_overlay(path: Path, picture: UInt8[np.ndarray, "y x 3"], note: str = "") -> None:
+def write_overlay(path: Path, image: UInt8[np.ndarray, "y x 3"], note: str = "") -> None:
     """Write the image as PNG, lightly compressed: noise hardly packs, and more effort doubles the time.
 
     Args:
         path: The file.
-        picture: With outlines.
+        image: With outlines.
         note: A sentence that belongs beside the image; see `read_note`.
     """
     kept = PngInfo()
     if note:
         kept.add_text(_NOTE, note)
-    Picture.fromarray(picture).save(path, format="PNG", compress_level=3, pnginfo=kept)
+    PillowImage.fromarray(image).save(path, format="PNG", compress_level=3, pnginfo=kept)
 
 
 def read_note(path: Path) -> str:
     """The note of an image that `write_overlay` wrote; empty where there is none."""
-    with Picture.open(path) as picture:
-        return str(picture.info.get(_NOTE, ""))
+    with PillowImage.open(path) as image:
+        return str(image.info.get(_NOTE, ""))
 
 
 def _eight_bit(
@@ -129,7 +129,7 @@ def _eight_bit(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The display range as 0 to 255, shrunk to the size; band by band, so that memory stays that of the result."""
     (low, high), is_stretched = display_range(_sample(pixels), value_range)
-    picture = np.empty((height, width, 3), np.uint8)
+    image = np.empty((height, width, 3), np.uint8)
     scale = pixels.shape[0] / height
     rows = max(1, int(BAND_PX / pixels.shape[1] / scale))
     for top in range(0, height, rows):
@@ -138,11 +138,11 @@ def _eight_bit(
         rows_of_band = np.ascontiguousarray(to_rgb(pixels[first:last]))
         if is_stretched:
             rows_of_band = np.rint(scale_intensity(rows_of_band, low, high) * 255).astype(np.uint8)
-        band = Picture.fromarray(rows_of_band)
+        band = PillowImage.fromarray(rows_of_band)
         # Bands meet inside a pixel where the factor is no whole number.
         box = (0, top * scale - first, pixels.shape[1], min(bottom * scale - first, last - first))
-        picture[top:bottom] = band.resize((width, bottom - top), Picture.Resampling.BOX, box=box)
-    return picture
+        image[top:bottom] = band.resize((width, bottom - top), PillowImage.Resampling.BOX, box=box)
+    return image
 
 
 def _sample(pixels: Num[np.ndarray, "y x c"]) -> Num[np.ndarray, "v u c"]:
@@ -157,24 +157,24 @@ def _resize_labels(labels: Int32[np.ndarray, "y x"], height: int, width: int) ->
 
 
 _CELL_MAP_SIDE_PX = 2048
-#: Told apart with any colour vision (Okabe and Ito 2008), the most frequent organ first; then one for all others.
+#: Told apart with any color vision (Okabe and Ito 2008), the most frequent organ first; then one for all others.
 COLORS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (213, 94, 0))
 OTHER = (128, 128, 128)
 _EDGE = (255, 255, 255)
 #: How strongly the tissue is faded to white, and how much of it shows through a cell.
 _CELL_MAP_FADED, _SHOWN_THROUGH = 0.55, 0.25
-#: Levels of gray that tissue and cells have in the picture: few, so that it is written fast and small.
+#: Levels of gray that tissue and cells have in the image: few, so that it is written fast and small.
 _TISSUE_LEVELS, _CELL_LEVELS = 32, 8
 
 
 def rank_organs(counts: Int64[np.ndarray, " organ"]) -> Int64[np.ndarray, " m"]:
-    """The organs with a colour of their own: the most frequent first, at most 6, none without a cell."""
+    """The organs with a color of their own: the most frequent first, at most 6, none without a cell."""
     order = np.argsort(-counts, kind="stable")[: len(COLORS)]
     return order[counts[order] > 0]
 
 
 def cell_colors(organ_index: Int64[np.ndarray, " n"], n_organs: int) -> UInt8[np.ndarray, " n"]:
-    """Which of `COLOURS` each cell has; `len(COLOURS)` is `OTHER`."""
+    """Which of `COLOURS` each cell has; `len(COLORS)` is `OTHER`."""
     of_organ = np.full(n_organs, len(COLORS), np.uint8)
     ranked = rank_organs(np.bincount(organ_index, minlength=n_organs).astype(np.int64))
     of_organ[ranked] = np.arange(len(ranked))
@@ -182,85 +182,85 @@ def cell_colors(organ_index: Int64[np.ndarray, " n"], n_organs: int) -> UInt8[np
 
 
 def draw_cell_map(
-    picture: UInt8[np.ndarray, "y x 3"],
+    image: UInt8[np.ndarray, "y x 3"],
     labels: Int32[np.ndarray, "y x"],
-    colours: UInt8[np.ndarray, " n"],
+    colors: UInt8[np.ndarray, " n"],
     *,
     max_side_px: int = _CELL_MAP_SIDE_PX,
-) -> Picture.Image:
-    """The tissue in faded gray, every cell filled with its colour and edged in white.
+) -> PillowImage.Image:
+    """The tissue in faded gray, every cell filled with its color and edged in white.
 
     Args:
-        picture: In its display range, see `overlay.shrunk_to_bytes`.
+        image: In its display range, see `overlay.shrunk_to_bytes`.
         labels: 0 for background, then 1..n.
-        colours: Of the cells 1..n, from `cell_colours`.
-        max_side_px: About the longest side of the result; a larger picture is thinned by a whole number.
+        colors: Of the cells 1..n, from `cell_colours`.
+        max_side_px: About the longest side of the result; a larger image is thinned by a whole number.
 
     Returns:
-        A picture with a palette.
+        An image with a palette.
     """
     step = -(-max(labels.shape) // max_side_px)
-    picture, labels = np.ascontiguousarray(picture[::step, ::step]), labels[::step, ::step]
-    gray = np.asarray(Picture.fromarray(picture).convert("L"))
-    first_entry = _TISSUE_LEVELS + _CELL_LEVELS * np.concatenate([[0], colours]).astype(np.int64)
+    image, labels = np.ascontiguousarray(image[::step, ::step]), labels[::step, ::step]
+    gray = np.asarray(PillowImage.fromarray(image).convert("L"))
+    first_entry = _TISSUE_LEVELS + _CELL_LEVELS * np.concatenate([[0], colors]).astype(np.int64)
     entries = gray // (256 // _TISSUE_LEVELS)
     cell = labels > 0
     entries[cell] = first_entry[labels[cell]] + gray[cell] // (256 // _CELL_LEVELS)
     palette = _cell_map_palette()
     line, _ = outline_pixels(labels)
     entries[line] = len(palette) - 1
-    drawn = Picture.fromarray(entries)
+    drawn = PillowImage.fromarray(entries)
     drawn.putpalette(palette.tobytes())
     return drawn
 
 
-def write_cell_map(path: Path, drawn: Picture.Image) -> None:
-    """Write the picture as PNG, lightly compressed."""
+def write_cell_map(path: Path, drawn: PillowImage.Image) -> None:
+    """Write the image as PNG, lightly compressed."""
     drawn.save(path, format="PNG", compress_level=3)
 
 
 def _cell_map_palette() -> UInt8[np.ndarray, "entry 3"]:
-    """Shades of the tissue, shades of every colour, the edge."""
+    """Shades of the tissue, shades of every color, the edge."""
     tissue = (np.arange(_TISSUE_LEVELS) + 0.5) * 256 / _TISSUE_LEVELS
     within = (np.arange(_CELL_LEVELS) + 0.5) * 256 / _CELL_LEVELS
-    filled = [(1 - _SHOWN_THROUGH) * np.array(colour) + _SHOWN_THROUGH * within[:, None] for colour in (*COLORS, OTHER)]
+    filled = [(1 - _SHOWN_THROUGH) * np.array(color) + _SHOWN_THROUGH * within[:, None] for color in (*COLORS, OTHER)]
     faded = np.repeat((1 - _CELL_MAP_FADED) * tissue[:, None] + _CELL_MAP_FADED * 255, 3, axis=1)
     return np.rint(np.concatenate([faded, *filled, [_EDGE]])).astype(np.uint8)
 
 
 EVIDENCE_SIDE_PX = 1024
-#: Orange speaks for the organ, blue against it (Okabe and Ito 2008: told apart with any colour vision).
+#: Orange speaks for the organ, blue against it (Okabe and Ito 2008: told apart with any color vision).
 _FOR, _AGAINST = (213, 94, 0), (0, 114, 178)
-#: How strong the strongest colour is, and how much the tissue is faded below it.
+#: How strong the strongest color is, and how much the tissue is faded below it.
 _EVIDENCE_STRONGEST, _EVIDENCE_FADED = 0.75, 0.35
-#: A value up to which evidence lies in all but one of this many pixels has the strongest colour.
+#: A value up to which evidence lies in all but one of this many pixels has the strongest color.
 _ONE_IN = 200
 #: In units of the logit: where all evidence is weaker than this, it stays pale.
 _WEAK = 1.0
 _GRAY_LEVELS, _STRENGTHS = 16, 7
 
 
-def draw_evidence(picture: UInt8[np.ndarray, "y x 3"], evidence: Float32[np.ndarray, "v u"]) -> Picture.Image:
+def draw_evidence(image: UInt8[np.ndarray, "y x 3"], evidence: Float32[np.ndarray, "v u"]) -> PillowImage.Image:
     """Evidence over the tissue in gray.
 
     Args:
-        picture: The image in its display range, of the proportions of the evidence and at least of its size.
+        image: The image in its display range, of the proportions of the evidence and at least of its size.
         evidence: In units of the logit; above 0 speaks for the organ, below 0 against it.
 
     Returns:
-        A picture with a palette, of the size of the evidence.
+        An image with a palette, of the size of the evidence.
     """
     size = (evidence.shape[1], evidence.shape[0])
-    gray = np.asarray(Picture.fromarray(picture).convert("L").resize(size, Picture.Resampling.BOX))
+    gray = np.asarray(PillowImage.fromarray(image).convert("L").resize(size, PillowImage.Resampling.BOX))
     largest = max(float(np.quantile(np.abs(evidence), 1 - 1 / _ONE_IN)), _WEAK)
     strength = np.rint(np.clip(evidence / largest, -1, 1) * _STRENGTHS).astype(np.int64) + _STRENGTHS
-    drawn = Picture.fromarray((strength * _GRAY_LEVELS + gray // (256 // _GRAY_LEVELS)).astype(np.uint8))
+    drawn = PillowImage.fromarray((strength * _GRAY_LEVELS + gray // (256 // _GRAY_LEVELS)).astype(np.uint8))
     drawn.putpalette(_evidence_palette().tobytes())
     return drawn
 
 
-def write_evidence(path: Path, drawn: Picture.Image) -> None:
-    """Write the picture as PNG, lightly compressed."""
+def write_evidence(path: Path, drawn: PillowImage.Image) -> None:
+    """Write the image as PNG, lightly compressed."""
     drawn.save(path, format="PNG", compress_level=3)
 
 
@@ -278,7 +278,7 @@ def _evidence_palette() -> UInt8[np.ndarray, "entry 3"]:
 
 
 SIDE_PX = 3072
-"""Longest side of the picture of a slide."""
+"""Longest side of the image of a slide."""
 
 _MOST_SHRUNK = 3.0
 """Outlines of cells are told apart up to here; beyond, the density of cells is shown."""
@@ -287,11 +287,11 @@ _SMOOTHED_PX = 9
 _MAP_SIDE_PX = 2048
 _ORGAN_MAP_FADED = 0.4
 _WEAKEST, _ORGAN_MAP_STRONGEST = 0.25, 0.75
-"""How strong a colour is where the network is unsure, and where it is sure."""
+"""How strong a color is where the network is unsure, and where it is sure."""
 
 
 class LabelView:
-    """The labels of a slide in the size of its picture, collected from strips: the nearest pixel of each."""
+    """The labels of a slide in the size of its image, collected from strips: the nearest pixel of each."""
 
     def __init__(self, slide_px: tuple[int, int], view_px: tuple[int, int]) -> None:
         self._rows, self._columns = (
@@ -309,53 +309,53 @@ class LabelView:
 
 
 def draw_cells(
-    picture: UInt8[np.ndarray, "y x 3"], labels: Int32[np.ndarray, "y x"], shrunk: float
+    image: UInt8[np.ndarray, "y x 3"], labels: Int32[np.ndarray, "y x"], shrunk: float
 ) -> UInt8[np.ndarray, "y x 3"]:
-    """A copy of a picture with the cells on it.
+    """A copy of an image with the cells on it.
 
     Args:
-        picture: Of the slide.
-        labels: In the size of the picture; 0 for background.
-        shrunk: How many pixels of the slide one of the picture stands for, along each axis.
+        image: Of the slide.
+        labels: In the size of the image; 0 for background.
+        shrunk: How many pixels of the slide one of the image stands for, along each axis.
     """
     if shrunk <= _MOST_SHRUNK:
-        return draw_outlines(picture, labels)
+        return draw_outlines(image, labels)
     density = ndimage.uniform_filter((labels > 0).astype(np.float32), _SMOOTHED_PX, mode="constant")
-    drawn = np.empty_like(picture)
-    for channel, colour in enumerate(LINE):
-        drawn[:, :, channel] = np.rint(picture[:, :, channel] * (1 - density) + colour * density)
+    drawn = np.empty_like(image)
+    for channel, color in enumerate(LINE):
+        drawn[:, :, channel] = np.rint(image[:, :, channel] * (1 - density) + color * density)
     return drawn
 
 
 def draw_organ_map(
-    picture: UInt8[np.ndarray, "y x 3"],
+    image: UInt8[np.ndarray, "y x 3"],
     probabilities: Float32[np.ndarray, "organ v u"],
-    centres: tuple[Sequence[float], Sequence[float]],
-) -> Picture.Image:
-    """The tissue in faded gray, each place in the colour of the most probable organ of the field around it.
+    centers: tuple[Sequence[float], Sequence[float]],
+) -> PillowImage.Image:
+    """The tissue in faded gray, each place in the color of the most probable organ of the field around it.
 
-    The surer the network is, the stronger the colour; all organs but the six most frequent are dark gray. Fields that
+    The surer the network is, the stronger the color; all organs but the six most frequent are dark gray. Fields that
     were not looked at stay pale.
 
     Args:
-        picture: Of the slide.
+        image: Of the slide.
         probabilities: Of each organ in each field; not-a-number where it was not looked at.
-        centres: Of the rows and of the columns of fields, as shares of the slide's height and width.
+        centers: Of the rows and of the columns of fields, as shares of the slide's height and width.
     """
-    step = -(-max(picture.shape[:2]) // _MAP_SIDE_PX)
-    gray = np.asarray(Picture.fromarray(np.ascontiguousarray(picture[::step, ::step])).convert("L"), np.float32)
+    step = -(-max(image.shape[:2]) // _MAP_SIDE_PX)
+    gray = np.asarray(PillowImage.fromarray(np.ascontiguousarray(image[::step, ::step])).convert("L"), np.float32)
     gray = (1 - _ORGAN_MAP_FADED) * gray + _ORGAN_MAP_FADED * 255
     known = np.isfinite(probabilities[0])
     organ, surest = probabilities.argmax(axis=0), probabilities.max(axis=0)
-    colours = _colors(organ, known, len(probabilities))
+    colors = _colors(organ, known, len(probabilities))
     strength = np.where(known, _WEAKEST + (_ORGAN_MAP_STRONGEST - _WEAKEST) * np.nan_to_num(surest), 0.0)
-    rows, columns = (_nearest_place(length, place) for length, place in zip(gray.shape, centres, strict=True))
+    rows, columns = (_nearest_place(length, place) for length, place in zip(gray.shape, centers, strict=True))
     strength = strength.astype(np.float32)[np.ix_(rows, columns)]
     drawn = np.empty((*gray.shape, 3), np.uint8)
     for channel in range(3):
-        of_place = colours[:, :, channel].astype(np.float32)[np.ix_(rows, columns)]
+        of_place = colors[:, :, channel].astype(np.float32)[np.ix_(rows, columns)]
         drawn[:, :, channel] = np.rint(gray * (1 - strength) + of_place * strength)
-    return Picture.fromarray(drawn)
+    return PillowImage.fromarray(drawn)
 
 
 def count_fields(probabilities: Float32[np.ndarray, "organ v u"]) -> Int64[np.ndarray, " organ"]:
@@ -366,8 +366,8 @@ def count_fields(probabilities: Float32[np.ndarray, "organ v u"]) -> Int64[np.nd
 
 def _colors(organ: Int64[np.ndarray, "v u"], known: np.ndarray, n_organs: int) -> UInt8[np.ndarray, "v u 3"]:
     of_organ = np.tile(np.array(OTHER, np.uint8), (n_organs, 1))
-    for colour, ranked in zip(COLORS, rank_organs(np.bincount(organ[known], minlength=n_organs)), strict=False):
-        of_organ[ranked] = colour
+    for color, ranked in zip(COLORS, rank_organs(np.bincount(organ[known], minlength=n_organs)), strict=False):
+        of_organ[ranked] = color
     return of_organ[organ]
 
 

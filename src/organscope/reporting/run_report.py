@@ -1,6 +1,6 @@
 """One HTML page that shows what was found in each image, and with what.
 
-Pictures inside the page, so that one file can be kept, sent and opened anywhere.
+Images inside the page, so that one file can be kept, sent and opened anywhere.
 
 How every page is rendered: escaped, and with no name left undefined.
 
@@ -19,27 +19,27 @@ import numpy as np
 from jaxtyping import Float
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.io.paths import atomic_path
 from organscope.ops.pixel_size import PixelSize, pixel_size_text
 from organscope.reporting.overlays import read_note
 
-# Longest side of each picture by the number of pictures on the page: the page stays under about 30 MB.
+# Longest side of each image by the number of images on the page: the page stays under about 30 MB.
 _SIDE_PX_BY_COUNT = ((12, 1024), (60, 640), (300, 384))
 _SMALLEST_SIDE_PX = 256
 
 
-def side_px_for(n_pictures: int) -> int:
-    """Longest side of a picture on a page that shows so many of them."""
-    return next((side for count, side in _SIDE_PX_BY_COUNT if n_pictures <= count), _SMALLEST_SIDE_PX)
+def side_px_for(n_images: int) -> int:
+    """Longest side of an image on a page that shows so many of them."""
+    return next((side for count, side in _SIDE_PX_BY_COUNT if n_images <= count), _SMALLEST_SIDE_PX)
 
 
 def image_uri(path: Path, max_side_px: int) -> str:
-    """The picture at `path` as a JPEG data URI, shrunk to `max_side_px` on its longer side."""
-    with Picture.open(path) as picture:
-        small = picture.convert("RGB")
-    small.thumbnail((max_side_px, max_side_px), Picture.Resampling.LANCZOS)
+    """The image at `path` as a JPEG data URI, shrunk to `max_side_px` on its longer side."""
+    with PillowImage.open(path) as image:
+        small = image.convert("RGB")
+    small.thumbnail((max_side_px, max_side_px), PillowImage.Resampling.LANCZOS)
     stream = io.BytesIO()
     small.save(stream, format="JPEG", quality=88, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
@@ -62,7 +62,7 @@ _MAX_BINS = 30
 
 
 def histogram_svg(values: Float[np.ndarray, " n"], *, unit: str, what: str = "cells") -> Markup:
-    """Bars of how many values lie where, with the median marked, as inline SVG in the page's own colours.
+    """Bars of how many values lie where, with the median marked, as inline SVG in the page's own colors.
 
     The axis ends at the 99th percentile, so that one huge value does not squeeze the others; values beyond it
     are counted in the last bar, whose label says so.
@@ -139,7 +139,7 @@ def _round_up(value: float) -> float:
 
 
 _SMALL_SIDE_PX = 640
-"""Longest side of a picture that stands beside the first one of an image."""
+"""Longest side of an image that stands beside the first one of an image."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class OrganEntry:
         reason: Why it was not accepted, in plain words; empty where it was.
         probabilities: The most probable organs with their probabilities, falling.
         prediction_set: Organs that cannot be ruled out, the most probable first; empty where no set was made.
-        coverage: Share of the pictures whose organ is in their set, in (0, 1).
+        coverage: Share of the images whose organ is in their set, in (0, 1).
         promise: Sentences of the recall contract for this organ; empty where there is none.
         must_find: Organ that a person asked not to miss; empty where none was named.
         flagged: Whether the image may show that organ.
@@ -173,7 +173,7 @@ class OrganEntry:
 
 @dataclass(frozen=True)
 class CellShare:
-    """One bar of the organs of the cells: a name, how many cells, and their colour in the picture."""
+    """One bar of the organs of the cells: a name, how many cells, and their color in the image."""
 
     organ: str
     n_cells: int
@@ -185,7 +185,7 @@ class CellsEntry:
     """The organs of the cells of one image.
 
     Attributes:
-        picture: Every cell in the colour of its organ.
+        image: Every cell in the color of its organ.
         organ: What the cells say together; empty where the image has none.
         confidence: Its probability, in [0, 1].
         accepted: False where it is not to be relied on.
@@ -213,7 +213,7 @@ class CellsEntry:
 
 @dataclass(frozen=True)
 class OrganMapEntry:
-    """The organs of the fields of a slide: a picture, and how many fields of each; see `CellShare`."""
+    """The organs of the fields of a slide: an image, and how many fields of each; see `CellShare`."""
 
     picture: Path
     shares: tuple[CellShare, ...]
@@ -304,7 +304,7 @@ def render_page(page: Page) -> str:
     environment = page_environment()
     environment.filters["area"] = area_text
     environment.filters["pixel_size"] = lambda size: pixel_size_text(size, "µm")
-    environment.filters["css"] = lambda colour: f"rgb({', '.join(map(str, colour))})"
+    environment.filters["css"] = lambda color: f"rgb({', '.join(map(str, color))})"
     side_px = side_px_for(sum(entry.n_pictures for entry in page.images))
     template = environment.get_template("report.html.j2")
     return template.render(

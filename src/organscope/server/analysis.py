@@ -1,6 +1,6 @@
 """One image from its file to everything the page shows, through the same core as the command line.
 
-What an expert should know of a picture before trusting what was found in it.
+What an expert should know of an image before trusting what was found in it.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from organscope.server.tiles import display_range, needs_pyramid, write_pyramid
 _VIEW_PX = 1024
 #: Below this spread of gray, of 1, there is hardly anything to see; tissue has 0.1 and more.
 _BLANK_SPREAD = 0.02
-#: Sharp tissue and cells keep up to 0.76 of their change from pixel to pixel when they are blurred once more, pictures
+#: Sharp tissue and cells keep up to 0.76 of their change from pixel to pixel when they are blurred once more, images
 #: out of focus by 2.5 px 0.79 and more (40 of NuInsSeg, 30 of DSB2018).
 _MAX_KEPT_CHANGE = 0.78
 _AGAIN_PX = 2.0
@@ -43,10 +43,10 @@ _MIN_SIDE_PX = 16
 
 
 def quality_flags(image: Image, shown: tuple[float, float]) -> list[dict[str, str]]:
-    """Blank and blurred pictures, each with a sentence; none where nothing is wrong.
+    """Blank and blurred images, each with a sentence; none where nothing is wrong.
 
-    Sharpness is judged at full resolution in the middle: how much of the change between neighbouring pixels is left
-    when the picture is blurred once more (Crete et al., The blur effect, SPIE 2007). Exposure and stain do not count.
+    Sharpness is judged at full resolution in the middle: how much of the change between neighboring pixels is left
+    when the image is blurred once more (Crete et al., The blur effect, SPIE 2007). Exposure and stain do not count.
     """
     if min(image.height_px, image.width_px) < _MIN_SIDE_PX:
         return [{"flag": "tiny", "reason": f"only {image.height_px} x {image.width_px} px"}]
@@ -83,11 +83,11 @@ _MAX_SHOWN_CELLS = 1_000_000
 
 
 class AnalysisError(Exception):
-    """The image cannot be analysed; the message is for the user."""
+    """The image cannot be analyzed; the message is for the user."""
 
 
 def prepare_view(job: Job, out: Path, limits: Limits) -> dict[str, Any]:
-    """Make the picture ready to be looked at, before the network begins.
+    """Make the image ready to be looked at, before the network begins.
 
     Returns:
         What the page needs to show it: `pyramid` (the file of its tiles, "" where they are read from the image),
@@ -131,7 +131,7 @@ def analyze(job: Job, out: Path, models: Models, limits: Limits, listener: Liste
         What was found, for the database: see `summarise`.
 
     Raises:
-        AnalysisError: The image cannot be analysed; says why.
+        AnalysisError: The image cannot be analyzed; says why.
     """
     source = Path(job.path)
     plan = Plan(out, (Target(Path(source.name), Path(STEM)),))

@@ -326,6 +326,6 @@ def _read_me(rows: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
     ]
     slides = [row for row in rows if not row["uploaded"]]
     if slides:
-        lines += ["", "Copy these images, which were analysed where they lie, to the places named:"]
+        lines += ["", "Copy these images, which were analyzed where they lie, to the places named:"]
         lines += [f"    {row['name']} -> images/{names[row['id']]}{Path(row['path']).suffix}" for row in slides]
     return "\n".join(lines) + "\n"

@@ -13,7 +13,7 @@ matplotlib.use("pdf")
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.server.report_model import Entry, Report, areas_of
 
@@ -39,11 +39,11 @@ class _Sheets:
         self.figures: list[Figure] = []
         self.y = 0.0
 
-    def write(self, text: str, size: float, colour: str = _INK, *, weight: str = "normal", after: float = 0.0) -> None:
+    def write(self, text: str, size: float, color: str = _INK, *, weight: str = "normal", after: float = 0.0) -> None:
         """A paragraph over the whole width, with a space after it."""
         for line in _wrapped(text, size):
             self._need(size * _LINE_A_POINT)
-            self.figures[-1].text(_LEFT, self.y, plain(line), size=size, color=colour, weight=weight, va="top")
+            self.figures[-1].text(_LEFT, self.y, plain(line), size=size, color=color, weight=weight, va="top")
             self.y -= size * _LINE_A_POINT
         self.y -= after
 
@@ -125,8 +125,8 @@ def _draw_images(figure: Figure, entry: Entry, top: float) -> float:
     width = (_WIDTH - _GAP) / 2 if len(shown) == 2 else 0.72 * _WIDTH
     lowest = top
     for place, (path, caption) in enumerate(shown):
-        with Picture.open(path) as picture:
-            pixels = picture.convert("RGB")
+        with PillowImage.open(path) as image:
+            pixels = image.convert("RGB")
         pixels.thumbnail((_IMAGE_PX, _IMAGE_PX))
         height = min(width * pixels.height / pixels.width * _A4_INCHES[0] / _A4_INCHES[1], _TALLEST_IMAGE)
         left = _LEFT + place * (width + _GAP)

@@ -18,7 +18,7 @@ _RECENT = 20
 
 @dataclass(frozen=True)
 class Job:
-    """One image to analyse.
+    """One image to analyze.
 
     Attributes:
         number: Place in the queue; never used twice.
@@ -194,6 +194,6 @@ def _own_seconds(row: sqlite3.Row, pace: float) -> float:
 
 
 _THREE_ENDS = (
-    f"Expected the image to be analysed, found that the analysis was ended {MAX_ATTEMPTS} times, as when memory runs "
+    f"Expected the image to be analyzed, found that the analysis was ended {MAX_ATTEMPTS} times, as when memory runs "
     "out. Crop the image, or use `organscope analyze` on a larger machine."
 )

@@ -151,7 +151,7 @@ def _facts(told: Told) -> list[tuple[str, str]]:
         facts.append(("Flagged", "yes" if verdict["flagged"] else "no"))
     if summary["cells_organ"]:
         facts.append(("Its cells together say", f"{summary['cells_organ']} ({summary['agreement']})"))
-    # Images that were analysed by an earlier version have no such answer.
+    # Images that were analyzed by an earlier version have no such answer.
     if summary.get("image_organ") and summary["agreement"] != "agree":
         facts.append(("The image as a whole says", f"{summary['image_organ']} {percent(summary['image_confidence'])}"))
     facts.append(("Cells", counted(said)))
@@ -203,20 +203,20 @@ def methods_text(
     left, n_found = n_cells
     corrected = "" if left == n_found else f" Corrections by experts left {left:,}."
     paragraphs = [
-        f"{_counted(len(finished))} analysed with organscope {__version__} and the models {', '.join(bundles)}. "
+        f"{_counted(len(finished))} analyzed with organscope {__version__} and the models {', '.join(bundles)}. "
         f"{_pixel_sizes(finished)}",
         "Cells were segmented by a convolutional network in overlapping tiles, such that the result does not depend on "
         f"the tiling; {n_found:,} cells were found.{corrected} Shape and intensity of each were measured at full "
         "resolution; a cell that touches the edge of the image is marked as such.",
         "The organ was named by a convolutional network from fields that cover the image; its probabilities were "
-        "calibrated by temperature scaling on held-out pictures (Guo et al., ICML 2017). The answer is withheld where "
-        "the picture is unlike the training pictures (deep nearest neighbours; Sun et al., ICML 2022), or where no "
+        "calibrated by temperature scaling on held-out images (Guo et al., ICML 2017). The answer is withheld where "
+        "the image is unlike the training images (deep nearest neighbors; Sun et al., ICML 2022), or where no "
         "organ is probable enough.",
     ]
     if coverage is not None:
         paragraphs.append(
             f"Organs that cannot be ruled out are those of a split conformal prediction set with a coverage of "
-            f"{coverage:.0%} (Sadinle et al., J. Am. Stat. Assoc. 2019), stated only for pictures near the training "
+            f"{coverage:.0%} (Sadinle et al., J. Am. Stat. Assoc. 2019), stated only for images near the training "
             "pictures."
         )
     if question.positive:

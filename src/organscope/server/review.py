@@ -75,7 +75,7 @@ class DecisionService:
         Args:
             images: Rows of the database; the first bundle among them promises.
             question: What a person asks for.
-            is_plain: Counted in pictures, for a person at the bench, rather than as a paper would say it.
+            is_plain: Counted in images, for a person at the bench, rather than as a paper would say it.
         """
         words = describe_guarantee_plainly if is_plain else describe_guarantee
         if question.positive is None or question.min_recall is None:

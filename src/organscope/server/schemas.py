@@ -126,7 +126,7 @@ class Image(BaseModel):
     message: str
     seconds: float | None
     seconds_left: float | None = None
-    is_shown: bool = Field(description="The picture can be looked at; its results may still be on their way.")
+    is_shown: bool = Field(description="The image can be looked at; its results may still be on their way.")
     n_cells: int | None = Field(None, description="Cells that are there, with the corrections of experts.")
     n_found: int | None = Field(None, description="Cells that the analysis found.")
     file_stem: str = Field(description="How the names of its downloads begin; no other image of the study has it.")
@@ -172,9 +172,9 @@ class Verdict(BaseModel):
     prediction_set: list[str] | None = Field(description="Holds nothing where `is_strange`; see `set_note`.")
     set_note: str = Field(description="What the prediction set means here, as a sentence; empty where there is none.")
     coverage: float | None = Field(
-        description="Share of pictures like those of the calibration whose organ is in the prediction set."
+        description="Share of images like those of the calibration whose organ is in the prediction set."
     )
-    is_strange: bool = Field(description="Unlike the calibration pictures: promise and prediction set do not hold.")
+    is_strange: bool = Field(description="Unlike the calibration images: promise and prediction set do not hold.")
     flagged: bool | None
     cost: float = Field(description="What the answer costs on average if it is believed; a false alarm costs 1.")
     distance: float

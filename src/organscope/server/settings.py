@@ -78,11 +78,11 @@ class Settings:
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
         tokens: Name of each user -> secret. Empty where nobody needs to say who they are.
-        allowed: Folders whose images may be analysed where they lie.
+        allowed: Folders whose images may be analyzed where they lie.
         bundles: Bundles to use instead of those inside the package, names or paths.
         threads: Threads of the network.
         limits: How much is taken on.
-        analyse: Whether a worker is started; False where another process works on the queue.
+        analyze: Whether a worker is started; False where another process works on the queue.
     """
 
     store: Path

@@ -1,6 +1,6 @@
 """Tiles of any image when they are asked for: those made beforehand, or read from the slide.
 
-The picture as tiles of ever smaller size, made once, so that looking at it costs almost nothing.
+The image as tiles of ever smaller size, made once, so that looking at it costs almost nothing.
 
 A SQLite file with one JPEG a tile: `power` 0 is full resolution, each further power halves it. One read of the image
 gives all of them.
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num, UInt8
 from numpy import ndarray
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.io import Image, atomic_path, open_image
 from organscope.io.image import block_mean
@@ -50,16 +50,16 @@ def display_range(image: Image) -> tuple[tuple[float, float], bool]:
 
 def to_display(pixels: Num[np.ndarray, "y x k"], shown: tuple[float, float]) -> UInt8[np.ndarray, "y x 3"]:
     """Intensities that are seen (see `Image.displayed`) as 8-bit color in the display range."""
-    colours = to_rgb(pixels)
-    if colours.dtype == np.uint8 and shown == (0.0, 255.0):
-        return np.ascontiguousarray(colours)
-    return np.rint(scale_intensity(colours, *shown) * 255).astype(np.uint8)
+    colors = to_rgb(pixels)
+    if colors.dtype == np.uint8 and shown == (0.0, 255.0):
+        return np.ascontiguousarray(colors)
+    return np.rint(scale_intensity(colors, *shown) * 255).astype(np.uint8)
 
 
 def _encode_tile(pixels: UInt8[np.ndarray, "y x 3"]) -> bytes:
-    """One tile as JPEG; colour is not subsampled, because stains are told by it."""
+    """One tile as JPEG; color is not subsampled, because stains are told by it."""
     stream = io.BytesIO()
-    Picture.fromarray(pixels).save(stream, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    PillowImage.fromarray(pixels).save(stream, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return stream.getvalue()
 
 
@@ -227,7 +227,7 @@ class ByteCache:
 def _require_tile(image: dict[str, Any], power: int, x: int, y: int) -> None:
     if image["view"] is None:
         raise RefusalError(
-            409, f"Expected the picture of {image['name']}, found that it is not prepared yet. Try again soon."
+            409, f"Expected the image of {image['name']}, found that it is not prepared yet. Try again soon."
         )
     side = TILE_PX * 2**power
     is_there = power <= highest_power(image["height_px"], image["width_px"])

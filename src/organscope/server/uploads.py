@@ -148,7 +148,7 @@ _JPEG_MAGIC, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _MAGIC_SUFFIXES = {_PNG_MAGIC: ".png", _JPEG_MAGIC: ".jpg", b"BM": ".bmp"}
 _TIFF_SUFFIXES = SLIDE_SUFFIXES | {".tif", ".tiff", ".btf", ".tf8"}
 _TAIL_BYTES = 1 << 16
-#: A zip whose parts say that they unpack to more than this many times their size is a bomb; pictures reach 30.
+#: A zip whose parts say that they unpack to more than this many times their size is a bomb; images reach 30.
 _MAX_ZIP_RATIO = 200
 _MAX_NAME_LENGTH = 120
 _CHUNK_BYTES = 1 << 20

@@ -33,7 +33,7 @@ class Cancelled(BaseException):
 
 
 def _work(settings: Settings) -> None:
-    """Analyse what is in the queue, for ever."""
+    """Analyze what is in the queue, for ever."""
     database = Database(settings.database)
     models = load_models((SEGMENTATION, CLASSIFICATION), settings.bundles, threads=settings.threads)
     warm_up(models)
@@ -46,10 +46,10 @@ def _work(settings: Settings) -> None:
 
 
 def work_on(job: queue.Job, database: Database, models: Models, settings: Settings) -> None:
-    """Analyse one image and note how it ended."""
+    """Analyze one image and note how it ended."""
     out = settings.result_folder(job.image)
     try:
-        _advance(database, job, "preparing the picture", 0.0)
+        _advance(database, job, "preparing the image", 0.0)
         keep_view(database, job.image, prepare_view(job, out, settings.limits))
         report = _Reporter(database, job)
         report(0.0)

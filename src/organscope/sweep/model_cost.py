@@ -8,7 +8,7 @@ from organscope.models import Bundle
 
 _N_RUNS = 7
 _SQUARE_PX = 512
-"""Side of the picture that a segmentation is timed on."""
+"""Side of the image that a segmentation is timed on."""
 
 
 def bundle_cost(bundle: Bundle, metric: str) -> float:

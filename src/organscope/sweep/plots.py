@@ -177,9 +177,9 @@ def curves_figure(data: SweepData, theme: Theme) -> "Figure":
     winners = set(data.table.loc[data.table["best"], "trial"])
     for trial, curve in sorted(data.curves.items(), key=lambda item: item[0] in winners):
         is_best, is_done = trial in winners, states.get(trial) == "complete"
-        colour = theme.mark if is_best else theme.bar
+        color = theme.mark if is_best else theme.bar
         width, alpha = (2.2, 1.0) if is_best else (1.1, 0.8 if is_done else _FADED)
-        line = axes.plot(list(curve), list(curve.values()), color=colour, linewidth=width, alpha=alpha, marker=".")[0]
+        line = axes.plot(list(curve), list(curve.values()), color=color, linewidth=width, alpha=alpha, marker=".")[0]
         line.set_label(f"trial {trial}, the winner" if is_best else None)
     axes.set(xlabel="epoch", ylabel=_axis_name(data.space.objectives[0]))
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -227,7 +227,7 @@ def slices_figure(data: SweepData, theme: Theme) -> "Figure":
 
 
 def coordinates_figure(data: SweepData, theme: Theme) -> "Figure":
-    """Every trial as a line through its parameters to its result; the colour is the result."""
+    """Every trial as a line through its parameters to its result; the color is the result."""
     import matplotlib as mpl
 
     objective = data.space.objectives[0]
@@ -235,14 +235,14 @@ def coordinates_figure(data: SweepData, theme: Theme) -> "Figure":
     axes_list.append(_score_axis(objective.metric, data.judged[objective.metric]))
     figure = new_figure(4.0)
     axes = figure.subplots()
-    colours = mpl.colormaps["cividis" if theme.name == "light" else "plasma"]
+    colors = mpl.colormaps["cividis" if theme.name == "light" else "plasma"]
     scores = axes_list[-1].places if objective.direction == "maximize" else 1 - axes_list[-1].places
     states = (data.judged["state"] == "complete").to_numpy()
     x = np.arange(len(axes_list))
     for row in np.argsort(scores):
         places = [axis.places[row] for axis in axes_list]
-        colour = colours(0.92 * (1 - scores[row]) if theme.name == "light" else 0.15 + 0.85 * scores[row])
-        axes.plot(*_bent(x, places), color=colour, linewidth=1.6, alpha=0.95 if states[row] else _FADED)
+        color = colors(0.92 * (1 - scores[row]) if theme.name == "light" else 0.15 + 0.85 * scores[row])
+        axes.plot(*_bent(x, places), color=color, linewidth=1.6, alpha=0.95 if states[row] else _FADED)
     _draw_uprights(axes, axes_list, theme)
     return figure
 

@@ -87,7 +87,7 @@ def sweep_figures(data: SweepData) -> list[tuple[str, str, Callable[[Theme], "Fi
         wanted.append(("Pareto front", "No trial is better than one of the front in every objective.", front_figure))
     lines = f"A line is a trial; the further it stands out, the better its {metric} (right). Faint: given up early."
     wanted += [
-        ("Optimisation history", f"The ring marks the best. {_GIVEN_UP}", history_figure),
+        ("Optimization history", f"The ring marks the best. {_GIVEN_UP}", history_figure),
         ("Parallel coordinates", lines, coordinates_figure),
         ("Slices", f"{metric} against each parameter by itself. {_GIVEN_UP}", slices_figure),
     ]

@@ -47,7 +47,7 @@ class _Bench:
         space: What is searched.
         folder: Of the sweep.
         tracking: The table `[tracking]` of every trial, without its number.
-        threads: A trial computes with so many; all cores if left out.
+        threads: A trial computes with so many. Default: all cores.
         stop: Set when the sweep is to end.
         alive: Called now and then while a trial runs.
     """
@@ -241,7 +241,7 @@ class Means:
     Attributes:
         n_trials: How many trials are to be done in all, those before an interruption and of other computers included.
         jobs: Trials at a time.
-        storage: URL of a storage; `study.db` in the folder if left out.
+        storage: URL of a storage. Default: `study.db` in the folder.
         resume: Go on with the sweep in the folder.
         track: Which trackers follow the trials.
     """

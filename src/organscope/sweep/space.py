@@ -192,7 +192,7 @@ class _Pruner(Settings):
     Attributes:
         kind: `hyperband` (Li et al. 2018): brackets of successive halving; `none`.
         min_epochs: No trial is given up earlier.
-        max_epochs: Length of a whole trial; `epochs` of the space if left out.
+        max_epochs: Length of a whole trial. Default: `epochs` of the space.
         reduction_factor: One of so many goes on.
     """
 

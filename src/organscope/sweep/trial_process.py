@@ -25,7 +25,7 @@ class TrialProcess:
     Args:
         words: Arguments of `organscope`.
         folder: Run folder; exists.
-        threads: How many threads it may compute with; all cores if left out.
+        threads: How many threads it may compute with. Default: all cores.
     """
 
     def __init__(self, words: Sequence[str], folder: Path, threads: int | None = None) -> None:
@@ -108,7 +108,7 @@ class TrialProcess:
 
 
 def clear_state(folder: Path) -> None:
-    """Remove what only a resumed training needs: weights and optimiser, hundreds of megabytes a trial."""
+    """Remove what only a resumed training needs: weights and optimizer, hundreds of megabytes a trial."""
     shutil.rmtree(folder / "state", ignore_errors=True)
 
 

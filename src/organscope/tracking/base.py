@@ -52,7 +52,7 @@ class Tracker(Protocol):
         """Numbers of one epoch."""
 
     def log_steps(self, name: str, values: Sequence[float], first_step: int) -> None:
-        """One number for each optimiser step in a row; steps are counted from 1 over all epochs."""
+        """One number for each optimizer step in a row; steps are counted from 1 over all epochs."""
 
     def log_picture(self, name: str, png: bytes) -> None:
         """A figure or a sample prediction; `name` has no suffix and may name a folder."""
@@ -79,7 +79,7 @@ _VALIDATION = "validation/"
 def metric_names(row: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of an epoch by their common names.
 
-    What no other rule names was measured on the inner validation pictures: `pq` becomes `validation/pq`. Truth
+    What no other rule names was measured on the inner validation images: `pq` becomes `validation/pq`. Truth
     values, counts of the run and what is no number are left out; infinities and not-a-number stay.
     """
     known = {key: value for key, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)}

@@ -16,7 +16,7 @@ _INCHES_A_CLASS = 0.26
 
 @dataclass(frozen=True)
 class NamedImage:
-    """A picture and what is written under it.
+    """An image and what is written under it.
 
     Attributes:
         pixels: uint8 y x 3.
@@ -39,8 +39,8 @@ def confusion_figure(truth: Int[np.ndarray, " n"], predicted: Int[np.ndarray, " 
         share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.argwhere(counts):
-            colour = "white" if share[row, column] > 0.6 else LIGHT.text
-            axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=7)
+            color = "white" if share[row, column] > 0.6 else LIGHT.text
+            axes.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=7)
         axes.set_xticks(range(len(classes)), classes, rotation=90)
         axes.set_yticks(range(len(classes)), classes)
         axes.set(xlabel="predicted", ylabel="truth", title=f"{np.trace(counts)} of {counts.sum()} are right")
@@ -63,16 +63,16 @@ def reliability_figure(confidence: Float[np.ndarray, " n"], correct: Bool[np.nda
         return to_png(figure)
 
 
-def gallery_figure(pictures: Sequence[NamedImage]) -> bytes:
-    """Pictures in rows, each with its caption; a wrong answer is written in another colour."""
-    n_rows = -(-len(pictures) // _GALLERY_COLUMNS)
+def gallery_figure(images: Sequence[NamedImage]) -> bytes:
+    """Images in rows, each with its caption; a wrong answer is written in another color."""
+    n_rows = -(-len(images) // _GALLERY_COLUMNS)
     with themed(LIGHT):
         figure = new_figure(2.0 * n_rows)
-        for place, picture in enumerate(pictures, start=1):
+        for place, image in enumerate(images, start=1):
             axes = figure.add_subplot(n_rows, _GALLERY_COLUMNS, place)
-            axes.imshow(picture.pixels)
+            axes.imshow(image.pixels)
             axes.set_axis_off()
-            axes.set_title(picture.caption, fontsize=7, color=LIGHT.text if picture.right else LIGHT.mark)
+            axes.set_title(image.caption, fontsize=7, color=LIGHT.text if image.right else LIGHT.mark)
         return to_png(figure)
 
 

@@ -63,8 +63,8 @@ class MlflowTracker:
         """See `Tracker`."""
         from PIL import Image
 
-        with Image.open(io.BytesIO(png)) as picture:
-            self._client.log_image(self._run_id, picture.convert("RGB"), artifact_file=f"{name}.png")
+        with Image.open(io.BytesIO(png)) as image:
+            self._client.log_image(self._run_id, image.convert("RGB"), artifact_file=f"{name}.png")
 
     def log_table(self, name: str, table: pd.DataFrame) -> None:
         """See `Tracker`."""

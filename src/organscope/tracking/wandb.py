@@ -79,8 +79,8 @@ class WandbTracker:
         """See `Tracker`."""
         from PIL import Image
 
-        with Image.open(io.BytesIO(png)) as picture:
-            self._run.log({name: self._wandb.Image(picture.convert("RGB"))})
+        with Image.open(io.BytesIO(png)) as image:
+            self._run.log({name: self._wandb.Image(image.convert("RGB"))})
 
     def log_table(self, name: str, table: pd.DataFrame) -> None:
         """See `Tracker`."""

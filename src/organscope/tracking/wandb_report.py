@@ -30,7 +30,7 @@ class _Project:
         metrics: Names of metrics, sorted.
         settings: Settings that differ between runs, as paths such as `fit.learning_rate`; numbers first.
         numbers: Those of them that are numbers.
-        pictures: Names of figures and samples.
+        images: Names of figures and samples.
     """
 
     n_runs: int
@@ -79,7 +79,7 @@ def build_report(place: str) -> str:
 def survey_project(runs: Iterable[Any]) -> _Project:
     """Read what there is to show."""
     seen: dict[str, set[str]] = {}
-    metrics, pictures, n_runs = set(), set(), 0
+    metrics, images, n_runs = set(), set(), 0
     for run in runs:
         n_runs += 1
         for name, value in _leaves(run.config):
@@ -87,7 +87,7 @@ def survey_project(runs: Iterable[Any]) -> _Project:
                 seen.setdefault(name, set()).add(repr(value))
         for name, value in run.summary_metrics.items():
             if isinstance(value, Mapping) and value.get("_type") == "image-file":
-                pictures.add(name)
+                images.add(name)
             elif isinstance(value, int | float) and "/" in name:
                 metrics.add(name)
         if n_runs == _MOST_RUNS:
@@ -95,7 +95,7 @@ def survey_project(runs: Iterable[Any]) -> _Project:
     varied = sorted(name for name, values in seen.items() if len(values) > 1)
     numbers = [name for name in varied if all(_is_number(value) for value in seen[name])]
     ordered = [*numbers, *(name for name in varied if name not in numbers)]
-    return _Project(n_runs, tuple(sorted(metrics)), tuple(ordered), tuple(numbers), tuple(sorted(pictures)))
+    return _Project(n_runs, tuple(sorted(metrics)), tuple(ordered), tuple(numbers), tuple(sorted(images)))
 
 
 def _new_report(reports: Any, entity: str, name: str, project: _Project) -> Any:

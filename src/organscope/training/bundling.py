@@ -1,6 +1,6 @@
 """What every bundle of a trained network is written from, whatever the network.
 
-The model card of a bundle: data, scores, licence, limits, in the words of the configuration.
+The model card of a bundle: data, scores, license, limits, in the words of the configuration.
 """
 
 import io
@@ -31,14 +31,14 @@ from organscope.models.writing import MAX_BUNDLE_BYTES
 from organscope.ops.intensity import Preprocessing
 from organscope.training.config import BundleSettings
 
-_NOT_MEASURED = "Not measured: the configuration names no test pictures."
+_NOT_MEASURED = "Not measured: the configuration names no test images."
 
 
 def render_card(settings: BundleSettings, scores: Sequence[Score], facts: Sequence[str]) -> str:
     """Write the card in Markdown.
 
     Args:
-        settings: Name, summary, licence, data and limits.
+        settings: Name, summary, license, data and limits.
         scores: As they stand in the manifest.
         facts: One sentence each about the network, its training and its calibration.
     """
@@ -78,7 +78,7 @@ class TrainedParts:
     """A trained network as files, and what its bundle says however much about it is measured.
 
     Attributes:
-        settings: Name, version, licence and words of the card.
+        settings: Name, version, license and words of the card.
         preprocessing: How pixels go in.
         classes: As in the manifest.
         declared: Input and outputs of the graph; its file is `GRAPH_FILE`.
@@ -130,7 +130,7 @@ class TrainedParts:
             folder: Of the bundle.
             spec: What belongs to the task.
             calibration: Out-of-sample probabilities and labels.
-            scores: Of the test pictures.
+            scores: Of the test images.
             certificate: What computes it, compared.
             files: Further files that `spec` names.
             max_bytes: As in `write_bundle`.

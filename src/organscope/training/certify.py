@@ -1,4 +1,4 @@
-"""`organscope bundle certify`: compare what computes a finished bundle, on pictures of an index."""
+"""`organscope bundle certify`: compare what computes a finished bundle, on images of an index."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,20 +26,20 @@ def certify(
 
     Args:
         bundle: Of either task. Its network is built again from its weights.
-        indexes: Of annotated pictures.
+        indexes: Of annotated images.
         fold: Only of this fold.
         n_pictures: Of each index.
         with_framework: Without it only what needs no framework is compared.
         loading: Makes the context in which the framework is imported.
 
     Raises:
-        DatasetError: No picture of the indexes can be used.
+        DatasetError: No image of the indexes can be used.
         BundleError: The weights do not fit the architecture.
     """
     samples = [sample for index in indexes for sample in _images(bundle, index, fold, n_pictures)]
     if not samples:
         raise DatasetError(
-            f"Expected annotated pictures in {', '.join(str(index) for index in indexes)}"
+            f"Expected annotated images in {', '.join(str(index) for index in indexes)}"
             f"{'' if fold is None else f' in fold {fold}'}, found none. Name another index or fold."
         )
     comparisons, made_with = compare_use(bundle, samples), {}

@@ -1,4 +1,4 @@
-"""What both trainers are told: which pictures, which folds, which run. Read from TOML, unknown keys refused."""
+"""What both trainers are told: which images, which folds, which run. Read from TOML, unknown keys refused."""
 
 import tomllib
 from pathlib import Path
@@ -17,7 +17,7 @@ class Settings(BaseModel):
 
 
 class Source(Settings):
-    """One dataset index and how often its pictures are drawn relative to the other sources.
+    """One dataset index and how often its images are drawn relative to the other sources.
 
     Attributes:
         index: Folder of the index.
@@ -29,14 +29,14 @@ class Source(Settings):
 
 
 class DataSettings(Settings):
-    """Which pictures train, which tell when to stop, and which are only scored.
+    """Which images train, which tell when to stop, and which are only scored.
 
     Attributes:
         sources: Dataset indexes, all of the same kind of annotation.
         test_folds: Folds that training never sees; the bundle's scores are measured on them.
-        validation_fraction: Part of the training pictures that is held back for early stopping, temperature
+        validation_fraction: Part of the training images that is held back for early stopping, temperature
             and thresholds, drawn by organ.
-        organ_balance: 1 draws every organ equally often, 0 every picture equally often.
+        organ_balance: 1 draws every organ equally often, 0 every image equally often.
         seed: Of the inner split.
     """
 
@@ -53,9 +53,9 @@ class BundleSettings(Settings):
     Attributes:
         name: Of the bundle.
         version: Of the bundle, for instance `2026.11`.
-        summary: One sentence: what it finds and in which pictures.
-        licence: Of the weights.
-        data_statement: Markdown: which data, by whom, under which licence.
+        summary: One sentence: what it finds and in which images.
+        license: Of the weights.
+        data_statement: Markdown: which data, by whom, under which license.
         limits: Markdown: what it must not be used for, and what it has never seen.
     """
 
@@ -72,7 +72,7 @@ class TrainingSettings(Settings):
 
     Attributes:
         task: Name of the task.
-        data: Which pictures.
+        data: Which images.
         bundle: What the result is called.
         tracking: Which trackers follow the run.
         draft: End with a bundle that was neither tuned, calibrated nor scored: what a trial of a sweep needs.

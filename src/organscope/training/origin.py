@@ -118,7 +118,7 @@ class Place:
         return self.world // self.on_machine
 
     def require_shares(self, batch: int) -> None:
-        """Every process gets as many pictures of a step as any other.
+        """Every process gets as many images of a step as any other.
 
         Raises:
             ConfigError: The batch cannot be divided so.

@@ -1,4 +1,4 @@
-"""Eight-bit integers in place of floating point: static quantisation in QDQ form, alike for both tasks.
+"""Eight-bit integers in place of floating point: static quantization in QDQ form, alike for both tasks.
 
 Weights are signed and symmetric by output channel, activations unsigned, both ranges found on training data (Jacob et
 al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, CVPR 2018).

@@ -63,7 +63,7 @@ def read_record(run_dir: Path, indexes: tuple[Path, ...] = ()) -> RunRecord:
 
     Args:
         run_dir: Of a training of either task, finished or not, or of a trial of a sweep.
-        indexes: Where the indexes of its sources lie now; where they lay if left out.
+        indexes: Where the indexes of its sources lie now. Default: where they lay.
 
     Raises:
         UsageError: It is no run directory, holds no epoch, or an index is not where it was.
@@ -145,7 +145,7 @@ def _place(source: Source, folder: Path, origin: Origin | None) -> Path:
     if origin is not None and origin.folder:
         places.append(Path(origin.folder) / source.index)
     if source.index.name == "index":
-        # A fine-tuning on few pictures divides them into folds of its own, and keeps that index.
+        # A fine-tuning on few images divides them into folds of its own, and keeps that index.
         places.append(folder / "index")
     for place in places:
         if (place / _INDEX_FILE).is_file():

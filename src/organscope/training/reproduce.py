@@ -36,7 +36,7 @@ class _Numbers:
     """How far two runs differ.
 
     Attributes:
-        table: `COLUMNS`, one row a number: of the last epoch that both have, then of the scored pictures.
+        table: `COLUMNS`, one row a number: of the last epoch that both have, then of the scored images.
         n_epochs: That both have.
         first_difference: Where the epochs first differ, in words; empty where they do not.
         output_difference: Largest difference of what the two bundles give for the test input; none without two bundles
@@ -111,7 +111,7 @@ _READ = "python numpy scipy pandas scikit-learn scikit-image pillow imagecodecs 
 _TRAIN = "torch torchvision timm lightning onnxscript tensorflow tensorflow-cpu tensorflow_cpu keras tf2onnx h5py"
 _RUN = "onnx onnxruntime safetensors"
 _NUMERIC_PACKAGES = frozenset(f"{_READ} {_TRAIN} {_RUN}".split())
-"""Those that read pictures or compute."""
+"""Those that read images or compute."""
 
 _COMPUTER = {
     "processor": "processor",
@@ -138,7 +138,7 @@ def _data(then: RunRecord, now: RunRecord) -> list[str]:
     elif then.data_fingerprint != now.data_fingerprint:
         found.append(
             f"The data differ: fingerprint {then.data_fingerprint[:12]} then, {now.data_fingerprint[:12]} now. "
-            "Pictures, labels or folds of an index have changed."
+            "Images, labels or folds of an index have changed."
         )
     if len(then.split) and not then.split.equals(now.split):
         parts = (f"{table['part'].value_counts().to_dict()}" for table in (then.split, now.split))
@@ -233,7 +233,7 @@ def reproduce(
         run_dir: A run of either task, also a fine-tuning or a trial of a sweep.
         new_run: Folder of the new run; also gets `reproduction.csv`.
         indexes: Where the indexes lie now, see `read_record`.
-        base: For a fine-tuning the bundle that it went on from; as the run says if left out.
+        base: For a fine-tuning the bundle that it went on from. Default: as the run says.
         resume: Go on with a reproduction that was interrupted.
         report: Gets the lines of the training.
         loading: Makes the context in which the framework is imported.

@@ -41,7 +41,7 @@ def track_results(trackers: Trackers, bundle: Bundle, validation: Sequence[Sampl
     Args:
         trackers: Of the run.
         bundle: The result.
-        validation: Pictures of the inner validation; some are predicted and shown.
+        validation: Images of the inner validation; some are predicted and shown.
         folder: Of the run; its small files become artifacts.
     """
     scores = pd.DataFrame([score.model_dump() for score in bundle.manifest.scores])
@@ -53,7 +53,7 @@ def track_results(trackers: Trackers, bundle: Bundle, validation: Sequence[Sampl
             for name, png in draw(bundle, validation):
                 trackers.tell("log_picture", name, png)
         except Exception as error:
-            # The training is done and its bundle verified: a picture of it is not worth its loss.
+            # The training is done and its bundle verified: an image of it is not worth its loss.
             problems.append({"figures": draw.__name__, "problem": f"{type(error).__name__}: {error}"})
     if problems:
         trackers.tell("log_table", "problems", pd.DataFrame(problems))
@@ -74,16 +74,16 @@ def _figures(bundle: Bundle, validation: Sequence[Sample]) -> Iterator[tuple[str
             yield "figures/reliability", reliability_figure(probability, matched, title)
         return
     organs = bundle.manifest.classes
-    by_picture = table.groupby("id")[["label", *(f"p_{organ}" for organ in organs)]].mean()
-    probs = by_picture[[f"p_{organ}" for organ in organs]].to_numpy()
-    labels = by_picture["label"].to_numpy().astype(int)
+    by_image = table.groupby("id")[["label", *(f"p_{organ}" for organ in organs)]].mean()
+    probs = by_image[[f"p_{organ}" for organ in organs]].to_numpy()
+    labels = by_image["label"].to_numpy().astype(int)
     yield "figures/confusion", confusion_figure(labels, probs.argmax(axis=1), organs)
-    title = "Pictures of the inner validation, calibrated"
+    title = "Images of the inner validation, calibrated"
     yield "figures/reliability", reliability_figure(probs.max(axis=1), probs.argmax(axis=1) == labels, title)
 
 
 def _samples(bundle: Bundle, validation: Sequence[Sample]) -> Iterator[tuple[str, bytes]]:
-    """A few validation pictures, evenly spaced over the list, with what the bundle makes of them."""
+    """A few validation images, evenly spaced over the list, with what the bundle makes of them."""
     step = max(1, len(validation) // _N_SAMPLES)
     chosen = list(validation)[::step][:_N_SAMPLES]
     if bundle.manifest.spec.task == "segmentation":

@@ -1,4 +1,4 @@
-"""Which pictures train, which tell when to stop, which are only scored."""
+"""Which images train, which tell when to stop, which are only scored."""
 
 import hashlib
 from collections import defaultdict
@@ -16,14 +16,14 @@ _N_NAMED = 5
 
 @dataclass(frozen=True)
 class TrainingSplit:
-    """The three parts of the data, and how often each training picture is drawn.
+    """The three parts of the data, and how often each training image is drawn.
 
     Attributes:
-        training: Pictures that train.
-        validation: Pictures for early stopping, temperature and thresholds.
-        test: Pictures that are only scored, by the index they come from.
+        training: Images that train.
+        validation: Images for early stopping, temperature and thresholds.
+        test: Images that are only scored, by the index they come from.
         indexes: The indexes, in the order of the settings.
-        draw_probability: One for each training picture; sums to 1.
+        draw_probability: One for each training image; sums to 1.
     """
 
     training: list[Sample]
@@ -33,11 +33,11 @@ class TrainingSplit:
     draw_probability: np.ndarray
 
     def fingerprint(self) -> str:
-        """SHA-256 over the fingerprints of the indexes: the same pictures, labels and folds, the same value."""
+        """SHA-256 over the fingerprints of the indexes: the same images, labels and folds, the same value."""
         return hashlib.sha256("".join(index.fingerprint() for index in self.indexes).encode()).hexdigest()
 
     def table(self) -> pd.DataFrame:
-        """One row a picture: id, dataset, organ, fold and the part it plays."""
+        """One row an image: id, dataset, organ, fold and the part it plays."""
         parts = {"training": self.training, "validation": self.validation, "test": self.test}
         return pd.DataFrame(
             [
@@ -49,10 +49,10 @@ class TrainingSplit:
 
 
 def split_samples(settings: DataSettings) -> TrainingSplit:
-    """Divide the pictures of all sources; pictures of the delivered test part are only scored.
+    """Divide the images of all sources; images of the delivered test part are only scored.
 
     Raises:
-        DatasetError: No picture is left to train or to validate on.
+        DatasetError: No image is left to train or to validate on.
     """
     indexes = [read_index(source.index) for source in settings.sources]
     training, validation, test, probability = [], [], [], []
@@ -61,7 +61,7 @@ def split_samples(settings: DataSettings) -> TrainingSplit:
         held, kept = _hold_back(seen, settings.validation_fraction, settings.seed)
         if not kept or not held:
             raise DatasetError(
-                f"{source.index}: expected pictures to train on outside test folds {list(settings.test_folds)}, "
+                f"{source.index}: expected images to train on outside test folds {list(settings.test_folds)}, "
                 f"found {len(kept)} to train and {len(held)} to validate. Check the folds with: organscope data split."
             )
         training += kept
@@ -131,7 +131,7 @@ def _hold_back(samples: list[Sample], fraction: float, seed: int) -> tuple[list[
         count = min(int(fraction * len(members) + random.random()), len(members) - 1)
         held += [members[i] for i in random.permutation(len(members))[:count]]
     if not held and len(samples) > 1:
-        # So few pictures that chance left every organ out.
+        # So few images that chance left every organ out.
         held = [samples[int(random.integers(len(samples)))]]
     names = {s.id for s in held}
     return held, [s for s in samples if s.id not in names]

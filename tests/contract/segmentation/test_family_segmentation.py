@@ -1,4 +1,4 @@
-"""Every option of the family at once, from pictures to a verified bundle whose tiles equal the whole."""
+"""Every option of the family at once, from images to a verified bundle whose tiles equal the whole."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A tiny network learns from three pictures of another kind, and says what it gained and lost."""
+"""A tiny network learns from three images of another kind, and says what it gained and lost."""
 
 from pathlib import Path
 
@@ -51,10 +51,10 @@ def tuned(bright, tmp_path_factory):
     return folder, finetune_segmentation(base, folder / "run", **options)
 
 
-def test_it_gets_better_on_the_new_pictures_and_says_what_it_lost(tuned):
+def test_it_gets_better_on_the_new_images_and_says_what_it_lost(tuned):
     folder, found = tuned
     table = found.comparison.set_index(["data", "metric"])
-    # Inverted pictures: nothing fitted before, most does after 60 steps on one picture.
+    # Inverted images: nothing fitted before, most does after 60 steps on one image.
     assert table.loc[("new", "dice"), "change"] > 0.2
     assert table.loc[("new", "dice"), "n_images"] == 1
     assert {"missed_rate", "false_rate", "pq"} <= set(table.loc["reference"].index)
@@ -86,10 +86,10 @@ def test_a_trained_bundle_states_its_operating_points(tuned):
     assert choose_operating_point(found.bundle, 0.5).min_recall == 0.5
 
 
-def test_two_pictures_are_too_few(bright, tmp_path):
+def test_two_images_are_too_few(bright, tmp_path):
     write_dark_discs(tmp_path / "set", 2)
     import_folder(tmp_path / "set", tmp_path / "index")
-    with pytest.raises(DatasetError, match="at least 3 pictures"):
+    with pytest.raises(DatasetError, match="at least 3 images"):
         finetune_segmentation(load_bundle(bright / "run" / "bundle"), tmp_path / "run", data=tmp_path / "index")
 
 

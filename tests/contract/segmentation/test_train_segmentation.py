@@ -1,4 +1,4 @@
-"""A tiny training from pictures to a verified bundle, interrupted and resumed, with every framework real."""
+"""A tiny training from images to a verified bundle, interrupted and resumed, with every framework real."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_the_run_explains_itself(run):
     assert "keras==" in (run / "environment.txt").read_text()
 
 
-def test_test_pictures_neither_train_nor_validate(run, config_file):
+def test_test_images_neither_train_nor_validate(run, config_file):
     import pandas as pd
 
     split = pd.read_csv(run / "split.csv", dtype={"id": str})
@@ -68,7 +68,7 @@ def test_test_pictures_neither_train_nor_validate(run, config_file):
     assert not set(split.loc[split["part"] != "test", "id"]) & tested
 
 
-def test_calibration_was_measured_on_validation_pictures(run):
+def test_calibration_was_measured_on_validation_images(run):
     import pandas as pd
 
     bundle = load_bundle(run / "bundle")

@@ -12,7 +12,7 @@ def test_list_as_table_and_as_json(call):
     assert isinstance(json.loads(call("bundle", "list", "--json").stdout), list)
 
 
-def test_show_tells_licence_and_classes(call, organs):
+def test_show_tells_license_and_classes(call, organs):
     result = call("bundle", "show", organs)
     assert result.exit_code == 0
     assert "BSD-3-Clause" in result.stdout
@@ -27,12 +27,12 @@ def test_certify_writes_what_was_compared(call, organs, tmp_path):
     words = ["--on", tmp_path / "red", "--fold", "1", "--without-framework", "-o", tmp_path / "certified"]
     result = call("bundle", "certify", organs, *words)
     assert result.exit_code == 0, result.stderr
-    assert "Parity, on 6 pictures of textures (fold 1)" in result.stdout
+    assert "Parity, on 6 images of textures (fold 1)" in result.stdout
     assert "1 thread against 2" in call("bundle", "show", tmp_path / "certified").stdout
     assert "Parity: not compared" in call("bundle", "show", organs).stdout
     refused = call("bundle", "certify", organs, "--on", textures.parent / "index", "--without-framework")
     assert refused.exit_code == 2
-    assert "Expected annotated pictures" in refused.stderr
+    assert "Expected annotated images" in refused.stderr
 
 
 def test_together_needs_an_ensemble(call, organs, tmp_path):

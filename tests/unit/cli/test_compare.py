@@ -1,4 +1,4 @@
-"""organscope compare, from pictures to the page."""
+"""organscope compare, from images to the page."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 from skimage.measure import label
 
 import tiny_bundles
@@ -20,7 +20,7 @@ def index(tmp_path, colon, call) -> Path:
         truth = label(crop.mean(axis=2) < 127).astype(np.uint16)
         for folder, pixels in (("images", crop), ("labels", truth)):
             (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
-            Picture.fromarray(pixels).save(tmp_path / "set" / folder / f"{place}.png")
+            PillowImage.fromarray(pixels).save(tmp_path / "set" / folder / f"{place}.png")
     result = call("data", "import", tmp_path / "set", "-o", tmp_path / "index", "--holdout", "0.5", "--workers", "1")
     assert result.exit_code == 0, result.output
     return tmp_path / "index"

@@ -53,7 +53,7 @@ def test_errors_are_exit_code_1_named_and_explained(tiny: TinySet, tmp_path):
     result = call("check", tiny.index().folder, "-o", tmp_path / "checked")
     assert result.exit_code == 1
     assert "unreadable-image" in result.stdout
-    assert "a\\nb: Expected a picture, found 0 in every pixel." in result.stdout
+    assert "a\\nb: Expected an image, found 0 in every pixel." in result.stdout
     assert "Copy the file again" in result.stdout
     table = pd.read_csv(tmp_path / "checked" / "findings.csv")
     assert table["severity"].tolist() == ["error", "error", "note"]

@@ -1,4 +1,4 @@
-"""organscope evaluate, from pictures with label masks to the printed scores."""
+"""organscope evaluate, from images with label masks to the printed scores."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 from skimage.measure import label
 
 
@@ -18,7 +18,7 @@ def index(tmp_path, colon, call) -> Path:
         truth = label(crop.mean(axis=2) < 127).astype(np.uint16)
         for folder, pixels in (("images", crop), ("labels", truth)):
             (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
-            Picture.fromarray(pixels).save(tmp_path / "set" / folder / f"{place}.png")
+            PillowImage.fromarray(pixels).save(tmp_path / "set" / folder / f"{place}.png")
     folder = tmp_path / "index"
     result = call("data", "import", tmp_path / "set", "-o", folder, "--holdout", "0.5", "--workers", "1")
     assert result.exit_code == 0, result.output

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 import tiny_bundles
 from organscope.models import SegmentationSpec, load_bundle, write_bundle
@@ -38,7 +38,7 @@ def picture(tmp_path):
     pixels[np.hypot(y - 50, x - 40) < 20] = 20
     pixels[np.hypot(y - 50, x - 110) < 20] = 160
     path = tmp_path / "discs.png"
-    Picture.fromarray(pixels).save(path)
+    PillowImage.fromarray(pixels).save(path)
     return path
 
 

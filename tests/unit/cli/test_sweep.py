@@ -51,7 +51,7 @@ def test_when_no_trial_succeeds_the_reason_is_said(call, space, tmp_path):
     (tmp_path / "base.toml").write_text(stand_in_training.CONFIG.replace("ends well", "crashes"))
     result = call("sweep", space, "-o", tmp_path / "sweep")
     assert result.exit_code == 1
-    assert "No trial succeeded. The last one: exit code 1: Error: Expected pictures, found none." in result.stderr
+    assert "No trial succeeded. The last one: exit code 1: Error: Expected images, found none." in result.stderr
     assert not (tmp_path / "sweep" / "best.toml").exists()
 
 

@@ -29,9 +29,9 @@ def test_too_many_curves_are_refused(client):
     assert answer.status_code == 400
 
 
-def test_pictures_of_a_run_and_nothing_else(client):
+def test_images_of_a_run_and_nothing_else(client):
     (run, *_) = client.get("/api/overview").json()["runs"]
-    names = [picture["name"] for picture in client.get(f"/api/runs/{run['id']}").json()["pictures"]]
+    names = [image["name"] for image in client.get(f"/api/runs/{run['id']}").json()["pictures"]]
     answer = client.get(f"/api/runs/{run['id']}/pictures/{names[0]}")
     assert answer.headers["content-type"] == "image/png"
     assert client.get(f"/api/runs/{run['id']}/pictures/%2e%2e/%2e%2e/config.json").status_code == 404

@@ -66,10 +66,10 @@ def test_the_overview_names_what_differs(runs_folder):
     assert all(len(values) == 6 for values in [*found["metrics"].values(), *found["params"].values()])
 
 
-def test_details_hold_scores_and_pictures(runs_folder):
+def test_details_hold_scores_and_images(runs_folder):
     (run, *_) = RunStore(runs_folder / "mlflow.db").runs().values()
     found = details_of(run)
-    assert [picture["name"] for picture in found["pictures"]] == ["figures/confusion.png", "samples/organs.png"]
+    assert [image["name"] for image in found["pictures"]] == ["figures/confusion.png", "samples/organs.png"]
     assert found["scores"][0]["metric"] == "accuracy"
     assert found["scores"][0]["low"] < found["scores"][0]["value"] < found["scores"][0]["high"]
     assert image_of(run, "figures/confusion.png").is_file()

@@ -31,7 +31,7 @@ def test_one_cell_has_its_size_as_every_quantile():
     np.testing.assert_allclose(found, 500, rtol=0.05)
 
 
-def test_areas_are_in_micrometres_only_where_all_images_allow_it(tiny: TinySet):
+def test_areas_are_in_micrometers_only_where_all_images_allow_it(tiny: TinySet):
     tiny.add("a", labels=two_cells(), um_per_px=0.5)
     assert choose_measures(tiny.survey())[0] is AREA_UM2
     tiny.add("b", labels=two_cells())

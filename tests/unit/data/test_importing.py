@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from annotation_writers import polygon_roi, write_aperio, write_cell_masks, write_roi_zip
 from mission_standin import COCO_NAME, ORGANS, draw_cells, write_mission_set
@@ -26,7 +26,7 @@ def pictures(tmp_path, colon) -> Path:
     """Two real crops of 48 x 48 px, below `images/`."""
     folder = tmp_path / "set"
     (folder / "images").mkdir(parents=True)
-    Picture.fromarray(colon[:48, :48]).save(folder / "images" / "a.png")
+    PillowImage.fromarray(colon[:48, :48]).save(folder / "images" / "a.png")
     tifffile.imwrite(folder / "images" / "b.tif", colon[100:148, 100:148].mean(axis=2).astype(np.uint16))
     return folder
 
@@ -78,7 +78,7 @@ def test_a_mask_of_one_value_is_split_into_pieces(tmp_path, pictures):
     (pictures / "masks").mkdir()
     mask = np.zeros((48, 48), np.uint8)
     mask[2:9, 2:9] = mask[20:30, 20:30] = 255
-    Picture.fromarray(mask).save(pictures / "masks" / "a.png")
+    PillowImage.fromarray(mask).save(pictures / "masks" / "a.png")
     report = import_folder(pictures, tmp_path / "index", n_folds=2)
     assert report.n_failed == 0
     assert report.index.table["n_cells"][0] == 2
@@ -210,7 +210,7 @@ def test_an_index_inside_the_image_folder_can_be_made_again(tmp_path, pictures, 
 def test_one_annotation_never_serves_two_images(tmp_path, colon):
     for folder in ("x", "y"):
         (tmp_path / "set" / folder).mkdir(parents=True)
-        Picture.fromarray(colon[:8, :8]).save(tmp_path / "set" / folder / "a.png")
+        PillowImage.fromarray(colon[:8, :8]).save(tmp_path / "set" / folder / "a.png")
     (tmp_path / "drawn").mkdir()
     (tmp_path / "drawn" / "a.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     with pytest.raises(UsageError, match="2 images"):
@@ -247,7 +247,7 @@ def test_cells_between_membranes_are_four_connected(tmp_path):
         for name, pixels in (("images", membranes // 2), ("membranes", membranes)):
             path = tmp_path / "stack" / name / f"slice_{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Picture.fromarray(pixels).save(path)
+            PillowImage.fromarray(pixels).save(path)
     report = import_folder(tmp_path / "stack", tmp_path / "index")
     assert report.layout == "membranes"
     assert report.index.table["fold"].tolist() == [2, 2, 1]

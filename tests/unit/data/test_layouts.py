@@ -1,4 +1,4 @@
-"""Folder layouts: each is recognised, and says the same as its files."""
+"""Folder layouts: each is recognized, and says the same as its files."""
 
 from pathlib import Path
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.data.discovery import Role, read_folder_name
 from organscope.data.layouts import Found, find_layout
@@ -147,7 +147,7 @@ def test_label_images_never_become_an_organ(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (40, 40)).astype(np.uint8)
     for name, pixels in (("pics/a.png", noise), ("lab/a.png", labels)):
         (tmp_path / name).parent.mkdir()
-        Picture.fromarray(pixels).save(tmp_path / name)
+        PillowImage.fromarray(pixels).save(tmp_path / name)
     with pytest.raises(DatasetError, match=r"lab/: its files look like label images.*pics --annotations .*lab"):
         find_layout(tmp_path)
     found = find_layout(tmp_path, apart=tmp_path / "lab")

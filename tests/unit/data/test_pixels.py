@@ -43,7 +43,7 @@ def test_bands_change_nothing(image_path, colon, monkeypatch):
         np.testing.assert_array_equal(getattr(banded, field), getattr(whole, field))
 
 
-def test_colours_are_those_of_the_picture(image_path, colon):
+def test_colors_are_those_of_the_image(image_path, colon):
     small = colon[:200, :200]
     np.testing.assert_allclose(look(image_path, small).colours, color_histogram(small.astype(np.float32) / 255))
 

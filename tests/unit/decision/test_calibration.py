@@ -33,7 +33,7 @@ def test_the_temperature_of_overconfident_logits_is_found(rng, factor):
 
 
 @pytest.mark.parametrize("n", [3, 9, 300])
-def test_pictures_that_are_all_right_promise_no_more_than_their_number_allows(n):
+def test_images_that_are_all_right_promise_no_more_than_their_number_allows(n):
     logits = np.tile(np.eye(3, dtype=np.float32), (n // 3, 1))
     temperature = fit_temperature(logits, np.tile(np.arange(3), n // 3))
     assert softmax(logits, temperature).max() == pytest.approx((n + 1) / (n + 2), rel=1e-3)

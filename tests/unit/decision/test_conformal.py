@@ -18,14 +18,14 @@ def test_limit_by_hand():
     assert (sets.n, sets.by_organ) == (9, {})
 
 
-def test_nine_pictures_are_the_fewest_for_ninety_percent():
+def test_nine_images_are_the_fewest_for_ninety_percent():
     of_truth = np.linspace(0.1, 0.9, 9)
     labels = np.ones(9, int)
     assert fit_conformal(_two_classes(of_truth, labels), labels).limit == pytest.approx(0.1)
     assert fit_conformal(_two_classes(of_truth[1:], labels[1:]), labels[1:]).limit == 0.0
 
 
-def test_own_limits_from_nineteen_pictures_on(rng):
+def test_own_limits_from_nineteen_images_on(rng):
     labels = np.repeat([0, 1], [19, 18])
     sets = fit_conformal(_two_classes(rng.uniform(0, 1, 37), labels), labels)
     assert list(sets.by_organ) == [0]

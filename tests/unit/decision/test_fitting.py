@@ -59,7 +59,7 @@ def _pictures(rng, n):
     return (2 * true_logits).astype(np.float32), labels, features.astype(np.float32)
 
 
-def test_a_fitted_policy_keeps_its_promises_on_other_pictures(rng):
+def test_a_fitted_policy_keeps_its_promises_on_other_images(rng):
     reference = _pictures(rng, 300)[2]
     logits, labels, features = _pictures(rng, 2000)
     known = nearest_distance(features, reference, Policy().n_neighbours)
@@ -69,7 +69,7 @@ def test_a_fitted_policy_keeps_its_promises_on_other_pictures(rng):
     assert 0 < policy.min_confidence < 1
     other_logits, other_labels, other_features = _pictures(rng, 4000)
     distances = nearest_distance(other_features, reference, policy.n_neighbours)
-    # 2,000 pictures determine shares of 5 % to about 0.005, and 4,000 measure them to 0.004.
+    # 2,000 images determine shares of 5 % to about 0.005, and 4,000 measure them to 0.004.
     assert (distances > policy.max_distance).mean() == pytest.approx(0.05, abs=0.02)
     figures = measure_policy(other_logits, other_labels, distances, policy)
     assert figures.wrong_among_accepted == pytest.approx(0.05, abs=0.02)
@@ -88,5 +88,5 @@ def test_nothing_accepted_is_nothing_wrong():
 
 def test_too_few_references_are_refused(rng):
     features = _pictures(rng, 20)[2]
-    with pytest.raises(ShapeError, match="fewer neighbours"):
+    with pytest.raises(ShapeError, match="fewer neighbors"):
         nearest_distance(features, features[:4], 5)

@@ -24,15 +24,15 @@ def test_distances_as_scikit_learn_finds_them(rng, monkeypatch):
 
 
 def test_the_unknown_lies_farther_than_the_known(rng):
-    centres = np.eye(32)[:4]
-    near = np.repeat(centres, 50, axis=0) + rng.normal(scale=0.05, size=(200, 32))
+    centers = np.eye(32)[:4]
+    near = np.repeat(centers, 50, axis=0) + rng.normal(scale=0.05, size=(200, 32))
     reference, held_out = near[::2], near[1::2]
     limit = fit_distance_limit(nearest_distance(held_out, reference, 5), 0.95)
     foreign = np.eye(32)[10:20] + rng.normal(scale=0.05, size=(10, 32))
     assert (nearest_distance(foreign, reference, 5) > limit).all()
 
 
-def test_no_picture_has_no_distance():
+def test_no_image_has_no_distance():
     assert nearest_distance(np.zeros((0, 3), np.float32), np.eye(3, dtype=np.float32), 1).shape == (0,)
 
 
@@ -50,8 +50,8 @@ def test_at_least_the_stated_share_passes():
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_there_are_as_many_references_as_neighbours(k):
-    with pytest.raises(ShapeError, match="neighbours"):
+def test_there_are_as_many_references_as_neighbors(k):
+    with pytest.raises(ShapeError, match="neighbors"):
         nearest_distance(np.zeros((1, 3)), np.eye(3), k)
 
 

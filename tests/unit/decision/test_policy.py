@@ -28,7 +28,7 @@ def test_reasons_are_in_plain_words():
     assert unsure.reason == "confidence 0.41 is below 0.62"
     foreign = _decide(0.9, 0.61)
     assert foreign.decision == "abstain"
-    assert foreign.reason == "unlike anything in the training pictures (distance 0.61, limit 0.35)"
+    assert foreign.reason == "unlike anything in the training images (distance 0.61, limit 0.35)"
     assert _decide(0.55, 0.61).reason == f"{foreign.reason}; confidence 0.55 is below 0.62"
 
 

@@ -25,12 +25,12 @@ def _fault(*looks, contrast=100.0):
 
 def test_reasons_by_hand():
     assert _fault((0.0, 1.0)) == ""
-    # Nearer to the blurred pictures from -1.5 on; further than 3 from the training pictures is strange.
+    # Nearer to the blurred images from -1.5 on; further than 3 from the training images is strange.
     assert _fault((-1.4, 0.0)) == ""
     assert _fault((-1.6, 0.0)) == "blurred"
     assert _fault((-4.0, 0.0)) == "blurred"
     assert _fault((0.0, 3.1)) == STRANGE
-    # Too far from the blurred pictures to be one of them.
+    # Too far from the blurred images to be one of them.
     assert _fault((-6.1, 0.0)) == STRANGE
     assert _fault((0.0, 0.0), contrast=9.9) == BLANK
 
@@ -77,7 +77,7 @@ def test_units_do_not_matter(rng):
     np.testing.assert_allclose(look_excess(asked * 100, scaled), look_excess(asked, plain), rtol=1e-3, atol=1e-3)
 
 
-def test_too_few_pictures_fit_nothing(rng):
+def test_too_few_images_fit_nothing(rng):
     contrasts, looks, tolerated, spoilt = _drawn(rng, 59)
     assert fit_quality(contrasts, looks, tolerated, spoilt) is None
     with pytest.raises(ValueRangeError):

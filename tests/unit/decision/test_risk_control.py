@@ -95,7 +95,7 @@ def test_mapie_is_never_bolder(rng, n_positive):
 
 
 def _contract(rng):
-    """Two organs, of which the first has 60 pictures and the second 5."""
+    """Two organs, of which the first has 60 images and the second 5."""
     labels = np.repeat([0, 1], [60, 5])
     score = np.where(labels == 0, rng.uniform(0.4, 1, 65), rng.uniform(0, 0.6, 65))
     return fit_recall_guarantees(np.stack([score, 1 - score], axis=1), labels, ["liver", "lung"]), score, labels
@@ -127,7 +127,7 @@ def test_too_few_positives_promise_the_most_they_allow(rng):
     assert recall_guarantee(contract, "liver", 0.99).level == highest_level(60)
 
 
-def test_an_organ_without_pictures_promises_nothing():
+def test_an_organ_without_images_promises_nothing():
     contract = fit_recall_guarantees(np.array([[0.7, 0.3]]), np.array([0]), ["liver", "lung"])
     found = recall_guarantee(contract, "lung")
     assert (found.level, found.threshold, found.kept) == (0.0, 0.0, False)
@@ -151,5 +151,5 @@ def test_wrong_use_is_explained(rng):
         allowed_misses(10, 95.0)
     with pytest.raises(ValueRangeError, match="Expected a confidence"):
         positives_needed(0.9, 1.0)
-    with pytest.raises(ShapeError, match="one row a labelled picture"):
+    with pytest.raises(ShapeError, match="one row a labeled image"):
         fit_recall_guarantees(np.zeros((3, 2)), np.array([0, 1]), ["a", "b"])

@@ -1,4 +1,4 @@
-"""Small indexes of real and of coloured pictures."""
+"""Small indexes of real and of colored images."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from tiny_bundles import tiny_classification, tiny_segmentation
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_trees():
-    """Enough for three colours, and quick."""
+    """Enough for three colors, and quick."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(baselines, "_N_TREES", 100)
         yield
@@ -55,7 +55,7 @@ def index_of():
 
 @pytest.fixture(scope="session")
 def cell_index(tmp_path_factory, nuclei, colon) -> Index:
-    """Four crops of a real picture, labelled with what the bundle finds, less the first cell of crop 2.
+    """Four crops of a real image, labeled with what the bundle finds, less the first cell of crop 2.
 
     Crop 3 is in fold 2, crop 4 is glass without a cell.
     """
@@ -74,7 +74,7 @@ def cell_index(tmp_path_factory, nuclei, colon) -> Index:
 
 @pytest.fixture(scope="session")
 def organ_index(tmp_path_factory, organs) -> Index:
-    """Two folds of 6 noisy pictures an organ in its colour; the first of each organ has the next one's colour."""
+    """Two folds of 6 noisy images an organ in its color; the first of each organ has the next one's color."""
     folder = tmp_path_factory.mktemp("organs")
     generator = np.random.default_rng(0)
     rows = []

@@ -1,4 +1,4 @@
-"""The forests see colours, or fine texture, and nothing else."""
+"""The forests see colors, or fine texture, and nothing else."""
 
 from organscope.evaluation.baselines import color_forest_baseline
 
@@ -8,7 +8,7 @@ def test_each_fold_is_answered_by_the_others(organ_index):
     assert sorted(answers.index) == organ_index.table["id"].tolist()
     truth = organ_index.table.set_index("id").loc[answers.index, "organ"]
     wrong = answers.index[answers.idxmax(axis=1) != truth]
-    # The pictures in another organ's colour; trained on, they would be known by heart.
+    # The images in another organ's color; trained on, they would be known by heart.
     assert sorted(wrong) == ["blue organ 0", "green organ 0", "red organ 0"]
 
 

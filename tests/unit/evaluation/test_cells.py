@@ -1,4 +1,4 @@
-"""Scores of single cells in the colours of their organs, whose answers are known."""
+"""Scores of single cells in the colors of their organs, whose answers are known."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory) -> Index:
-    """Two folds of two pictures an organ, each with 6 cells; the first cell of each has the next organ's colour."""
+    """Two folds of two images an organ, each with 6 cells; the first cell of each has the next organ's color."""
     folder = tmp_path_factory.mktemp("cells")
     random, rows = np.random.default_rng(0), []
     for number in range(4):
@@ -67,7 +67,7 @@ def scored(bundle, index):
         return evaluate_bundle(bundle, index, fold=1)
 
 
-def test_one_cell_of_six_has_another_colour(scored):
+def test_one_cell_of_six_has_another_color(scored):
     assert scored.score("accuracy") == pytest.approx(5 / 6)
     assert scored.score("balanced_accuracy") == pytest.approx(5 / 6)
     assert scored.per_image["cell_accuracy"].tolist() == pytest.approx([5 / 6] * 6)
@@ -75,12 +75,12 @@ def test_one_cell_of_six_has_another_colour(scored):
     assert confusion.tolist() == [[10, 2, 0], [0, 10, 2], [2, 0, 10]]
 
 
-def test_the_cells_of_a_picture_together_are_right(scored):
+def test_the_cells_of_a_image_together_are_right(scored):
     assert scored.score("image_accuracy") == 1.0
     assert scored.per_image["predicted"].tolist() == scored.per_image["organ"].tolist()
 
 
-def test_gray_copies_tell_a_knower_of_colours_nothing(scored):
+def test_gray_copies_tell_a_knower_of_colors_nothing(scored):
     # All three channels are equal, so the first organ is named each time.
     assert scored.score("gray_accuracy") == pytest.approx(1 / 3)
     assert set(scored.tables["cells"]["gray_predicted"]) == {ORGANS[0]}
@@ -104,31 +104,31 @@ def test_intervals_hold_their_value(scored):
     known = scored.scores[scored.scores["value"].notna()]
     assert (known["low"] <= known["value"] + 1e-12).all()
     assert (known["value"] <= known["high"] + 1e-12).all()
-    assert "36 cells of 6 pictures" in scored.notes[0]
+    assert "36 cells of 6 images" in scored.notes[0]
 
 
 def test_a_sample_of_the_cells_is_always_the_same(bundle, index):
     one, two = (evaluate_bundle(bundle, index, fold=1, cells_per_picture=2, baseline=False) for _ in range(2))
     assert one.per_image["n_cells"].tolist() == [2] * 6
     pd.testing.assert_frame_equal(one.tables["cells"], two.tables["cells"])
-    assert one.tables["cells"]["cell"].nunique() > 2  # not the same two in every picture
+    assert one.tables["cells"]["cell"].nunique() > 2  # not the same two in every image
 
 
 def test_without_another_fold_there_is_no_baseline(bundle, index):
     alone = dataclasses.replace(index, table=index.table.assign(fold=1))
     evaluation = evaluate_bundle(bundle, alone)
     assert set(evaluation.scores["model"]) == {"bundle"}
-    assert "No colour baseline" in evaluation.notes[-1]
+    assert "No color baseline" in evaluation.notes[-1]
 
 
-def test_pictures_without_labels_or_cells(bundle, index, tmp_path):
+def test_images_without_labels_or_cells(bundle, index, tmp_path):
     table = index.table
     some = table.assign(labels=table["labels"].where(table["id"] == f"{ORGANS[0]} 0", ""))
     evaluation = evaluate_bundle(bundle, dataclasses.replace(index, table=some), baseline=False)
     assert len(evaluation.per_image) == 1
-    assert "11 pictures without labels" in evaluation.notes[-1]
+    assert "11 images without labels" in evaluation.notes[-1]
     write_labels(tmp_path / "none.tif", np.zeros((10, 60), np.int32))
-    with pytest.raises(DatasetError, match="labelled cells"):
+    with pytest.raises(DatasetError, match="labeled cells"):
         evaluate_bundle(bundle, dataclasses.replace(index, table=table.assign(labels=str(tmp_path / "none.tif"))))
     write_labels(tmp_path / "other.tif", np.ones((5, 60), np.int32))
     with pytest.raises(AnnotationError, match=r"10 x 60 px .* found 5 x 60 px"):
@@ -139,8 +139,8 @@ def test_scores_from_sums_are_those_of_the_metrics(rng):
     labels, probs = rng.integers(0, 4, 200), rng.dirichlet(np.ones(5), 200)
     position = rng.integers(0, 10, 200)
     confusion = confusion_of_images(position, labels, probs.argmax(axis=1), 10, 5)
-    pictures = pd.DataFrame({"group": [str(n) for n in range(10)], "organ": "mixed"})
-    table, _ = summarize_sums(ImageSums({"": confusion}), pictures)
+    images = pd.DataFrame({"group": [str(n) for n in range(10)], "organ": "mixed"})
+    table, _ = summarize_sums(ImageSums({"": confusion}), images)
     expected = classification_scores(probs, labels)
     for name, value in zip(table["metric"], table["value"], strict=True):
         assert value == pytest.approx(expected[name])

@@ -20,7 +20,7 @@ def answers(organs, organ_index):
 
 def test_each_organ_has_scores_with_intervals(answers):
     table = answers.tables["per_class"].set_index("organ")
-    # Of six pictures of each organ the first has the next organ's colour.
+    # Of six images of each organ the first has the next organ's color.
     assert table["recall"].to_numpy() == pytest.approx(5 / 6)
     assert table["precision"].to_numpy() == pytest.approx(5 / 6)
     for metric in ("recall", "precision", "f1", "auc"):
@@ -37,16 +37,16 @@ def test_curves_and_contract_are_there(answers):
 
 
 def test_sets_are_scored(answers):
-    pictures = answers.per_image
-    pairs = zip(pictures["organ"], pictures["prediction_set"], strict=True)
-    assert pictures["in_set"].tolist() == [organ in names for organ, names in pairs]
-    assert answers.score("set_size") == pictures["set_size"].mean()
+    images = answers.per_image
+    pairs = zip(images["organ"], images["prediction_set"], strict=True)
+    assert images["in_set"].tolist() == [organ in names for organ, names in pairs]
+    assert answers.score("set_size") == images["set_size"].mean()
 
 
-def test_copies_are_scored_beside_the_pictures(answers):
+def test_copies_are_scored_beside_the_images(answers):
     table = answers.tables["copies"].set_index("copy")
     assert len(table) == 1 + len(COPIES)
-    # The tiny bundle sees nothing but colour.
+    # The tiny bundle sees nothing but color.
     assert table.loc["as it is", "accuracy"] == pytest.approx(5 / 6)
     assert table.loc["gray, contrast stretched", "accuracy"] < 0.5
     assert table.loc["blank", "accepted"] == 0
@@ -64,8 +64,8 @@ def test_groups_on_both_sides_are_leaks(answers, organ_index):
 
 def test_twins_are_leaks(tmp_path, colon, index_of):
     rows = []
-    for number, picture in enumerate((colon[:128, :128], colon[128:256, :128], colon[:128, 128:256])):
-        PillowImage.fromarray(picture).save(tmp_path / f"{number}.png")
+    for number, image in enumerate((colon[:128, :128], colon[128:256, :128], colon[:128, 128:256])):
+        PillowImage.fromarray(image).save(tmp_path / f"{number}.png")
         rows.append({"id": f"{number}", "image": str(tmp_path / f"{number}.png"), "organ": "colon"})
     # A brightened, mirrored copy of the first.
     PillowImage.fromarray((colon[:128, :128] * 0.9).astype(np.uint8)[:, ::-1]).save(tmp_path / "3.png")

@@ -1,4 +1,4 @@
-"""Models side by side on the same pictures."""
+"""Models side by side on the same images."""
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ def cells(nuclei, strict_nuclei, cell_index):
 
 @pytest.fixture(scope="module")
 def organ_models(organs, tmp_path_factory):
-    """One that is right on colours, and one that takes red for green and green for red."""
+    """One that is right on colors, and one that takes red for green and green for red."""
     swapped = [tiny_bundles.ORGANS[place] for place in (1, 0, 2)]
     folder = tmp_path_factory.mktemp("swapped") / "bundle"
     other = load_bundle(tiny_bundles.write_tiny_classification(folder, classes=swapped), threads=1)
@@ -62,7 +62,7 @@ def test_the_best_comes_first_and_is_what_the_others_are_tested_against(cells):
     assert test["low"] <= test["difference"] <= test["high"] < 0
 
 
-def test_every_model_is_timed_on_the_same_pictures(cells):
+def test_every_model_is_timed_on_the_same_images(cells):
     assert (cells.costs["speed"] > 0).all()
     assert (cells.costs["size_mb"] > 0).all()
 
@@ -105,7 +105,7 @@ def test_organs_are_set_against_the_reference(organ_comparison):
     assert table.loc[("red organ", "right"), "value"] == pytest.approx(11 / 12)
 
 
-def test_pictures_are_ranked_by_disagreement(organ_comparison):
+def test_images_are_ranked_by_disagreement(organ_comparison):
     table = organ_comparison.pictures
     assert table["disagreement"].is_monotonic_decreasing
     assert table["disagreement"].between(0, 1).all()
@@ -113,9 +113,9 @@ def test_pictures_are_ranked_by_disagreement(organ_comparison):
     assert first["swapped"] != first["right"]
 
 
-def test_cells_of_the_pictures_of_disagreement_are_found_once_more(cells, cell_index):
+def test_cells_of_the_images_of_disagreement_are_found_once_more(cells, cell_index):
     seen = list(seen_images(cells, cell_index, 2))
-    assert [picture.id for picture in seen] == cells.pictures["id"].head(2).tolist()
+    assert [image.id for image in seen] == cells.pictures["id"].head(2).tolist()
     assert list(seen[0].labels) == ["truth", "all", "strict"]
     assert seen[0].pixels.shape[:2] == seen[0].labels["truth"].shape
 
@@ -183,7 +183,7 @@ def test_an_unknown_reference_is_refused(organ_models, organ_index):
         compare_models(organ_models, organ_index, reference="third")
 
 
-def test_pictures_that_may_have_trained_a_model_are_named(organ_models, organ_index, tmp_path):
+def test_images_that_may_have_trained_a_model_are_named(organ_models, organ_index, tmp_path):
     score = tiny_bundles.Score(dataset="tiny", subset="fold 1", n_images=1, metric="accuracy", value=0.5)
     folder = tiny_bundles.write_tiny_classification(tmp_path / "bundle", scores=[score])
     models = [Model("held", load_bundle(folder, threads=1)), organ_models[1]]

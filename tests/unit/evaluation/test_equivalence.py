@@ -1,4 +1,4 @@
-"""Two ways to compute one bundle, compared on real pictures of a small index."""
+"""Two ways to compute one bundle, compared on real images of a small index."""
 
 import numpy as np
 import onnx
@@ -37,7 +37,7 @@ def test_tiles_and_threads_change_nothing(samples, tmp_path):
     assert [sample.id for sample in chosen] == ["piece0", "piece1"]
     tiles, threads = compare_use(tiny_segmentation(tmp_path / "tiny"), chosen)
     assert (tiles.kind, threads.kind) == ("tiles", "threads")
-    # A sum of 81 neighbours may be added in another order in a tile.
+    # A sum of 81 neighbors may be added in another order in a tile.
     assert tiles.largest_difference < 1e-6
     assert (threads.largest_difference, threads.n_changed, threads.n_lost) == (0, 0, 0)
 
@@ -52,11 +52,11 @@ def test_another_graph_is_seen(samples, tmp_path):
     assert 0 < other.n_changed <= other.n_units
     assert set(other.scores) == {"dice", "aji", "pq"}
     found = certificate("these", chosen, [same, other], keras="3")
-    assert found.pictures == "2 pictures of tiny (these)"
+    assert found.pictures == "2 images of tiny (these)"
     assert {"keras", "onnxruntime"} <= set(found.made_with)
 
 
-def test_organs_are_compared_by_picture(samples, tmp_path):
+def test_organs_are_compared_by_image(samples, tmp_path):
     bundle = tiny_classification(tmp_path / "tiny")
     (threads,) = compare_use(bundle, choose_images(samples))
     assert (threads.unit, threads.n_units, threads.n_changed, threads.largest_difference) == ("images", 2, 0, 0)

@@ -26,19 +26,19 @@ def answers(organs, organ_index):
 
 
 def test_a_bundle_agrees_with_its_own_labels_but_for_the_cell_left_out(cells):
-    pictures = cells.per_image.set_index("id")
-    assert pictures.index.tolist() == ["crop 1", "crop 2", "crop 3", "crop 4"]
-    assert pictures.loc["crop 4", ["dice", "aji", "pq", "mean_ap"]].isna().all()
+    images = cells.per_image.set_index("id")
+    assert images.index.tolist() == ["crop 1", "crop 2", "crop 3", "crop 4"]
+    assert images.loc["crop 4", ["dice", "aji", "pq", "mean_ap"]].isna().all()
     assert any(note.startswith("1 of 4 images show no cell") for note in cells.notes)
     for crop in ("crop 1", "crop 3"):
-        assert pictures.loc[crop, ["dice", "aji", "pq", "mean_ap"]].tolist() == pytest.approx([1] * 4)
+        assert images.loc[crop, ["dice", "aji", "pq", "mean_ap"]].tolist() == pytest.approx([1] * 4)
 
-    n_predicted = pictures.loc["crop 2", "n_predicted"]
-    assert pictures.loc["crop 2", "n_truth"] == n_predicted - 1 > 0
-    assert pictures.loc["crop 2", "false_rate"] == pytest.approx(1 / n_predicted)
+    n_predicted = images.loc["crop 2", "n_predicted"]
+    assert images.loc["crop 2", "n_truth"] == n_predicted - 1 > 0
+    assert images.loc["crop 2", "false_rate"] == pytest.approx(1 / n_predicted)
     assert cells.score("false_rate") == pytest.approx(1 / n_predicted / 3)  # the fourth has no score
-    assert cells.score("pooled_false_rate") == pytest.approx(1 / pictures["n_predicted"].sum())
-    assert cells.score("pooled_ap_50") == pytest.approx(1 - 1 / pictures["n_predicted"].sum())
+    assert cells.score("pooled_false_rate") == pytest.approx(1 / images["n_predicted"].sum())
+    assert cells.score("pooled_ap_50") == pytest.approx(1 - 1 / images["n_predicted"].sum())
 
 
 def test_every_predicted_cell_has_its_probability_and_whether_it_matched(cells):
@@ -65,7 +65,7 @@ def test_one_fold_is_scored(nuclei, cell_index):
         evaluate_bundle(nuclei, cell_index, fold=7)
 
 
-def test_by_organ_pools_the_cells_of_its_pictures(cells):
+def test_by_organ_pools_the_cells_of_its_images(cells):
     row = cells.tables["by_organ"].iloc[0]
     assert (row["organ"], row["n_images"]) == ("colon", 4)
     assert row["false_rate"] == pytest.approx(cells.score("pooled_false_rate"))
@@ -80,40 +80,40 @@ def test_data_sets_are_scored_apart(nuclei, cell_index):
     assert [note[:2] for note in evaluation.notes] == ["a:", "b:", "1 "]
 
 
-def test_progress_counts_pictures(nuclei, cell_index):
+def test_progress_counts_images(nuclei, cell_index):
     told = []
     evaluate_bundle(nuclei, cell_index, fold=1, progress=lambda *counts: told.append(counts))
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
-def test_pictures_without_labels(nuclei, cell_index):
+def test_images_without_labels(nuclei, cell_index):
     some = with_table(cell_index, labels=cell_index.table["labels"].where(cell_index.table["id"] == "crop 1", ""))
     evaluation = evaluate_bundle(nuclei, some)
     assert len(evaluation.per_image) == 1
-    assert "3 pictures without labels" in evaluation.notes[-1]
+    assert "3 images without labels" in evaluation.notes[-1]
     with pytest.raises(DatasetError, match="with labels"):
         evaluate_bundle(nuclei, with_table(cell_index, labels=""))
 
 
-def test_labels_of_another_picture_are_refused(nuclei, cell_index, tmp_path):
+def test_labels_of_another_image_are_refused(nuclei, cell_index, tmp_path):
     write_labels(tmp_path / "other.tif", np.ones((30, 40), np.int32))
     with pytest.raises(AnnotationError, match=r"\(30, 40\)"):
         evaluate_bundle(nuclei, with_table(cell_index, labels=str(tmp_path / "other.tif")))
 
 
-def test_a_damaged_picture_stops_the_evaluation_by_name(nuclei, cell_index, tmp_path):
+def test_a_damaged_image_stops_the_evaluation_by_name(nuclei, cell_index, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(ImageReadError, match="broken"):
         evaluate_bundle(nuclei, with_table(cell_index, image=str(tmp_path / "broken.png")))
 
 
-def test_organs_are_scored_beside_their_colours(answers, organs):
-    # One picture of each organ has a wrong colour, of 6 in fold 1.
+def test_organs_are_scored_beside_their_colors(answers, organs):
+    # One image of each organ has a wrong color, of 6 in fold 1.
     assert answers.score("accuracy") == pytest.approx(15 / 18)
     confusion = answers.tables["confusion"].set_index("organ")
     assert confusion.to_numpy().tolist() == [[5, 1, 0], [0, 5, 1], [1, 0, 5]]
     assert answers.tables["per_class"]["recall"].tolist() == pytest.approx([5 / 6] * 3)
-    # Colour is all that this bundle knows, so a forest on colours knows as much; gray says nothing.
+    # Color is all that this bundle knows, so a forest on colors knows as much; gray says nothing.
     assert answers.score("accuracy", model="colour_forest") == pytest.approx(15 / 18)
     assert answers.score("accuracy", model="gray_forest") < 0.7
     probs = answers.per_image[[f"p_{organ}" for organ in organs.manifest.classes]].to_numpy()
@@ -124,7 +124,7 @@ def test_organs_are_scored_beside_their_colours(answers, organs):
 def test_without_another_fold_there_is_no_baseline(organs, organ_index):
     evaluation = evaluate_bundle(organs, with_table(organ_index, fold=1))
     assert set(evaluation.scores["model"]) == {"bundle"}
-    assert "No colour baseline" in evaluation.notes[-1]
+    assert "No color baseline" in evaluation.notes[-1]
 
 
 def test_slides_on_both_sides_of_the_split_are_said(organs, organ_index, answers):

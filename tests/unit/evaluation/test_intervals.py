@@ -9,10 +9,10 @@ def test_enough_groups_are_drawn_whole():
     unit = choose_unit(np.repeat([f"slide {k}" for k in range(10)], 3))
     assert unit.name == "group"
     assert unit.groups.tolist() == np.repeat(np.arange(10), 3).tolist()
-    assert "10 groups of 30 pictures" in unit.note
+    assert "10 groups of 30 images" in unit.note
 
 
-def test_few_groups_leave_pictures_and_say_so():
+def test_few_groups_leave_images_and_say_so():
     unit = choose_unit(np.repeat(["a", "b"], 20))
     assert unit.name == "picture"
     assert np.unique(unit.groups).size == 40
@@ -20,9 +20,9 @@ def test_few_groups_leave_pictures_and_say_so():
     assert "variation between groups" in unit.note
 
 
-def test_a_group_a_picture_is_a_picture():
+def test_a_group_a_image_is_a_image():
     unit = choose_unit(np.arange(40).astype(str))
-    assert (unit.name, unit.note) == ("picture", "Intervals: 95 % bootstrap over 40 pictures.")
+    assert (unit.name, unit.note) == ("picture", "Intervals: 95 % bootstrap over 40 images.")
 
 
 def test_organs_of_a_single_slide_are_not_drawn_whole():

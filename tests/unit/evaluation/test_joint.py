@@ -37,7 +37,7 @@ def opinions(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
 def study(tmp_path) -> Study:
     rng = np.random.default_rng(0)
     labels = np.arange(N) % len(ORGANS)
-    ids, columns = [f"picture {k}" for k in range(N)], [f"p_{organ}" for organ in ORGANS]
+    ids, columns = [f"image {k}" for k in range(N)], [f"p_{organ}" for organ in ORGANS]
     table = pd.DataFrame(opinions(rng, labels), columns=columns).assign(id=ids, label=labels, part="out of fold")
     content = tiny_bundles.as_parquet(table)
     images = tiny_bundles.reseal(
@@ -47,7 +47,7 @@ def study(tmp_path) -> Study:
     scores.mkdir()
     told = {"id": ids, "dataset": "dots", "organ": np.array(ORGANS)[labels], "group": ids, "fold": np.arange(N) // 60}
     of_cells = pd.DataFrame(opinions(rng, labels), columns=columns).assign(**told)
-    # In another order, as one bundle after the other names its pictures.
+    # In another order, as one bundle after the other names its images.
     of_cells.sample(frac=1, random_state=0).to_parquet(scores / "per_image.parquet")
     return Study(load_bundle(images), tiny_bundles.tiny_cell_organs(tmp_path / "cells"), scores)
 
@@ -86,8 +86,8 @@ def test_a_calibration_that_is_not_out_of_fold_is_refused(study, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_scores_of_other_pictures_and_missing_ones_are_refused(study, tmp_path):
-    with pytest.raises(DatasetError, match="the scores of single pictures"):
+def test_scores_of_other_images_and_missing_ones_are_refused(study, tmp_path):
+    with pytest.raises(DatasetError, match="the scores of single images"):
         read_both(study.images, tmp_path / "nowhere")
     path = study.scores / "per_image.parquet"
     table = pd.read_parquet(path)

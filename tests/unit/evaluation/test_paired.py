@@ -96,8 +96,8 @@ def test_difference_of_any_score(rng):
     assert found.p_value == pytest.approx(2 / 51)
 
 
-def test_other_pictures_are_refused():
-    with pytest.raises(ShapeError, match="same pictures"):
+def test_other_images_are_refused():
+    with pytest.raises(ShapeError, match="same images"):
         mcnemar(np.ones(3, bool), np.ones(4, bool))
 
 

@@ -13,7 +13,7 @@ from organscope.evaluation.statistics import (
 )
 
 
-def test_pictures_of_a_group_are_drawn_together():
+def test_images_of_a_group_are_drawn_together():
     groups = np.array(["a", "b", "a", "c"])
     counts = resample_counts(groups, n_resamples=50, seed=3)
     assert counts.shape == (50, 4)
@@ -56,10 +56,10 @@ def test_the_seed_decides():
 def test_undefined_resamples_are_left_out():
     assert percentile_interval(np.array([np.nan, 1.0, 3.0]), level=1.0) == (1, 3)
     assert np.isnan(percentile_interval(np.array([np.nan]), level=0.95)).all()
-    # Half of the pictures have no cell to miss; a resample of only those has no rate.
+    # Half of the images have no cell to miss; a resample of only those has no rate.
     assert bootstrap_ratio(np.array([1, 0]), np.array([1, 0]), np.array([0, 1])) == (1, 1)
 
 
-def test_no_picture_is_refused():
+def test_no_image_is_refused():
     with pytest.raises(ShapeError, match="at least one"):
         bootstrap_mean(np.zeros(0), np.zeros(0))

@@ -1,4 +1,4 @@
-"""The organ of cells in plain colours, of which the answer is known."""
+"""The organ of cells in plain colors, of which the answer is known."""
 
 import json
 
@@ -22,7 +22,7 @@ def bundle(tmp_path_factory):
 
 
 def picture_of(organs: list[str], side: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """A row of squares in the colours of organs, and a cell of 4 px in the middle of each."""
+    """A row of squares in the colors of organs, and a cell of 4 px in the middle of each."""
     pixels = np.concatenate([np.full((side, side, 3), COLOURS[organ], np.uint8) for organ in organs], axis=1)
     labels = np.zeros(pixels.shape[:2], np.int32)
     for number in range(len(organs)):
@@ -81,12 +81,12 @@ def test_crops_are_mirrored_at_every_edge(bundle, opened, rng, size):
 
 def test_the_result_does_not_depend_on_tiles_and_batches(bundle, opened, rng, monkeypatch):
     image = opened(rng.integers(0, 256, (90, 120, 3)).astype(np.uint8))
-    centres = rng.uniform(0, [89, 119], (200, 2))
-    whole = classify_centers(image, centres, bundle)
+    centers = rng.uniform(0, [89, 119], (200, 2))
+    whole = classify_centers(image, centers, bundle)
     monkeypatch.setattr(cells_module, "_TILE_PX", 32)
     monkeypatch.setattr(cells_module, "_BATCH", 7)
     told = []
-    parts = classify_centers(image, centres, bundle, progress=told.append)
+    parts = classify_centers(image, centers, bundle, progress=told.append)
     # onnxruntime may add in another order for another batch size.
     np.testing.assert_allclose(parts.probabilities, whole.probabilities, atol=1e-6)
     np.testing.assert_allclose(parts.distance, whole.distance, atol=1e-5)
@@ -113,9 +113,9 @@ def test_a_doubtful_cell_is_seen_from_all_eight_sides(tmp_path, opened, rng):
     side, temperature = spec["field_px"], spec["policy"]["temperature"]
     sure = np.full((side, side, 3), COLOURS["red organ"], np.uint8)
     doubtful = rng.integers(100, 130, (side, side, 3), dtype=np.uint8)
-    centres = np.array([[side / 2 - 0.5, side / 2 - 0.5], [side / 2 - 0.5, side * 1.5 - 0.5]])
+    centers = np.array([[side / 2 - 0.5, side / 2 - 0.5], [side / 2 - 0.5, side * 1.5 - 0.5]])
     engine = OnePixel()
-    found = classify_centers(opened(np.concatenate([sure, doubtful], axis=1)), centres, bundle.with_engine(engine))
+    found = classify_centers(opened(np.concatenate([sure, doubtful], axis=1)), centers, bundle.with_engine(engine))
     assert engine.sizes == [2, *[1] * 7]
     last = side - 1
     seen = [(0, 1), (1, 0), (0, last - 1), (1, last), (last - 1, 0), (last, 1), (last - 1, last), (last, last - 1)]

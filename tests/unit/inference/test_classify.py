@@ -1,4 +1,4 @@
-"""The organ of plain coloured pictures, of which the answer is known."""
+"""The organ of plain colored images, of which the answer is known."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def plain(colour, height=64, width=64) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (20, 50), (1, 1), (64, 90), (200, 130)])
-def test_a_plain_picture_of_any_size_is_named(organs_bundle, opened, size):
+def test_a_plain_image_of_any_size_is_named(organs_bundle, opened, size):
     found = classify_image(opened(plain(RED, *size)), organs_bundle)
     assert found.organs == tuple(ORGANS)
     assert found.organs[found.decision.organ_index] == "red organ"
@@ -24,13 +24,13 @@ def test_a_plain_picture_of_any_size_is_named(organs_bundle, opened, size):
     assert found.decision.confidence == pytest.approx(found.probabilities.max())
 
 
-def test_an_unknown_picture_is_abstained_from(organs_bundle, opened):
+def test_an_unknown_image_is_abstained_from(organs_bundle, opened):
     found = classify_image(opened(plain(GRAY)), organs_bundle)
     assert found.decision.decision == "abstain"
     assert "unlike anything" in found.decision.reason
 
 
-def test_a_large_picture_is_the_mean_of_its_fields(organs_bundle, opened):
+def test_a_large_image_is_the_mean_of_its_fields(organs_bundle, opened):
     red = classify_image(opened(plain(RED)), organs_bundle)
     blue = classify_image(opened(plain(BLUE)), organs_bundle)
     mixed = np.concatenate([plain(RED), plain(BLUE), plain(RED)], axis=1)

@@ -1,4 +1,4 @@
-"""Glass is bright, colourless and everywhere alike; a faint cell on it is not."""
+"""Glass is bright, colorless and everywhere alike; a faint cell on it is not."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ def glass(shape=(8, 8, 3)) -> np.ndarray:
     return np.random.default_rng(0).integers(235, 245, shape).astype(np.uint8)
 
 
-def test_bright_colourless_blocks_are_glass():
+def test_bright_colorless_blocks_are_glass():
     assert is_glass(glass(), (0.0, 255.0))
     assert is_glass(glass().astype(np.uint16) * 257, (0.0, 65535.0))
 
 
 @pytest.mark.parametrize("colour", [(200, 240, 240), (240, 240, 215), (210, 210, 210)])
-def test_one_darker_or_coloured_block_is_tissue(colour):
+def test_one_darker_or_colored_block_is_tissue(colour):
     blocks = glass()
     blocks[3, 4] = colour
     assert not is_glass(blocks, (0.0, 255.0))

@@ -43,7 +43,7 @@ def test_a_large_image_is_judged_by_a_sample(colon, opened, monkeypatch):
     whole = ImageNormalizer(opened(large), SPEC).as_bytes(colon)
     monkeypatch.setattr(preprocess, "_SAMPLE_PX", 512 * 512)
     sampled = ImageNormalizer(opened(large), SPEC).as_bytes(colon)
-    # One block is one picture of the mosaic, and all its pictures are the same.
+    # One block is one image of the mosaic, and all its images are the same.
     assert np.array_equal(sampled, whole)
 
 

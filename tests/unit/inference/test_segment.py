@@ -1,4 +1,4 @@
-"""Cells of real and drawn pictures through a real bundle."""
+"""Cells of real and drawn images through a real bundle."""
 
 import numpy as np
 import pytest

@@ -33,7 +33,7 @@ def test_one_nucleus_on_glass_is_tissue(tmp_path, levels):
         assert not tissue.found_in(-100, 20, -100, 20)
 
 
-def test_picture_of_tissue_is_tissue_everywhere(tmp_path, colon):
+def test_image_of_tissue_is_tissue_everywhere(tmp_path, colon):
     tifffile.imwrite(tmp_path / "colon.tif", colon, tile=(64, 64))
     with open_image(tmp_path / "colon.tif") as image:
         tissue = Tissue(image)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import roifile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from annotation_writers import polygon_roi
 from organscope.errors import AnnotationError
@@ -149,7 +149,7 @@ def test_damaged_selections(tmp_path):
 
 def test_masks_that_do_not_fit_are_named(tmp_path):
     for name, size, value in (("1.png", (4, 4), 255), ("2.png", (5, 4), 255), ("3.png", (4, 4), 0)):
-        Picture.fromarray(np.full(size, value, np.uint8)).save(tmp_path / name)
+        PillowImage.fromarray(np.full(size, value, np.uint8)).save(tmp_path / name)
     (tmp_path / "4.png").write_bytes(b"")
     cells = read_cells(tmp_path, 4, 4)
     assert len(cells.masks) == 1

@@ -4,7 +4,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import AnnotationError, OutputError
 from organscope.io import read_labels, write_labels
@@ -47,15 +47,15 @@ def test_png_and_npy(tmp_path, labels):
         assert found.dtype == np.int32
 
 
-def test_numbers_behind_a_colour_table_are_the_labels(tmp_path, labels):
-    """Fiji saves label images with a colour table, and binary masks inverted: neither changes the numbers."""
+def test_numbers_behind_a_color_table_are_the_labels(tmp_path, labels):
+    """Fiji saves label images with a color table, and binary masks inverted: neither changes the numbers."""
     small = (labels // 5_000).astype(np.uint8)
-    colours = np.random.default_rng(0).integers(0, 256, (3, 256))
-    tifffile.imwrite(tmp_path / "a.tif", small, photometric="palette", colormap=colours.astype(np.uint16))
+    colors = np.random.default_rng(0).integers(0, 256, (3, 256))
+    tifffile.imwrite(tmp_path / "a.tif", small, photometric="palette", colormap=colors.astype(np.uint16))
     tifffile.imwrite(tmp_path / "b.tif", small, photometric="miniswhite")
-    picture = Picture.fromarray(small, "L")
-    picture.putpalette(colours.T.astype(np.uint8).tobytes())
-    picture.save(tmp_path / "c.png")
+    image = PillowImage.fromarray(small, "L")
+    image.putpalette(colors.T.astype(np.uint8).tobytes())
+    image.save(tmp_path / "c.png")
     for name in ("a.tif", "b.tif", "c.png"):
         np.testing.assert_array_equal(read_labels(tmp_path / name), small)
 

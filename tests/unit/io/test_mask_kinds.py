@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 from scipy import ndimage
 
 from organscope.errors import AnnotationError
@@ -33,7 +33,7 @@ def read(folder: Path, values: np.ndarray, kind: str | None = None, name: str = 
     elif path.suffix == ".npy":
         np.save(path, values)
     else:
-        Picture.fromarray(values).save(path, **how)
+        PillowImage.fromarray(values).save(path, **how)
     return read_mask(path, *SIZE, kind)
 
 
@@ -117,15 +117,15 @@ def test_touching_cells_with_borders_stay_apart(tmp_path):
 
 
 def test_grays_at_edges_are_no_cells(tmp_path, cells):
-    binary = Picture.fromarray(((cells > 0) * 255).astype(np.uint8))
-    smooth = np.asarray(binary.resize((320, 240)).resize(SIZE[::-1], Picture.Resampling.BICUBIC))
+    binary = PillowImage.fromarray(((cells > 0) * 255).astype(np.uint8))
+    smooth = np.asarray(binary.resize((320, 240)).resize(SIZE[::-1], PillowImage.Resampling.BICUBIC))
     mask = read(tmp_path, smooth)
     assert (mask.kind, mask.n_cells) == ("binary", N_CELLS)
     assert "grays at edges" in mask.notes[0]
 
 
 def test_numbers_that_were_interpolated_are_refused(tmp_path, cells):
-    smooth = Picture.fromarray((cells * 20).astype(np.uint8)).resize((320, 240)).resize(SIZE[::-1])
+    smooth = PillowImage.fromarray((cells * 20).astype(np.uint8)).resize((320, 240)).resize(SIZE[::-1])
     with pytest.raises(AnnotationError, match=r"--masks instances, binary, inverted, classes"):
         read(tmp_path, np.asarray(smooth))
 
@@ -197,13 +197,13 @@ def test_every_kind_can_be_asked_for(tmp_path, cells):
 
 def test_label_images_are_told_from_micrographs(tmp_path, cells, colon):
     micrograph = tmp_path / "image.png"
-    Picture.fromarray(colon[: SIZE[0], : SIZE[1]]).save(micrograph)
+    PillowImage.fromarray(colon[: SIZE[0], : SIZE[1]]).save(micrograph)
     assert not looks_like_labels(micrograph)
     for name, values in {"a": cells, "b": (cells > 0) * 255, "c": np.where(cells > 0, 0, 255)}.items():
-        Picture.fromarray(values.astype(np.uint8)).save(tmp_path / f"{name}.png")
+        PillowImage.fromarray(values.astype(np.uint8)).save(tmp_path / f"{name}.png")
         assert looks_like_labels(tmp_path / f"{name}.png")
     blank = np.full((*SIZE, 3), 255, np.uint8)
-    Picture.fromarray(blank).save(micrograph)
+    PillowImage.fromarray(blank).save(micrograph)
     assert not looks_like_labels(micrograph)
 
 

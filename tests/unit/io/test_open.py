@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import ImageReadError, ShapeError, UsageError
 from organscope.io import open_image
@@ -39,7 +39,7 @@ def test_missing_file_and_plain_folder(tmp_path):
 
 def test_format_is_found_from_content_not_from_the_name(tmp_path, colon):
     path = tmp_path / "really a png.tif"
-    Picture.fromarray(colon).save(path, format="png")
+    PillowImage.fromarray(colon).save(path, format="png")
     with open_image(path) as image:
         np.testing.assert_array_equal(image.read_whole(), colon)
 

@@ -65,7 +65,7 @@ def test_aperio_with_missing_tiles_goes_to_openslide_and_is_white_there(tmp_path
         image.close()
 
 
-def test_ordinary_pictures_are_no_slides(tmp_path, colon):
+def test_ordinary_images_are_no_slides(tmp_path, colon):
     tifffile.imwrite(tmp_path / "a.tif", colon, tile=(128, 128))
     assert not is_slide(tmp_path / "a.tif", first_bytes(tmp_path / "a.tif"))
     (tmp_path / "b.mrxs").write_bytes(b"no slide")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.io import open_image, read_labels, write_labels
 from organscope.io.labels import ZarrLabels, write_label_pyramid
@@ -66,7 +66,7 @@ def test_imagej_without_a_length(tmp_path, unit):
 
 @pytest.mark.parametrize(("suffix", "dots"), [("png", (50_800, 25_400)), ("bmp", (50_800, 25_400))])
 def test_both_sides_of_png_and_bmp(tmp_path, suffix, dots):
-    Picture.fromarray(PIXELS).save(tmp_path / f"a.{suffix}", dpi=dots)
+    PillowImage.fromarray(PIXELS).save(tmp_path / f"a.{suffix}", dpi=dots)
     size, notes = size_of(tmp_path / f"a.{suffix}")
     assert size == pytest.approx((1.0, 0.5), rel=1e-4)
     assert "not square" in notes
@@ -74,7 +74,7 @@ def test_both_sides_of_png_and_bmp(tmp_path, suffix, dots):
 
 def test_both_sides_of_jpeg(tmp_path):
     path = tmp_path / "a.jpg"
-    Picture.fromarray(PIXELS).save(path, dpi=(50_800, 25_400))
+    PillowImage.fromarray(PIXELS).save(path, dpi=(50_800, 25_400))
     assert size_of(path)[0] == pytest.approx((1.0, 0.5))
     with_unit(path, 2, 20_000, 10_000)
     assert size_of(path)[0] == pytest.approx((1.0, 0.5))
@@ -96,9 +96,9 @@ def with_unit(path, unit, across, down):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_turns_the_size_too(tmp_path, orientation):
-    exif = Picture.Exif()
+    exif = PillowImage.Exif()
     exif[274] = orientation
-    Picture.fromarray(PIXELS).save(tmp_path / "a.png", dpi=(50_800, 25_400), exif=exif)
+    PillowImage.fromarray(PIXELS).save(tmp_path / "a.png", dpi=(50_800, 25_400), exif=exif)
     tags = [(274, 3, 1, orientation, True)]
     tifffile.imwrite(tmp_path / "a.tif", PIXELS, resolution=(50_800, 25_400), resolutionunit="INCH", extratags=tags)
     expected = (1.0, 0.5) if orientation < 5 else (0.5, 1.0)
@@ -150,7 +150,7 @@ def test_resolution_of_a_printer_is_said_and_not_used(tmp_path, dpi, unit):
 
 @pytest.mark.parametrize("dpi", [96, 300, 2_400])
 def test_resolution_of_a_printer_in_png(tmp_path, dpi):
-    Picture.fromarray(PIXELS).save(tmp_path / "a.png", dpi=(dpi, dpi))
+    PillowImage.fromarray(PIXELS).save(tmp_path / "a.png", dpi=(dpi, dpi))
     size, notes = size_of(tmp_path / "a.png")
     assert size is None
     assert f"{dpi:,} dots per inch" in notes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import ImageReadError
 from organscope.io import open_image
@@ -84,9 +84,9 @@ def test_orientation_of_tiff(tmp_path, colon, orientation, options):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_orientation_of_photographs_is_said(tmp_path, colon, suffix):
-    exif = Picture.Exif()
+    exif = PillowImage.Exif()
     exif[274] = 6
-    Picture.fromarray(colon[:40, :70]).save(tmp_path / f"a.{suffix}", exif=exif)
+    PillowImage.fromarray(colon[:40, :70]).save(tmp_path / f"a.{suffix}", exif=exif)
     with open_image(tmp_path / f"a.{suffix}") as image:
         assert (image.height_px, image.width_px) == (70, 40)
         assert "orientation tag (6)" in image.notes[0]

@@ -7,7 +7,7 @@ from contextlib import suppress
 import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import ImageReadError
 from organscope.io import open_image
@@ -24,7 +24,7 @@ def read(path, **options):
 @pytest.mark.parametrize(("n_channels", "suffix"), [(1, "png"), (2, "png"), (3, "png"), (4, "png"), (3, "bmp")])
 def test_modes_that_keep_their_values(tmp_path, rng, n_channels, suffix):
     pixels = rng.integers(0, 256, (20, 30, n_channels), dtype=np.uint8)
-    Picture.fromarray(pixels.squeeze()).save(tmp_path / f"a.{suffix}")
+    PillowImage.fromarray(pixels.squeeze()).save(tmp_path / f"a.{suffix}")
     np.testing.assert_array_equal(read(tmp_path / f"a.{suffix}"), pixels)
     np.testing.assert_array_equal(
         read(tmp_path / f"a.{suffix}", channel=n_channels - 1), pixels[:, :, n_channels - 1 : n_channels]
@@ -32,7 +32,7 @@ def test_modes_that_keep_their_values(tmp_path, rng, n_channels, suffix):
 
 
 def test_palette_becomes_rgb_and_keeps_transparency(tmp_path, colon):
-    palette = Picture.fromarray(colon[:50, :60]).quantize(16)
+    palette = PillowImage.fromarray(colon[:50, :60]).quantize(16)
     palette.save(tmp_path / "a.png")
     np.testing.assert_array_equal(read(tmp_path / "a.png"), np.asarray(palette.convert("RGB")))
     palette.save(tmp_path / "b.png", transparency=3)
@@ -41,7 +41,7 @@ def test_palette_becomes_rgb_and_keeps_transparency(tmp_path, colon):
 
 def test_one_bit_becomes_black_and_white(tmp_path, rng):
     pixels = rng.random((20, 30)) > 0.5
-    Picture.fromarray(pixels).save(tmp_path / "a.png")
+    PillowImage.fromarray(pixels).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read(tmp_path / "a.png")[:, :, 0], pixels * np.uint8(255))
 
 
@@ -56,7 +56,7 @@ def test_sixteen_bits_stay_sixteen_bits(tmp_path, rng, n_channels):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_jpeg(tmp_path, colon, mode):
-    Picture.fromarray(colon).convert(mode).save(tmp_path / "a.jpg", quality=95)
+    PillowImage.fromarray(colon).convert(mode).save(tmp_path / "a.jpg", quality=95)
     assert read(tmp_path / "a.jpg").shape == (512, 512, 1 if mode == "L" else 3)
 
 
@@ -66,17 +66,17 @@ def test_orientation_is_applied_as_viewers_do(tmp_path, colon, orientation, suff
     from PIL import ImageOps
 
     path = tmp_path / f"a.{suffix}"
-    exif = Picture.Exif()
+    exif = PillowImage.Exif()
     exif[274] = orientation
-    Picture.fromarray(colon[:40, :70]).save(path, exif=exif)
-    with Picture.open(path) as viewer:
+    PillowImage.fromarray(colon[:40, :70]).save(path, exif=exif)
+    with PillowImage.open(path) as viewer:
         expected = np.asarray(ImageOps.exif_transpose(viewer))
     np.testing.assert_array_equal(read(path), expected)
 
 
 @pytest.mark.parametrize(("dots_per_inch", "um_per_px"), [(50_800, 0.5), (72, None), (96, None), (300, None)])
 def test_pixel_size(tmp_path, dots_per_inch, um_per_px):
-    Picture.new("L", (8, 8)).save(tmp_path / "a.png", dpi=(dots_per_inch, dots_per_inch))
+    PillowImage.new("L", (8, 8)).save(tmp_path / "a.png", dpi=(dots_per_inch, dots_per_inch))
     with open_image(tmp_path / "a.png") as image:
         # PNG stores whole pixels a metre, so the last digits are lost.
         assert image.um_per_px == (None if um_per_px is None else pytest.approx((um_per_px, um_per_px), rel=1e-5))
@@ -95,8 +95,8 @@ def test_decompression_bomb_is_refused_before_decoding(tmp_path):
 
 
 def test_larger_images_than_pillow_allows_open_without_a_warning(tmp_path, monkeypatch, colon):
-    monkeypatch.setattr(Picture, "MAX_IMAGE_PIXELS", 100)
-    Picture.fromarray(colon).save(tmp_path / "a.png")
+    monkeypatch.setattr(PillowImage, "MAX_IMAGE_PIXELS", 100)
+    PillowImage.fromarray(colon).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read(tmp_path / "a.png"), colon)
 
 
@@ -106,7 +106,7 @@ def test_truncated_anywhere(tmp_path, rng, suffix):
     if suffix == "sixteen.png":
         path.write_bytes(imagecodecs.png_encode(rng.integers(0, 65_536, (40, 40, 3), dtype=np.uint16)))
     else:
-        Picture.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
+        PillowImage.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
     whole, content = read(path), path.read_bytes()
     for length in [*range(8, len(content), 97), len(content) - 100]:
         path.write_bytes(content[:length])
@@ -120,7 +120,7 @@ def test_truncated_anywhere(tmp_path, rng, suffix):
 
 def test_opening_does_not_decode(tmp_path, colon):
     path = tmp_path / "a.png"
-    Picture.fromarray(colon).save(path)
+    PillowImage.fromarray(colon).save(path)
     path.write_bytes(path.read_bytes()[:5_000])
     with open_image(path) as image, pytest.raises(ImageReadError):
         image.read(0, 0, 1, 1)

@@ -1,7 +1,7 @@
-"""Real pictures of every kind that is at hand."""
+"""Real images of every kind that is at hand."""
 
 import numpy as np
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.io import image_files, open_image
 
@@ -11,7 +11,7 @@ def test_sets_beside_the_checkout(shared_data):
         found = image_files([shared_data / folder])
         assert len(found) > 20
         path = found[0][0]
-        with open_image(path) as image, Picture.open(path) as picture:
+        with open_image(path) as image, PillowImage.open(path) as picture:
             pixels = np.asarray(picture)
             np.testing.assert_array_equal(image.read_whole().squeeze(), pixels)
             assert (image.n_channels, image.um_per_px, image.levels[0].downsample) == (n_channels, None, 1)

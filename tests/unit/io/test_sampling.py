@@ -22,7 +22,7 @@ def test_thumbnail_is_the_mean_of_blocks(opened, colon):
         small = image.thumbnail(128)
     expected = colon.reshape(128, 4, 128, 4, 3).mean(axis=(1, 3))
     assert small.dtype == np.uint8
-    # Rounded to whole grey values.
+    # Rounded to whole gray values.
     np.testing.assert_allclose(small, expected, atol=0.5)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import AnnotationError, ShapeError, UsageError
 from organscope.io import open_image, read_labels
@@ -41,7 +41,7 @@ def write_zarr(folder, pixels, axes, **more):
 def test_gray_pages_are_pages_and_never_colors(tmp_path, planes, n, writer):
     path = tmp_path / "a.tif"
     if writer == "pillow":
-        first, *others = (Picture.fromarray(plane) for plane in planes[:n])
+        first, *others = (PillowImage.fromarray(plane) for plane in planes[:n])
         first.save(path, save_all=True, append_images=others)
     else:
         options = {"tile": (16, 16), "compression": "zlib"} if writer == "tiled" else {}
@@ -238,7 +238,7 @@ def test_images_of_bioformats2raw(tmp_path, planes):
 
 
 def test_frames_of_an_animated_png(tmp_path, planes):
-    first, *others = (Picture.fromarray(plane) for plane in planes[:3])
+    first, *others = (PillowImage.fromarray(plane) for plane in planes[:3])
     first.save(tmp_path / "a.png", save_all=True, append_images=others)
     pixels, image = plane_of(tmp_path / "a.png")
     np.testing.assert_array_equal(pixels, planes[0])

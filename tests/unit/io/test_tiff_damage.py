@@ -1,4 +1,4 @@
-"""A damaged TIFF is an error at opening or at reading, never a picture with black holes."""
+"""A damaged TIFF is an error at opening or at reading, never an image with black holes."""
 
 import struct
 from contextlib import suppress
@@ -35,7 +35,7 @@ def test_truncated_anywhere(tmp_path, rng, options):
     for length in [*range(8, 600, 37), *range(600, len(content), 1_511), len(content) - 1]:
         path.write_bytes(content[:length])
         with suppress(ImageReadError):
-            # Files may end in bytes that hold no pixels; without these the picture is the same.
+            # Files may end in bytes that hold no pixels; without these the image is the same.
             np.testing.assert_array_equal(read(path), whole, err_msg=f"{length} of {len(content)} bytes")
 
 

@@ -72,7 +72,7 @@ def test_the_preprocessing_is_described_whole(tmp_path):
     np.testing.assert_allclose([found.mean, found.std], [spec.mean, spec.std], rtol=1e-12)  # rounding of float64
 
 
-def test_a_licence_without_a_name_is_asked_for(tmp_path):
+def test_a_license_without_a_name_is_asked_for(tmp_path):
     from organscope.models import write_bundle
 
     bundle = tiny_segmentation(tmp_path / "tiny")
@@ -91,7 +91,7 @@ def test_a_gray_network_with_channels_first_is_taken(tmp_path):
     assert (spec.stride_px, spec.halo_px) == (16, 16)
     assert bundle.manifest.licence == "MIT"
     assert "A. Stranger" in bundle.read("README.md").decode()
-    # Half-dark in every colour: logits 10 (0.5 - 0.25) and 0.5 - 0.25.
+    # Half-dark in every color: logits 10 (0.5 - 0.25) and 0.5 - 0.25.
     maps = bundle.run(np.full((1, 16, 16, 3), 0.25, np.float32))["maps"]
     np.testing.assert_allclose(maps[0, 3, 3], 1 / (1 + np.exp([-2.5, -0.25])), rtol=1e-5)
 
@@ -103,7 +103,7 @@ def test_it_finds_cells_after_the_import(tmp_path, call_segment):
 
 @pytest.fixture
 def call_segment(tmp_path):
-    """Segment a bright picture with two dark squares through the command line; gives the number of cells."""
+    """Segment a bright image with two dark squares through the command line; gives the number of cells."""
     import pandas as pd
     from PIL import Image
     from typer.testing import CliRunner

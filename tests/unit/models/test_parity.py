@@ -20,12 +20,12 @@ INT8 = Comparison(
     note="tried, not used",
 )
 THREADS = Comparison(kind="threads", n_images=3, largest_difference=0, unit="cells", n_units=40, n_changed=0)
-CERTIFICATE = Certificate(pictures="3 pictures of discs", made_with={"keras": "3"}, comparisons=[INT8, THREADS])
+CERTIFICATE = Certificate(pictures="3 images of discs", made_with={"keras": "3"}, comparisons=[INT8, THREADS])
 
 
 def test_it_is_told_in_words():
     assert certificate_in_words(CERTIFICATE) == [
-        "Parity, on 3 pictures of discs",
+        "Parity, on 3 images of discs",
         "  floating point against 8-bit integers (tried, not used): probabilities within 1.2e-02; 7 of 40 cells "
         "changed (1 lost or new), pq -0.0021, dice +0.0000",
         "  1 thread against 2: the same to the last digit",

@@ -47,7 +47,7 @@ def test_an_unused_domain_is_no_operator():
 
 
 @pytest.mark.parametrize("operator", sorted(QUANTIZED_OPERATORS))
-def test_quantised_operators_pass(operator):
+def test_quantized_operators_pass(operator):
     model = tiny_bundles.segmentation_graph()
     model.graph.node.append(helper.make_node(operator, ["maps"], ["q"], domain="com.microsoft"))
     _check(model)
@@ -66,7 +66,7 @@ class _Batches(CalibrationDataReader):
 
 @pytest.mark.parametrize("form", [QuantFormat.QOperator, QuantFormat.QDQ])
 @pytest.mark.parametrize("make", [tiny_bundles.segmentation_graph, tiny_bundles.classification_graph])
-def test_what_the_quantiser_writes_passes(make, form, tmp_path):
+def test_what_the_quantizer_writes_passes(make, form, tmp_path):
     onnx.save(make(), tmp_path / "float.onnx")
     quantize_static(tmp_path / "float.onnx", tmp_path / "int8.onnx", _Batches(), quant_format=form)
     graph = (tmp_path / "int8.onnx").read_bytes()

@@ -64,7 +64,7 @@ def test_outputs_are_as_wide_as_the_manifest_says(organs):
 @pytest.mark.parametrize(
     "tensors", [{"other": np.zeros((9, 3), np.float32)}, {"features": np.zeros((1, 3), np.float32)}]
 )
-def test_the_reference_holds_enough_training_pictures(organs, tensors):
+def test_the_reference_holds_enough_training_images(organs, tensors):
     tiny_bundles.reseal(organs, {"reference.safetensors": safetensors.numpy.save(tensors)})
-    with pytest.raises(VerificationError, match="at least 2 training pictures"):
+    with pytest.raises(VerificationError, match="at least 2 training images"):
         verify_bundle(load_bundle(organs))

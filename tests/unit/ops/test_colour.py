@@ -1,11 +1,11 @@
-"""Colour and texture as shares of pixels."""
+"""Color and texture as shares of pixels."""
 
 import numpy as np
 
 from organscope.ops.features import color_histogram, gray_texture
 
 
-def test_colour_histogram_counts_pixels():
+def test_color_histogram_counts_pixels():
     rgb = np.zeros((2, 2, 3), np.float32)
     rgb[0] = [1, 0, 0.5]
     shares = color_histogram(rgb)

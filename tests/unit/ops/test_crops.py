@@ -9,7 +9,7 @@ from organscope.ops.tiling import cell_centers, crop_starts, cut_crops
 from tiny_set import two_cells
 
 
-def test_centres_are_those_of_the_table():
+def test_centers_are_those_of_the_table():
     labels = two_cells() * 3
     table = measure_cells(labels, np.zeros((32, 32, 1), np.uint8))
     expected = np.column_stack([table["centroid_y_px"], table["centroid_x_px"]])
@@ -17,7 +17,7 @@ def test_centres_are_those_of_the_table():
     assert cell_centers(np.zeros((3, 4), np.int32)).shape == (0, 2)
 
 
-def test_a_crop_lies_around_its_centre():
+def test_a_crop_lies_around_its_center():
     # Pixels 8 to 11 have their middle at 9.5; of an odd crop the middle is a pixel.
     assert crop_starts(np.array([[9.5, 9.4]]), 4).tolist() == [[8, 8]]
     assert crop_starts(np.array([[9.0, 8.6]]), 3).tolist() == [[8, 8]]
@@ -25,8 +25,8 @@ def test_a_crop_lies_around_its_centre():
 
 
 def test_a_larger_crop_holds_the_smaller_in_its_middle(rng):
-    centres = rng.uniform(0, 500, (100, 2))
-    np.testing.assert_array_equal(crop_starts(centres, 96) + 16, crop_starts(centres, 64))
+    centers = rng.uniform(0, 500, (100, 2))
+    np.testing.assert_array_equal(crop_starts(centers, 96) + 16, crop_starts(centers, 64))
 
 
 def test_crops_are_copies_of_their_squares(rng):

@@ -5,11 +5,11 @@ from organscope.ops.corruptions import blurred, compressed, filled, magnified, n
 from organscope.ops.features import BAND_EDGES, N_FEATURES, gray_contrast, texture_features
 
 
-def test_colour_and_brightness_do_not_count(colon):
+def test_color_and_brightness_do_not_count(colon):
     field = colon[:256, :256]
     gray = np.repeat(np.rint(field.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
     dimmed = (field // 2 + 40).astype(np.uint8)
-    looks = [texture_features(picture) for picture in (field, gray, dimmed, field[:, :, ::-1].copy())]
+    looks = [texture_features(image) for image in (field, gray, dimmed, field[:, :, ::-1].copy())]
     assert looks[0].shape == (N_FEATURES,)
     # Gray levels are whole numbers: halving them adds rounding noise, which only the finest ring sees.
     np.testing.assert_allclose(looks[1], looks[0], atol=0.05)
@@ -17,7 +17,7 @@ def test_colour_and_brightness_do_not_count(colon):
     np.testing.assert_allclose(looks[3], looks[0])
 
 
-def test_turning_a_picture_does_not_count(colon):
+def test_turning_a_image_does_not_count(colon):
     field = colon[:256, :256]
     # The transform of single precision adds rounding noise.
     np.testing.assert_allclose(texture_features(np.rot90(field).copy()), texture_features(field), atol=1e-3)
@@ -46,19 +46,19 @@ def test_contrast_of_nothing_is_nothing():
 
 
 def test_alterations_keep_shape_and_range(colon, rng):
-    picture = colon[:100, :120]
-    assert magnified(picture, 2.0).shape == picture.shape
-    assert magnified(picture, 0.5).shape == (50, 60, 3)
-    assert filled(picture, 300, 110).shape == (300, 120, 3)
-    for copy in (blurred(picture, 2.0), compressed(picture, 60), noisy(picture, 5.0, rng)):
-        assert (copy.shape, copy.dtype) == (picture.shape, np.uint8)
-        assert abs(float(copy.mean()) - float(picture.mean())) < 2
+    image = colon[:100, :120]
+    assert magnified(image, 2.0).shape == image.shape
+    assert magnified(image, 0.5).shape == (50, 60, 3)
+    assert filled(image, 300, 110).shape == (300, 120, 3)
+    for copy in (blurred(image, 2.0), compressed(image, 60), noisy(image, 5.0, rng)):
+        assert (copy.shape, copy.dtype) == (image.shape, np.uint8)
+        assert abs(float(copy.mean()) - float(image.mean())) < 2
 
 
 def test_stain_shift_of_nothing_is_nothing(colon):
-    picture = colon[:64, :64]
-    np.testing.assert_array_equal(stain_shifted(picture, 1.0, 1.0), np.maximum(picture, 1))
-    assert stain_shifted(picture, 1.4, 1.0).mean() < picture.mean() - 3
+    image = colon[:64, :64]
+    np.testing.assert_array_equal(stain_shifted(image, 1.0, 1.0), np.maximum(image, 1))
+    assert stain_shifted(image, 1.4, 1.0).mean() < image.mean() - 3
 
 
 @pytest.mark.parametrize("side", [16, 64, 257])

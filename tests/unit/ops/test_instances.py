@@ -12,7 +12,7 @@ DECODER = Decoder(min_area_px=1)
 
 
 def maps_of(discs, shape=(40, 60)):
-    """Foreground and height of discs (y, x, radius): 1 at the centre, 0 at the edge."""
+    """Foreground and height of discs (y, x, radius): 1 at the center, 0 at the edge."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     height = np.zeros(shape, np.float32)
     for cy, cx, radius in discs:
@@ -23,7 +23,7 @@ def maps_of(discs, shape=(40, 60)):
 def test_touching_discs_part_halfway():
     labels = decode_cells(maps_of([(20, 20, 12), (20, 40, 12)]), DECODER)
     assert labels.max() == 2
-    # The two centres are 20 px apart, so the border is at column 30.
+    # The two centers are 20 px apart, so the border is at column 30.
     assert labels[20, 29] == labels[20, 20] != labels[20, 40] == labels[20, 31]
 
 
@@ -193,7 +193,7 @@ def test_unlikely_cells_are_removed():
 
 
 def flow_maps(centres, of_column, shape=(20, 40)) -> np.ndarray:
-    """All foreground; columns belong to the centres that `of_column` says, and point there."""
+    """All foreground; columns belong to the centers that `of_column` says, and point there."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     owner = np.array([of_column(column) for column in range(shape[1])])
     towards = np.array(centres, np.float32)[owner][None] - np.stack([y, x], axis=2)

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.ops.features import N_BITS, hash_distances, perceptual_hashes
 
 
 def view_of(pixels: np.ndarray) -> np.ndarray:
-    small = Picture.fromarray(pixels).convert("L").resize((32, 32), Picture.Resampling.BOX)
+    small = PillowImage.fromarray(pixels).convert("L").resize((32, 32), PillowImage.Resampling.BOX)
     return np.asarray(small, np.float32)
 
 
@@ -20,14 +20,14 @@ def test_brightness_contrast_noise_and_size_hardly_matter(colon, rng):
 
 
 @pytest.mark.parametrize("place", range(8))
-def test_every_orientation_is_recognised(colon, place):
+def test_every_orientation_is_recognized(colon, place):
     turned = [*(np.rot90(colon, k) for k in range(4)), *(np.rot90(colon[::-1], k) for k in range(4))][place]
     base = perceptual_hashes(view_of(colon))[:1]
     # The view is square and block means commute with turning, so nothing but rounding to 8 bits differs.
     assert hash_distances(base, perceptual_hashes(view_of(np.ascontiguousarray(turned)))[None]) <= 1
 
 
-def test_parts_of_one_picture_are_unlike(colon):
+def test_parts_of_one_image_are_unlike(colon):
     corners = [colon[:256, :256], colon[256:, 256:]]
     one, other = (perceptual_hashes(view_of(corner)) for corner in corners)
     assert N_BITS / 4 < hash_distances(one[:1], other[None])[0, 0] < N_BITS

@@ -1,4 +1,4 @@
-"""Hand-worked polygons: which pixel centres lie inside."""
+"""Hand-worked polygons: which pixel centers lie inside."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_what_lies_beyond_the_image_is_cut_off():
     assert polygon_cell([SQUARE + 100], 5, 6) is None
 
 
-def test_a_sliver_without_a_pixel_centre_is_nothing():
+def test_a_sliver_without_a_pixel_center_is_nothing():
     assert polygon_cell([[[1.1, 1.1], [1.3, 1.1], [1.3, 1.3]]], 5, 6) is None
 
 

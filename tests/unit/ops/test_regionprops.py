@@ -56,7 +56,7 @@ def test_solidity_of_tiny_cells_equals_scikit_image(n_pixels):
         assert ours == pytest.approx([regionprops(labels)[0].solidity], abs=1e-12)
 
 
-def test_a_square_in_micrometres():
+def test_a_square_in_micrometers():
     labels = np.zeros((9, 9), np.int32)
     labels[2:6, 3:7] = 1
     cells = measure_cells(labels, np.full((9, 9, 3), 7, np.uint8), um_per_px=(0.5, 0.5))
@@ -123,7 +123,7 @@ def test_labels_without_background():
     assert measure_cells(labels, np.zeros((2, 2, 1), np.uint8))["area_px"].tolist() == [4]
 
 
-def test_a_picture_of_another_size_is_refused():
+def test_a_image_of_another_size_is_refused():
     with pytest.raises(ShapeError, match="found 4 x 5 and 5 x 4 px"):
         measure_cells(np.zeros((4, 5), np.int32), np.zeros((5, 4, 3), np.uint8))
 
@@ -136,7 +136,7 @@ def test_negative_labels_and_pixel_sizes_are_refused():
 
 
 def rasterised(outline: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Pixels whose centre lies in the polygon."""
+    """Pixels whose center lies in the polygon."""
     return polygon2mask(shape, outline[:, ::-1] - 0.5)
 
 

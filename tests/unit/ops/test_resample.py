@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.ops.resample import axis_taps, resample
 
@@ -14,7 +14,7 @@ def resampled(pixels, height, width):
 @pytest.mark.parametrize("size", [(40, 30), (97, 60), (333, 251), (1, 1), (97, 61)])
 def test_the_filter_is_that_of_pillow(rng, size):
     pixels = rng.random((97, 61, 1), dtype=np.float32)
-    expected = np.asarray(Picture.fromarray(pixels[:, :, 0]).resize(size[::-1], Picture.Resampling.BILINEAR))
+    expected = np.asarray(PillowImage.fromarray(pixels[:, :, 0]).resize(size[::-1], PillowImage.Resampling.BILINEAR))
     # Float32 sums in another order.
     assert resampled(pixels, *size)[:, :, 0] == pytest.approx(expected, abs=1e-5)
 

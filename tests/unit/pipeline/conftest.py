@@ -1,9 +1,9 @@
-"""Loaded tiny bundles and a small real picture."""
+"""Loaded tiny bundles and a small real image."""
 
 from pathlib import Path
 
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 import tiny_bundles
 from organscope.pipeline import Models
@@ -21,5 +21,5 @@ def models(tmp_path_factory) -> Models:
 @pytest.fixture
 def picture(tmp_path, colon) -> Path:
     path = tmp_path / "colon.png"
-    Picture.fromarray(colon[:64, :96]).save(path)
+    PillowImage.fromarray(colon[:64, :96]).save(path)
     return path

@@ -64,7 +64,7 @@ def test_organs_are_compared_by_name():
 
 @pytest.fixture(scope="module")
 def together() -> JointCalibration:
-    """Calibrated on three pictures that both name rightly."""
+    """Calibrated on three images that both name rightly."""
     sure = np.eye(3) * 0.7 + 0.1
     policy = Policy(min_confidence=0.9, max_distance=0.5)
     return fit_joint_calibration(sure, sure, np.arange(3), list(ORGANS), image_bundle="organs 1", image_policy=policy)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 import tiny_bundles
 from organscope.decision import fit_joint_calibration
@@ -25,11 +25,11 @@ def all_models(models, tmp_path_factory) -> Models:
 
 
 def picture(path, ground, cells) -> None:
-    """Dark discs in one colour on a ground in another."""
+    """Dark discs in one color on a ground in another."""
     pixels = np.full((64, 96, 3), ground, np.uint8)
     y, x = np.mgrid[:64, :96]
     pixels[(y % 32 - 16) ** 2 + (x % 32 - 16) ** 2 < 60] = cells
-    Picture.fromarray(pixels).save(path)
+    PillowImage.fromarray(pixels).save(path)
 
 
 def test_every_row_names_an_organ(tmp_path, all_models):
@@ -50,7 +50,7 @@ def test_every_row_names_an_organ(tmp_path, all_models):
     features = json.loads((tmp_path / "out" / "a" / "cells.geojson").read_text())["features"]
     assert features[0]["properties"]["classification"] == {"name": "red organ"}
     assert "organ_probability" in features[0]["properties"]["measurements"]
-    with Picture.open(tmp_path / "out" / "a" / "cell_organs.png") as drawn:
+    with PillowImage.open(tmp_path / "out" / "a" / "cell_organs.png") as drawn:
         assert drawn.size == (96, 64)
 
 
@@ -76,7 +76,7 @@ def test_cells_that_contradict_the_image_make_it_abstain(tmp_path, all_models):
     # The ground is red and so is the image as a whole; its few cells are blue, as far as their crops reach.
     pixels = np.full((64, 64, 3), (255, 70, 70), np.uint8)
     pixels[26:38, 26:38] = (0, 0, 180)
-    Picture.fromarray(pixels).save(tmp_path / "a.png")
+    PillowImage.fromarray(pixels).save(tmp_path / "a.png")
     run_plan(plan_run([tmp_path / "a.png"], tmp_path / "out"), all_models)
     row = pd.read_csv(tmp_path / "out" / "predictions.csv").iloc[0]
     assert (row["organ"], row["decision"]) == ("red organ", "abstain")

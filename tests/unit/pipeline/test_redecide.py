@@ -54,7 +54,7 @@ def test_reasons_and_sets(rng, tmp_path):
     assert first == [ORGANS[k] for k in probabilities.argmax(axis=1)]
 
 
-def test_promised_recall_is_kept_on_the_calibration_pictures(rng, tmp_path):
+def test_promised_recall_is_kept_on_the_calibration_images(rng, tmp_path):
     _, labels = _stored(rng, tmp_path)
     found = decide_again(tmp_path, positive="Lung", min_recall=0.9)
     flagged = found.table["flagged"].to_numpy()
@@ -77,7 +77,7 @@ def test_costs_change_the_answer(rng, tmp_path):
 
 
 def test_numbers_are_read_as_they_were_written(rng, tmp_path):
-    """A picture whose probability is the threshold itself is flagged."""
+    """An image whose probability is the threshold itself is flagged."""
     probabilities, _ = _stored(rng, tmp_path)
     found = decide_again(tmp_path, positive="lung", min_recall=0.95)
     at_limit = probabilities[:, 1] == found.promise.threshold
@@ -124,7 +124,7 @@ def test_damaged_predictions_are_explained(rng, tmp_path, change, words):
         decide_again(tmp_path)
 
 
-def test_no_picture_is_no_decision(rng, tmp_path):
+def test_no_image_is_no_decision(rng, tmp_path):
     _stored(rng, tmp_path, n=60)
     path = tmp_path / "predictions.csv"
     pd.read_csv(path).iloc[:0].to_csv(path, index=False)

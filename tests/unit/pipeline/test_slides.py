@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 import tiny_bundles
 from organscope.inference import regions as predict_slide
@@ -99,7 +99,7 @@ def test_results_of_a_slide_belong_together(tmp_path, slide, all_models):
     assert [feature["properties"]["name"] for feature in features] == [str(number) for number in table["id"]]
     rings = [np.array(feature["geometry"]["coordinates"][0]) for feature in features]
     assert all(abs(ring[:, 1].mean() - y) < 20 for ring, y in zip(rings, table["centroid_y_px"], strict=True))
-    with Picture.open(folder / "organ_map.png") as drawn:
+    with PillowImage.open(folder / "organ_map.png") as drawn:
         assert drawn.size == (420, 300)
     with open_image(folder / "organ_map.ome.zarr") as zarr:
         assert zarr.n_channels == 3
@@ -273,7 +273,7 @@ def test_two_processes_give_the_same_files(tmp_path, slide, all_models):
 
 def test_small_images_are_remembered_too(tmp_path, colon, all_models, monkeypatch):
     for name in ("a", "b"):
-        Picture.fromarray(colon[:64, :96]).save(tmp_path / f"{name}.png")
+        PillowImage.fromarray(colon[:64, :96]).save(tmp_path / f"{name}.png")
     plan = plan_run([tmp_path / "a.png", tmp_path / "b.png"], tmp_path / "out")
     first = run_plan(plan, all_models, streaming=Streaming())
     (tmp_path / "out" / "b" / "overlay.png").unlink()
@@ -288,7 +288,7 @@ def test_small_images_are_remembered_too(tmp_path, colon, all_models, monkeypatc
         assert one.n_cells == other.n_cells
         assert one.cell_answer.decision == other.cell_answer.decision
         np.testing.assert_array_equal(one.classification.probabilities, other.classification.probabilities)
-    Picture.fromarray(colon[64:128, :96]).save(tmp_path / "a.png")
+    PillowImage.fromarray(colon[64:128, :96]).save(tmp_path / "a.png")
     run_plan(plan, all_models, streaming=Streaming())
     assert done == ["b", "a"]
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import UsageError
 from organscope.parallel import ProcessPool
@@ -19,7 +19,7 @@ def pictures(tmp_path, colon) -> Path:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number in range(4):
-        Picture.fromarray(colon[64 * number : 64 * number + 64, :96]).save(folder / f"colon {number}.png")
+        PillowImage.fromarray(colon[64 * number : 64 * number + 64, :96]).save(folder / f"colon {number}.png")
     (folder / "broken 2.png").write_bytes((folder / "colon 2.png").read_bytes()[:300])
     return folder
 

@@ -1,7 +1,7 @@
-"""Evidence as colour over the tissue."""
+"""Evidence as color over the tissue."""
 
 import numpy as np
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.reporting.overlays import draw_evidence, write_evidence
 
@@ -9,18 +9,18 @@ from organscope.reporting.overlays import draw_evidence, write_evidence
 def drawn(evidence: np.ndarray, tmp_path) -> np.ndarray:
     tissue = np.full((40, 60, 3), 128, np.uint8)
     write_evidence(tmp_path / "evidence.png", draw_evidence(tissue, evidence.astype(np.float32)))
-    with Picture.open(tmp_path / "evidence.png") as picture:
-        return np.asarray(picture.convert("RGB")).astype(int)
+    with PillowImage.open(tmp_path / "evidence.png") as image:
+        return np.asarray(image.convert("RGB")).astype(int)
 
 
 def test_orange_speaks_for_and_blue_against(tmp_path):
     evidence = np.zeros((20, 30))
     evidence[:, :10], evidence[:, 20:] = 4.0, -4.0
-    picture = drawn(evidence, tmp_path)
-    assert picture.shape == (20, 30, 3)
-    assert picture[5, 5].argmax() == 0
-    assert picture[5, 25].argmax() == 2
-    assert np.ptp(picture[5, 15]) == 0  # no evidence: gray
+    image = drawn(evidence, tmp_path)
+    assert image.shape == (20, 30, 3)
+    assert image[5, 5].argmax() == 0
+    assert image[5, 25].argmax() == 2
+    assert np.ptp(image[5, 15]) == 0  # no evidence: gray
 
 
 def test_weak_evidence_stays_pale(tmp_path):

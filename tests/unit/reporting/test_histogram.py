@@ -26,7 +26,7 @@ def test_title_tells_count_and_median():
 
 
 @pytest.mark.parametrize("values", [[5.0], [0.0], [3.0, 3.0, 3.0], [1.0] * 200 + [1e6]])
-def test_odd_distributions_are_drawn_within_the_picture(values):
+def test_odd_distributions_are_drawn_within_the_image(values):
     root = ElementTree.fromstring(histogram_svg(np.array(values), unit="px"))
     for rect in root.iter("rect"):
         assert 0 <= float(rect.get("x")) <= 360

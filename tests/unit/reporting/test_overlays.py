@@ -1,8 +1,8 @@
-"""The picture with outlines."""
+"""The image with outlines."""
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import ShapeError
 from organscope.reporting.overlays import (
@@ -25,7 +25,7 @@ def two_cells() -> np.ndarray:
     return labels
 
 
-def test_outline_lies_inside_cells_and_parts_neighbours(two_cells):
+def test_outline_lies_inside_cells_and_parts_neighbors(two_cells):
     line, halo = outline_pixels(two_cells)
     assert line[4, 4:16].all()
     assert line[4:10, 9].all()
@@ -45,25 +45,25 @@ def test_cell_at_the_border_is_not_outlined_along_it():
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("n_channels", [1, 3, 4])
-def test_any_pixel_type_becomes_an_8_bit_colour_picture(two_cells, rng, dtype, n_channels):
+def test_any_pixel_type_becomes_an_8_bit_color_image(two_cells, rng, dtype, n_channels):
     pixels = (rng.random((20, 24, n_channels)) * 200).astype(dtype)
-    picture = draw_overlay(pixels, two_cells, (0.0, 255.0))
-    assert picture.dtype == np.uint8
-    assert picture.shape == (20, 24, 3)
-    assert tuple(picture[4, 4]) == LINE
-    assert tuple(picture[3, 6]) == HALO
+    image = draw_overlay(pixels, two_cells, (0.0, 255.0))
+    assert image.dtype == np.uint8
+    assert image.shape == (20, 24, 3)
+    assert tuple(image[4, 4]) == LINE
+    assert tuple(image[3, 6]) == HALO
 
 
 def test_sixteen_bit_image_with_twelve_bits_used_fills_the_display_range(rng):
     pixels = rng.integers(0, 4096, (32, 32, 1)).astype(np.uint16)
-    picture = draw_overlay(pixels, np.zeros((32, 32), np.int32), (0.0, 65535.0))
-    assert picture.max() == 255
-    assert picture.min() == 0
+    image = draw_overlay(pixels, np.zeros((32, 32), np.int32), (0.0, 65535.0))
+    assert image.max() == 255
+    assert image.min() == 0
 
 
 def test_color_images_of_eight_bits_keep_their_colors(colon):
-    picture = draw_overlay(colon, np.zeros(colon.shape[:2], np.int32), (0.0, 255.0))
-    np.testing.assert_array_equal(picture, colon)
+    image = draw_overlay(colon, np.zeros(colon.shape[:2], np.int32), (0.0, 255.0))
+    np.testing.assert_array_equal(image, colon)
     assert overlay_note(colon, (0.0, 255.0)) == ""
 
 
@@ -80,10 +80,10 @@ def test_large_image_is_shrunk_and_keeps_its_cells(rng):
     labels = np.zeros((400, 300), np.int32)
     labels[100:200, 100:200] = 7
     pixels = rng.integers(0, 255, (400, 300, 3)).astype(np.uint8)
-    picture = draw_overlay(pixels, labels, (0.0, 255.0), max_side_px=200)
-    assert picture.shape == (200, 150, 3)
-    assert tuple(picture[50, 75]) == LINE
-    assert tuple(picture[49, 75]) == HALO
+    image = draw_overlay(pixels, labels, (0.0, 255.0), max_side_px=200)
+    assert image.shape == (200, 150, 3)
+    assert tuple(image[50, 75]) == LINE
+    assert tuple(image[49, 75]) == HALO
 
 
 def test_more_than_four_channels_are_refused(two_cells):
@@ -91,14 +91,14 @@ def test_more_than_four_channels_are_refused(two_cells):
         draw_overlay(np.zeros((20, 24, 5), np.uint8), two_cells, (0.0, 255.0))
 
 
-def test_written_picture_reads_back(tmp_path, colon):
-    picture = draw_overlay(colon, np.zeros(colon.shape[:2], np.int32), (0.0, 255.0))
-    write_overlay(tmp_path / "overlay.png", picture)
-    with Picture.open(tmp_path / "overlay.png") as read:
-        np.testing.assert_array_equal(np.array(read), picture)
+def test_written_image_reads_back(tmp_path, colon):
+    image = draw_overlay(colon, np.zeros(colon.shape[:2], np.int32), (0.0, 255.0))
+    write_overlay(tmp_path / "overlay.png", image)
+    with PillowImage.open(tmp_path / "overlay.png") as read:
+        np.testing.assert_array_equal(np.array(read), image)
 
 
-def test_bands_of_a_shrunk_picture_meet_without_a_seam(colon, monkeypatch):
+def test_bands_of_a_shrunk_image_meet_without_a_seam(colon, monkeypatch):
     labels = np.zeros(colon.shape[:2], np.int32)
     whole = draw_overlay(colon, labels, (0.0, 255.0), max_side_px=200)
     monkeypatch.setattr("organscope.reporting.overlays.BAND_PX", 5000)

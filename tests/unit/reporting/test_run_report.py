@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import OutputError
 from organscope.reporting.run_report import (
@@ -45,7 +45,7 @@ class Links(HTMLParser):
 @pytest.fixture
 def overlay(tmp_path, colon) -> Path:
     path = tmp_path / "overlay.png"
-    Picture.fromarray(colon).save(path)
+    PillowImage.fromarray(colon).save(path)
     return path
 
 
@@ -97,7 +97,7 @@ def test_names_and_messages_are_escaped(overlay):
 
 def test_image_without_cells_and_run_without_images(overlay):
     assert "No cell was found." in render_page(page_of(entry(overlay, areas=np.zeros(0))))
-    assert "No image could be analysed." in render_page(page_of(failures=(FailureEntry("a.tif", "Broken."),)))
+    assert "No image could be analyzed." in render_page(page_of(failures=(FailureEntry("a.tif", "Broken."),)))
 
 
 def test_areas_are_shown_in_their_unit(overlay):
@@ -119,7 +119,7 @@ def test_folder_that_is_a_file_is_an_output_error(overlay, tmp_path):
         write_page(tmp_path / "file" / "report.html", page_of(entry(overlay)))
 
 
-def test_pictures_shrink_as_their_number_grows(overlay):
+def test_images_shrink_as_their_number_grows(overlay):
     sides = [side_px_for(n) for n in (1, 13, 61, 5000)]
     assert sides == sorted(sides, reverse=True)
     assert len(image_uri(overlay, 128)) < len(image_uri(overlay, 512)) / 4
@@ -132,11 +132,11 @@ def cells_entry(picture: Path, **changes) -> CellsEntry:
     return CellsEntry(picture=picture, **{**fields, **changes})
 
 
-def test_organs_of_cells_are_bars_in_the_colours_of_the_picture(overlay):
+def test_organs_of_cells_are_bars_in_the_colors_of_the_image(overlay):
     text = render_page(page_of(entry(overlay, cells=cells_entry(overlay))))
     assert re.search(r"width: 75.0%; background: rgb\(0, 114, 178\)", text)
     assert "2 others" in text
-    assert "Each cell in the colour of its most probable organ" in text
+    assert "Each cell in the color of its most probable organ" in text
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_prediction_set_and_promise_are_said(overlay):
     organ = OrganEntry("liver", 0.97, True, "", (("liver", 0.97),), ("liver", "kidney"), 0.9, ("At least 90 %.",))
     text = render_page(page_of(entry(overlay, organ=organ)))
     assert "Not ruled out: liver, kidney" in text
-    assert "90 % of the pictures" in text
+    assert "90 % of the images" in text
     assert "What can be promised about missing liver" in text
     assert "<p>At least 90 %.</p>" in text
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.errors import OutputError
 from organscope.reporting.dataset_figures import DARK, LIGHT, THEMES, plot_colors, themed, to_png
@@ -70,23 +70,23 @@ def test_page_needs_no_other_file(two_organs):
     assert "script" not in page.tags
     assert page.headings == [
         "Examples", "Images and cells by organ", "Cell areas by organ", "Cell density by organ", "Cell shapes by organ",
-        "Brightness by organ", "Colours by organ", "Map of the images: principal components", "Organs",
+        "Brightness by organ", "Colors by organ", "Map of the images: principal components", "Organs",
     ]  # fmt: skip
 
 
 def test_counts_are_said(two_organs):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", Page(two_organs.files[0]).text))
     assert "images 8 " in text
-    assert "cells 16 in 8 labelled images" in text
+    assert "cells 16 in 8 labeled images" in text
     assert two_organs.counts()["organs"]["lung"] == {"n_images": 5, "n_cells": 10}
 
 
 def test_figures_are_drawn_for_light_and_dark(two_organs):
     for theme, ground in zip(THEMES, ((255, 255, 255), (20, 23, 27)), strict=True):
         with themed(theme):
-            picture = Picture.open(BytesIO(to_png(plot_colors(two_organs.summary, theme)))).convert("RGB")
-        assert picture.getpixel((0, 0)) == ground
-        assert np.asarray(picture).std() > 5
+            image = PillowImage.open(BytesIO(to_png(plot_colors(two_organs.summary, theme)))).convert("RGB")
+        assert image.getpixel((0, 0)) == ground
+        assert np.asarray(image).std() > 5
     assert (LIGHT.name, DARK.name) == ("light", "dark")
 
 
@@ -102,7 +102,7 @@ def test_organs_of_gray_images_are_compared_by_intensity(tiny: TinySet, tmp_path
         tiny.add(f"image {number}", tiny.noise(dtype=np.uint16), organ=("liver", "lung")[number % 2])
     headings = Page(summarize_index(tiny.index(), tmp_path / "out", umap=False).files[0]).headings
     assert "Intensities by organ" in headings
-    assert "Colours by organ" not in headings
+    assert "Colors by organ" not in headings
 
 
 def test_one_organ_is_drawn_as_histograms(tiny: TinySet, tmp_path):

@@ -1,4 +1,4 @@
-"""Apps around tiny bundles, with and without a worker, and pictures as bytes."""
+"""Apps around tiny bundles, with and without a worker, and images as bytes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +57,7 @@ def png(colon) -> bytes:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, bundle_paths, models, colon) -> Iterator[tuple[TestClient, str, str]]:
-    """A client, and the ids of a study and of an image of it that was analysed; shared, so only added to."""
+    """A client, and the ids of a study and of an image of it that was analyzed; shared, so only added to."""
     from organscope.server.worker import work_on
 
     folder: Path = tmp_path_factory.mktemp("finished")

@@ -38,7 +38,7 @@ def test_columns(tmp_path, table):
     assert by_name["touches_border"][0]["kind"] == "flag"
 
 
-def test_outlines_lie_in_the_square_of_their_centre(tmp_path, labels, table):
+def test_outlines_lie_in_the_square_of_their_center(tmp_path, labels, table):
     rings = cell_outlines(labels)
     write_outlines(tmp_path / "a", rings, table, *labels.shape)
     found = {}

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
 from organscope.io import open_image
 from organscope.server.analysis import quality_flags
@@ -22,7 +22,7 @@ from organscope.server.tiles import (
     write_pyramid,
 )
 
-# JPEG of quality 90 changes smooth pictures by a few gray levels.
+# JPEG of quality 90 changes smooth images by a few gray levels.
 JPEG_TOLERANCE = 6
 
 
@@ -47,7 +47,7 @@ def test_tiles_of_every_size_are_the_image(tmp_path, height, width):
         for y in range(0, len(expected), TILE_PX):
             for x in range(0, expected.shape[1], TILE_PX):
                 tile = np.asarray(
-                    Picture.open(io.BytesIO(read_tile(tmp_path / "tiles", power, x // TILE_PX, y // TILE_PX)))
+                    PillowImage.open(io.BytesIO(read_tile(tmp_path / "tiles", power, x // TILE_PX, y // TILE_PX)))
                 )
                 part = expected[y : y + TILE_PX, x : x + TILE_PX]
                 assert tile.shape == part.shape

@@ -1,4 +1,4 @@
-"""An analysed image: verdicts at other prices, corrections, files to take away."""
+"""An analyzed image: verdicts at other prices, corrections, files to take away."""
 
 import io
 import zipfile

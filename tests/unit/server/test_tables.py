@@ -107,11 +107,11 @@ def test_a_share_is_never_certain(value, expected):
     assert percent(value) == f"{expected}\u00a0%"
 
 
-def test_a_promise_is_counted_in_pictures():
+def test_a_promise_is_counted_in_images():
     fields = {"organ": "liver", "asked": 0.9, "confidence": 0.9, "threshold": 0.5, "n_negative": 40, "n_false": 2}
     kept = " ".join(describe_guarantee_plainly(RecallGuarantee(**fields, level=0.9, n_positive=30, n_missed=0)))
-    assert "Of 100 pictures of liver, at least 90 are flagged" in kept
-    assert "in vain" in kept
+    assert "Of 100 images of liver, at least 90 are flagged" in kept
+    assert "False-positive rate" in kept
     less = " ".join(describe_guarantee_plainly(RecallGuarantee(**fields, level=0.63, n_positive=5, n_missed=0)))
     assert "cannot be promised" in less
     assert "at least 63" in less

@@ -55,7 +55,7 @@ def titles(page: str) -> list[str]:
 def test_all_figures_are_inside_and_nothing_is_fetched(render):
     page = render(9)
     assert titles(page) == [
-        "Optimisation history",
+        "Optimization history",
         "Parallel coordinates",
         "Slices",
         "Importance of the parameters",

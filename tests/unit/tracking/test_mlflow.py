@@ -51,8 +51,8 @@ def test_everything_is_read_back(tracked, tmp_path):
     }
     assert history == {"train/step_loss": [(4, 0.9), (5, 0.7)], "validation/pq": [(2, 0.25)]}
     assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {"bundle", "samples", "scores.csv"}
-    picture = client.download_artifacts(run.info.run_id, "samples/one.png", str(tmp_path))
-    with Image.open(picture) as read:
+    image = client.download_artifacts(run.info.run_id, "samples/one.png", str(tmp_path))
+    with Image.open(image) as read:
         assert read.size == (9, 8)
     assert (told.store / ARTIFACTS).is_dir()
 

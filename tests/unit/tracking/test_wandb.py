@@ -104,7 +104,7 @@ def test_the_run_says_what_it_is(tracked):
     assert "f00d" in text
 
 
-def test_pictures_tables_and_the_bundle_are_in_it(tracked):
+def test_images_tables_and_the_bundle_are_in_it(tracked):
     rows = logged(tracked)
     assert [row["samples/one/_type"] for row in rows if "samples/one/_type" in row] == ["image-file"]
     assert [row["scores/_type"] for row in rows if "scores/_type" in row] == ["table-file"]

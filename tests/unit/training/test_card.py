@@ -15,5 +15,5 @@ def test_scores_stand_with_their_interval():
     assert "not a medical device" in card
 
 
-def test_without_test_pictures_the_card_says_so():
+def test_without_test_images_the_card_says_so():
     assert "Not measured" in render_card(SETTINGS, [], [])

@@ -126,7 +126,7 @@ def test_what_else_differs_is_said():
         split=pd.DataFrame({"part": ["training"]}),
     )
     assert differences(one, other) == [
-        "The data differ: fingerprint aaaaaaaaaaaa then, bbbbbbbbbbbb now. Pictures, labels or folds of an index have "
+        "The data differ: fingerprint aaaaaaaaaaaa then, bbbbbbbbbbbb now. Images, labels or folds of an index have "
         "changed.",
         "Packages differ: numpy 2.4.6 then, 2.5.0 now.",
         "organscope missing then, 1 now.",

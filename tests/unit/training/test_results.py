@@ -43,8 +43,8 @@ def test_samples_scores_and_the_bundle_are_shown(samples, tmp_path, task, monkey
     track_results(noted, bundle, samples, tmp_path)
     assert "problems" not in noted.told, noted.told["problems"]
     assert noted.told["bundle"] == bundle.source
-    pictures = {name: Image.open(io.BytesIO(png)) for name, png in noted.told.items() if isinstance(png, bytes)}
-    assert any(name.startswith("samples/") for name in pictures)
+    images = {name: Image.open(io.BytesIO(png)) for name, png in noted.told.items() if isinstance(png, bytes)}
+    assert any(name.startswith("samples/") for name in images)
 
 
 def test_what_cannot_be_drawn_is_listed_and_the_rest_is_shown(samples, tmp_path, monkeypatch):

@@ -63,7 +63,7 @@ def test_a_delivered_validation_part_is_taken_as_it_is(divide):
 
 def test_validation_takes_its_share_of_every_organ(divide):
     held = Counter(s.organ for s in divide(LIVER_AND_LUNG, validation_fraction=0.1).validation)
-    # 60 and 15 pictures lie outside fold 1: 6 livers, and 1 or 2 lungs by chance.
+    # 60 and 15 images lie outside fold 1: 6 livers, and 1 or 2 lungs by chance.
     assert held["liver"] in (6, 7)
     assert held["lung"] in (1, 2)
 

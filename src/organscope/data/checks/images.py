@@ -2,7 +2,7 @@
 
 Images whose pixels hold nothing, or no numbers.
 
-Images that occur twice: the same file, or the same picture in another file.
+Images that occur twice: the same file, or the same image in another file.
 """
 
 from collections import defaultdict
@@ -82,7 +82,7 @@ def constant_images(survey: Survey) -> Iterator[Finding]:
     for sample, pixels in survey.pixels():
         if pixels.is_constant and pixels.height_px * pixels.width_px > 1:
             what = "no finite value at all" if pixels.low is None else f"{pixels.low:g} in every pixel"
-            message = f"Expected a picture, found {what}."
+            message = f"Expected an image, found {what}."
             remedy = "Export the image again, or remove it and import the folder again."
             yield Finding(Severity.ERROR, "constant-image", sample.id, str(sample.image_path), message, remedy)
 
@@ -101,7 +101,7 @@ def tiny_images(survey: Survey) -> Iterator[Finding]:
             yield Finding(severity, "tiny-image", sample.id, str(sample.image_path), message, remedy)
 
 
-#: Bits of 63 in which two hashes of one picture may differ. Copies that were compressed again, brightened, resized
+#: Bits of 63 in which two hashes of one image may differ. Copies that were compressed again, brightened, resized
 #: or turned differ in 0 to 3; of the 233,000 pairs of unlike images in NuInsSeg and DSB2018 the closest differ in 12.
 MAX_DISTANCE = 6
 #: Distances in memory at once.
@@ -131,11 +131,11 @@ def near_duplicates(survey: Survey) -> Iterator[Finding]:
     samples = [sample for sample, _ in known]
     for places in _alike(np.stack([hashes for _, hashes in known])):
         alike = [samples[place] for place in places]
-        yield _finding("near-duplicates", "nearly the same picture", alike, Severity.WARNING)
+        yield _finding("near-duplicates", "nearly the same image", alike, Severity.WARNING)
 
 
 def _alike(hashes: np.ndarray) -> list[list[int]]:
-    """Places of the pictures that are alike, directly or through others; in order."""
+    """Places of the images that are alike, directly or through others; in order."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

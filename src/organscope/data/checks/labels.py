@@ -139,7 +139,7 @@ def divided_groups(survey: Survey) -> Iterator[Finding]:
         if len(parts) > 1 or len(folds) > 1:
             message = (
                 f"Expected the group '{group}' ({len(rows)} images) on one side of the split, found it in {found}. "
-                "A score measured so says how well known slides are recognised, not new ones."
+                "A score measured so says how well known slides are recognized, not new ones."
             )
             remedy = (
                 "Draw folds that keep groups whole: organscope data split INDEX. Where every organ has one slide only, "

@@ -27,7 +27,7 @@ _SEED = 0
 
 
 def color_tells_organ(survey: Survey) -> Iterator[Finding]:
-    """A random forest on shares of colours names the organ far above chance.
+    """A random forest on shares of colors names the organ far above chance.
 
     Cross-validated over the folds of the index (folds are drawn where it has none), and again between groups where
     two organs or more have at least two groups, which tells the stain of a slide from that of an organ.
@@ -41,7 +41,7 @@ def color_tells_organ(survey: Survey) -> Iterator[Finding]:
     if (score - chance) / (1 - chance) < _MIN_SKILL:
         return
     message = (
-        f"Colours alone, without any structure, name the organ with balanced accuracy {score:.2f} "
+        f"Colors alone, without any structure, name the organ with balanced accuracy {score:.2f} "
         f"(chance {chance:.2f}; {len(samples)} images, {len(set(organs))} organs)."
     )
     between = _score_between_groups(samples, features)
@@ -49,13 +49,13 @@ def color_tells_organ(survey: Survey) -> Iterator[Finding]:
         message += f" {between}"
     remedy = (
         "Judge a network by what it adds to this: organscope evaluate prints the baseline beside each score. "
-        "Change colour and brightness at random in training, and add slides of other stainings and scanners."
+        "Change color and brightness at random in training, and add slides of other stainings and scanners."
     )
     yield Finding(Severity.WARNING, "colour-tells-organ", "", "", message, remedy)
 
 
 def _colors(survey: Survey) -> tuple[list[Sample], np.ndarray]:
-    """Samples of organs with enough images, and what is known of their colours."""
+    """Samples of organs with enough images, and what is known of their colors."""
     known = [(sample, pixels) for sample, pixels in survey.pixels() if sample.organ]
     organs, counts = np.unique([sample.organ for sample, _ in known], return_counts=True)
     enough = set(organs[counts >= _MIN_IMAGES_AN_ORGAN].tolist())
@@ -141,9 +141,9 @@ def unknown_pixel_size(survey: Survey) -> Iterator[Finding]:
 
 
 def acquisition_tells_organ(survey: Survey) -> Iterator[Finding]:
-    """Picture size, pixel type, channels or pixel size that differ by organ, so that they alone name it."""
+    """Image size, pixel type, channels or pixel size that differ by organ, so that they alone name it."""
     names: tuple[tuple[str, Callable[[PixelFacts], str]], ...] = (
-        ("picture size", lambda pixels: f"{pixels.height_px} x {pixels.width_px} px"),
+        ("image size", lambda pixels: f"{pixels.height_px} x {pixels.width_px} px"),
         ("pixel type", lambda pixels: f"{pixels.n_channels} x {pixels.dtype}"),
         ("pixel size", _pixel_size),
     )

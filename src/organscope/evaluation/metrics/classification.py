@@ -20,7 +20,7 @@ def reliability_sums(
     """Number of answers, sum of their confidences and number correct, in bins of equal width.
 
     Bin b holds confidences in (b / n_bins, (b + 1) / n_bins], the first also 0, as in Guo et al., ICML 2017.
-    Sums of several pictures add up.
+    Sums of several images add up.
 
     Raises:
         ValueRangeError: A confidence is outside [0, 1].
@@ -75,7 +75,7 @@ def reliability_table(
 
 
 def brier_score(probs: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> float:
-    """Squared distance of the probabilities from the truth, mean over pictures, in [0, 2].
+    """Squared distance of the probabilities from the truth, mean over images, in [0, 2].
 
     Summed over all classes, equation 2 of Brier, Mon. Weather Rev. 78:1 (1950).
     """
@@ -90,10 +90,10 @@ def negative_log_likelihood(probs: Float[np.ndarray, "n classes"], labels: Int[n
 
 
 def _check_probabilities(probs: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " m"]) -> None:
-    """Refuse what is not one row of probabilities and one class a picture.
+    """Refuse what is not one row of probabilities and one class an image.
 
     Raises:
-        ShapeError: There is no picture, or not one label a row.
+        ShapeError: There is no image, or not one label a row.
         ValueRangeError: A row is not in [0, 1] with sum 1 (to .001), or a label is no class.
     """
     if labels.size == 0 or labels.size != probs.shape[0]:
@@ -112,14 +112,14 @@ def _check_probabilities(probs: Float[np.ndarray, "n classes"], labels: Int[np.n
 
 
 def classification_scores(probs: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " m"]) -> dict[str, float]:
-    """Score the most probable class of each picture, and the probabilities themselves.
+    """Score the most probable class of each image, and the probabilities themselves.
 
-    Macro averages run over the classes that occur among the labels, so that a class without pictures
+    Macro averages run over the classes that occur among the labels, so that a class without images
     neither helps nor hurts.
 
     Args:
-        probs: One row a picture, in [0, 1], sum 1.
-        labels: True class of each picture, from 0.
+        probs: One row an image, in [0, 1], sum 1.
+        labels: True class of each image, from 0.
 
     Returns:
         `accuracy`, `balanced_accuracy` (mean recall), `macro_f1`, `macro_auc` (one class against the rest;
@@ -127,7 +127,7 @@ def classification_scores(probs: Float[np.ndarray, "n classes"], labels: Int[np.
         `brier` in [0, 2]; `nll` in nats.
 
     Raises:
-        ShapeError: There is no picture, or not one label a row.
+        ShapeError: There is no image, or not one label a row.
         ValueRangeError: Rows are no probabilities, or a label is no class.
     """
     _check_probabilities(probs, labels)
@@ -150,7 +150,7 @@ def classification_scores(probs: Float[np.ndarray, "n classes"], labels: Int[np.
 def confusion_matrix(
     labels: Int[np.ndarray, " n"], predicted: Int[np.ndarray, " n"], *, n_classes: int
 ) -> Int64[np.ndarray, "classes classes"]:
-    """Count pictures by true class (rows) and predicted class (columns)."""
+    """Count images by true class (rows) and predicted class (columns)."""
     codes = labels.astype(np.int64) * n_classes + predicted
     return np.bincount(codes, minlength=n_classes**2).reshape(n_classes, n_classes)
 
@@ -159,7 +159,7 @@ def per_class_scores(confusion: Int64[np.ndarray, "classes classes"]) -> dict[st
     """Precision, recall and F1 of each class; 0 where a denominator is 0, as scikit-learn has it.
 
     Returns:
-        `n` (true pictures), `precision`, `recall`, `f1`, one entry a class.
+        `n` (true images), `precision`, `recall`, `f1`, one entry a class.
     """
     hits = np.diagonal(confusion).astype(np.float64)
     n_true, n_predicted = confusion.sum(axis=1), confusion.sum(axis=0)
@@ -176,11 +176,11 @@ def one_vs_rest_auc(
 ) -> Float64[np.ndarray, " classes"]:
     """Area under the ROC curve of each class against all others.
 
-    The Mann-Whitney form: how often a picture of the class gets a higher probability of it than another
-    picture, ties counting one half (Hanley and McNeil, Radiology 143:29, 1982).
+    The Mann-Whitney form: how often an image of the class gets a higher probability of it than another
+    image, ties counting one half (Hanley and McNeil, Radiology 143:29, 1982).
 
     Returns:
-        In [0, 1], not-a-number for a class that no picture or every picture has.
+        In [0, 1], not-a-number for a class that no image or every image has.
     """
     positive: Bool[np.ndarray, "n classes"] = labels[:, None] == np.arange(probs.shape[1])
     n_positive = positive.sum(axis=0)
@@ -241,25 +241,25 @@ def area_under_risk_coverage(confidence: Float[np.ndarray, " n"], correct: Bool[
 def net_benefit(
     probability: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " m"], thresholds: Float[np.ndarray, " k"]
 ) -> dict[str, Float64[np.ndarray, " k"]]:
-    """What acting on a probability is worth, in true positives a picture.
+    """What acting on a probability is worth, in true positives an image.
 
     Vickers and Elkin, Decision Curve Analysis, Med. Decis. Making 26:565 (2006): who acts at threshold t holds a
     missed positive to be (1 - t) / t times as bad as a false alarm, so the worth is TP / n - FP / n x t / (1 - t).
 
     Args:
-        probability: Of the positive class, of each picture.
-        positive: The picture is of that class.
+        probability: Of the positive class, of each image.
+        positive: The image is of that class.
         thresholds: In [0, 1).
 
     Returns:
-        `threshold`, `model` (act at or above the threshold), `all` (act on every picture) and `none` (0).
+        `threshold`, `model` (act at or above the threshold), `all` (act on every image) and `none` (0).
 
     Raises:
-        ShapeError: There is no picture, or not one probability a picture.
+        ShapeError: There is no image, or not one probability an image.
         ValueRangeError: A threshold leaves [0, 1).
     """
     if probability.size == 0 or probability.size != positive.size:
-        raise ShapeError(f"Expected one probability a picture, found {probability.size} and {positive.size}.")
+        raise ShapeError(f"Expected one probability an image, found {probability.size} and {positive.size}.")
     if not np.all((thresholds >= 0) & (thresholds < 1)):
         raise ValueRangeError("Expected thresholds in [0, 1), found others: at 1 a false alarm has no finite price.")
     price = thresholds / (1 - thresholds)

@@ -171,7 +171,7 @@ _Counts = int | float | np.number | Num[np.ndarray, "..."]
 
 
 def segmentation_scores(truth: Integer[np.ndarray, "y x"], predicted: Integer[np.ndarray, "v w"]) -> dict[str, float]:
-    """Score one picture; see `scores_of_pairs`.
+    """Score one image; see `scores_of_pairs`.
 
     Args:
         truth: Label image, 0 = background.
@@ -185,7 +185,7 @@ def segmentation_scores(truth: Integer[np.ndarray, "y x"], predicted: Integer[np
 
 
 def scores_of_pairs(pairs: CellPairs) -> dict[str, float]:
-    """Every score of one picture.
+    """Every score of one image.
 
     Returns:
         All in [0, 1], or not-a-number where neither image has a cell: `dice` and `iou` of the foreground, `aji`,
@@ -250,7 +250,7 @@ def _n_pairs(members: Float64[np.ndarray, " n"]) -> float:
 
 
 def cell_counts(pairs: CellPairs) -> dict[str, int | float]:
-    """What the scores at a threshold are made of; add up over pictures to pool them.
+    """What the scores at a threshold are made of; add up over images to pool them.
 
     Returns:
         `n_truth`, `n_predicted`, `n_matched_50` ... `n_matched_90` (true positives), and `matched_iou_50`,
@@ -266,9 +266,9 @@ def cell_counts(pairs: CellPairs) -> dict[str, int | float]:
 
 
 def detection_scores(counts: Mapping[str, _Counts]) -> dict[str, Float64[np.ndarray, "..."]]:
-    """Scores of matched cells, from the `cell_counts` of a picture or from their sums over pictures.
+    """Scores of matched cells, from the `cell_counts` of an image or from their sums over images.
 
-    Sums over pictures give the pooled scores, in which a picture weighs as many as its cells: stardist pools
+    Sums over images give the pooled scores, in which an image weighs as many as its cells: stardist pools
     so by default (`matching_dataset(by_image=False)`), and so is its published average precision.
 
     Args:

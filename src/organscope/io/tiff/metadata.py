@@ -10,7 +10,7 @@ import tifffile
 from organscope.io.pixel_size import Stated, first_usable, stated_in_unit, stated_resolution, stated_size
 from organscope.io.source import dtype_range
 
-#: Value of the ResolutionUnit tag -> micrometres; 4 and 5 are an extension of tifffile.
+#: Value of the ResolutionUnit tag -> micrometers; 4 and 5 are an extension of tifffile.
 _UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0, 4: 1_000.0, 5: 1.0}
 _QPI_NAME = re.compile(r"<Name>([^<]*)</Name>")
 _APERIO_MPP = re.compile(r"\bMPP\s*=\s*([0-9.]+)")

@@ -41,7 +41,7 @@ from organscope.io.tiff.metadata import read_channel_names, read_pixel_size, rea
 #: A page, or what tifffile keeps of a page that is like the first one.
 _Page = tifffile.TiffPage | tifffile.TiffFrame
 
-#: Decoded tiles and strips that are kept: neighbouring regions share them.
+#: Decoded tiles and strips that are kept: neighboring regions share them.
 _CACHE_BYTES = 64 * 2**20
 
 
@@ -338,7 +338,7 @@ class _Color:
         if (not known and not converted) or page.dtype is None:
             raise ImageReadError(
                 f"Expected gray or RGB samples in {path}, found {page.dtype or page.bitspersample}, "
-                f"colour space {page.photometric}. Export it as RGB or gray with 8 or 16 bits."
+                f"color space {page.photometric}. Export it as RGB or gray with 8 or 16 bits."
             )
         pixels = pixel_dtype(page.dtype, path)
         self._is_inverted = not as_stored and page.photometric == _WHITE_IS_ZERO and page.dtype.kind in "bu"
@@ -364,8 +364,8 @@ class _Color:
     def apply(self, samples: Num[np.ndarray, "y x c"], value_range: tuple[float, float]) -> Num[np.ndarray, "y x c"]:
         """Intensities from samples."""
         if self._palette is not None:
-            colours = self._palette[samples.astype(np.intp)]
-            return colours.reshape(*samples.shape[:2], -1)
+            colors = self._palette[samples.astype(np.intp)]
+            return colors.reshape(*samples.shape[:2], -1)
         samples = as_pixels(samples, self.dtype)
         return self.dtype.type(value_range[1]) - samples if self._is_inverted else samples
 

@@ -9,7 +9,7 @@ digit, which would round some integers the other way. The graph in integers is a
 
 A graph in eight-bit integers brought back to floating point, for programs where the seventh digit must not decide.
 
-Taken is what the static quantisation of onnxruntime writes in QDQ form: integers stand only between a QuantizeLinear
+Taken is what the static quantization of onnxruntime writes in QDQ form: integers stand only between a QuantizeLinear
 and a DequantizeLinear, and as constants before a DequantizeLinear. Formulas: these operators in the ONNX standard.
 """
 
@@ -72,7 +72,7 @@ class _Steps:
 def float_form(graph: bytes) -> bytes:
     """The same network in floating point, with the weights that its integers stand for.
 
-    Of the rounding of activations their limits remain, as Clip: the quantiser takes a ReLU away where the integers
+    Of the rounding of activations their limits remain, as Clip: the quantizer takes a ReLU away where the integers
     begin at zero anyhow, so that without limits it would be another network.
 
     Args:
@@ -83,20 +83,20 @@ def float_form(graph: bytes) -> bytes:
     """
     model = onnx.load_model_from_string(graph)
     constants = {entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer}
-    quantised = {node.output[0]: node for node in model.graph.node if node.op_type == _QUANTIZE}
+    quantized = {node.output[0]: node for node in model.graph.node if node.op_type == _QUANTIZE}
     kept: list[onnx.NodeProto] = []
     made: _Constants = {}
     for node in model.graph.node:
         if node.op_type == _DEQUANTIZE and node.input[0] in constants:
             made[node.output[0]] = _steps(node, constants).numbers(constants[node.input[0]])
         elif node.op_type == _DEQUANTIZE:
-            limits = _limits(node, quantised.get(node.input[0]), constants)
+            limits = _limits(node, quantized.get(node.input[0]), constants)
             names = [f"{node.output[0]}/{end}" for end in ("least", "most")]
             made.update(zip(names, limits, strict=True))
-            kept.append(helper.make_node("Clip", [quantised[node.input[0]].input[0], *names], node.output))
+            kept.append(helper.make_node("Clip", [quantized[node.input[0]].input[0], *names], node.output))
         elif node.op_type != _QUANTIZE:
             kept.append(node)
-    _replace(model.graph, kept, made, set(quantised))
+    _replace(model.graph, kept, made, set(quantized))
     return model.SerializeToString()
 
 
@@ -116,7 +116,7 @@ def _steps(node: onnx.NodeProto, constants: _Constants) -> _Steps:
 def _limits(
     node: onnx.NodeProto, before: onnx.NodeProto | None, constants: _Constants
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What an activation is held to between its quantisation and the node that takes it back."""
+    """What an activation is held to between its quantization and the node that takes it back."""
     if before is None:
         raise _refused(f"{node.op_type} '{node.name}' without {_QUANTIZE} before it")
     here, there = _steps(node, constants), _steps(before, constants)
@@ -164,11 +164,11 @@ def export_package(bundle: Bundle, file: Path, *, authors: Sequence[str] = AUTHO
         bundle: Any whose graph takes n y x 3.
         file: The zip file.
         authors: Names.
-        licence: SPDX identifier; the first that the bundle's licence names if left out.
+        license: SPDX identifier. Default: the first that the bundle's license names.
 
     Raises:
         MissingExtraError: The packages of the extra [bioimageio] are not installed.
-        UsageError: No licence is named that SPDX knows.
+        UsageError: No license is named that SPDX knows.
         BundleError: The package does not pass the test.
         OutputError: The file cannot be written.
     """
@@ -236,16 +236,16 @@ def require_library() -> Any:
     return bioimageio.spec
 
 
-def _fields(bundle: Bundle, folder: Path, authors: Sequence[str], licence: str) -> dict[str, Any]:
+def _fields(bundle: Bundle, folder: Path, authors: Sequence[str], license: str) -> dict[str, Any]:
     """All fields of a `ModelDescr`; their files lie in `folder`."""
     manifest = bundle.manifest
     for name in manifest.files:
         (folder / name).write_bytes(bundle.read(name))
     (folder / MANIFEST_NAME).write_bytes(bundle.read(MANIFEST_NAME))
     computing, weights = _portable(bundle, folder)
-    picture, outputs = test_arrays(computing)
-    (folder / "cover.png").write_bytes(draw_cover(bundle, picture[0], outputs))
-    text = _documentation(bundle, _rounding(bundle, picture[0], outputs))
+    image, outputs = test_arrays(computing)
+    (folder / "cover.png").write_bytes(draw_cover(bundle, image[0], outputs))
+    text = _documentation(bundle, _rounding(bundle, image[0], outputs))
     (folder / "documentation.md").write_text(text, encoding="utf-8")
     attached = [name for name in (*manifest.files, MANIFEST_NAME) if name != weights]
     return {
@@ -253,14 +253,14 @@ def _fields(bundle: Bundle, folder: Path, authors: Sequence[str], licence: str) 
         "description": manifest.summary[:_MAX_DESCRIPTION],
         "authors": [{"name": name} for name in authors],
         "cite": _citations(bundle),
-        "license": licence,
+        "license": license,
         "version": manifest.version,
         "timestamp": manifest.created,
         "tags": _tags(bundle),
         "covers": [{"source": folder / "cover.png"}],
         "documentation": {"source": folder / "documentation.md"},
         "attachments": [{"source": folder / name} for name in attached],
-        "inputs": [describe_input(bundle, _saved(folder, "test_input.npy", picture))],
+        "inputs": [describe_input(bundle, _saved(folder, "test_input.npy", image))],
         "outputs": _outputs(bundle, outputs, folder),
         "weights": {"onnx": {"source": folder / weights, "opset_version": manifest.graph.opset}},
         "config": {"bioimageio": {"reproducibility_tolerance": [_tolerance(bundle)]}},
@@ -276,24 +276,24 @@ def _portable(bundle: Bundle, folder: Path) -> tuple[Bundle, str]:
     return bundle.with_graph(graph), _FLOAT_GRAPH
 
 
-def _rounding(bundle: Bundle, picture: np.ndarray, outputs: dict[str, np.ndarray]) -> str:
+def _rounding(bundle: Bundle, image: np.ndarray, outputs: dict[str, np.ndarray]) -> str:
     """What the package's graph is to the bundle's; nothing where it is the same.
 
     Args:
         bundle: As it is used.
-        picture: The test picture, y x 3.
+        image: The test image, y x 3.
         outputs: Of the package's graph.
     """
     if not bundle.has_integers:
         return ""
     far = []
-    for name, ours in bundle.run(prepare(picture, bundle.manifest.preprocessing)).items():
+    for name, ours in bundle.run(prepare(image, bundle.manifest.preprocessing)).items():
         gap = np.abs(ours - outputs[name])
         far.append(f"`{name}` by {gap.mean():.1g} on average and {gap.max():.1g} at most")
     return (
         "The ONNX weights are the floating-point form of a graph in eight-bit integers, with which organscope computes "
         f"(`{bundle.manifest.graph.file}`, attached). Weights are what the integers stand for; activations keep the "
-        f"limits of their integers, but are not rounded. On the test picture the two graphs differ: {'; '.join(far)}."
+        f"limits of their integers, but are not rounded. On the test image the two graphs differ: {'; '.join(far)}."
     )
 
 
@@ -343,7 +343,7 @@ def _citations(bundle: Bundle) -> list[dict[str, str]]:
 
 
 def _license(text: str) -> str:
-    """The first SPDX identifier in a sentence about licences.
+    """The first SPDX identifier in a sentence about licenses.
 
     Raises:
         UsageError: It names none.
@@ -354,7 +354,7 @@ def _license(text: str) -> str:
         with suppress(ValueError):
             return str(LicenseId(word))
     raise UsageError(
-        f"Expected a licence that SPDX knows, found '{text}'. Name it with --licence, such as BSD-3-Clause."
+        f"Expected a license that SPDX knows, found '{text}'. Name it with --licence, such as BSD-3-Clause."
     )
 
 
@@ -369,7 +369,7 @@ def _documentation(bundle: Bundle, rounding: str) -> str:
             _use(bundle),
             *(["## Floating point in place of integers", rounding] if rounding else []),
             "## Validation",
-            "Scores on pictures that did not train, and how far the answers depend on what computes them:",
+            "Scores on images that did not train, and how far the answers depend on what computes them:",
             f"```text\n{facts}\n```",
             "Made with organscope. `organscope bundle import` makes the same bundle from this package again, out of "
             "`manifest.json` and the other attached files.\n",
@@ -381,15 +381,15 @@ def _use(bundle: Bundle) -> str:
     spec = bundle.manifest.spec
     if isinstance(spec, ClassificationSpec):
         return (
-            f"The network sees squares of {spec.field_px} px of the picture, resized to {spec.input_px} px; the "
-            f"{'cells' if spec.subject == 'cell' else 'fields'} of a picture are pooled into one answer. An answer is "
+            f"The network sees squares of {spec.field_px} px of the image, resized to {spec.input_px} px; the "
+            f"{'cells' if spec.subject == 'cell' else 'fields'} of an image are pooled into one answer. An answer is "
             f"given at a confidence of {spec.policy.min_confidence:.2f} or more, and at a distance of "
             f"{spec.policy.max_distance:.2f} or less between the embedding (`features`, brought to length 1) and its "
             f"{spec.policy.n_neighbours}th nearest in `{spec.policy.reference}`."
         )
     return (
-        f"The maps of input `{INPUT}` become labelled cells by thresholds and a flooding that are in `manifest.json` "
-        "(`spec.decoder`). Scale intensities by the percentiles of the whole picture, before it is cut into tiles; "
+        f"The maps of input `{INPUT}` become labeled cells by thresholds and a flooding that are in `manifest.json` "
+        "(`spec.decoder`). Scale intensities by the percentiles of the whole image, before it is cut into tiles; "
         f"tiles overlap by the halo of {spec.halo_px} px, so that they equal the whole."
     )
 

@@ -95,7 +95,7 @@ class _GraphAdapter:
         return next(entry.version for entry in self._model.opset_import if entry.domain in ("", "ai.onnx"))
 
     def take_rgb(self, layout: _Layout, n_channels: int) -> None:
-        """Take n y x 3, as their graph wants it: one channel is the mean of the colours."""
+        """Take n y x 3, as their graph wants it: one channel is the mean of the colors."""
         source = _INPUT
         if n_channels == 1:
             self._before.append(self._mean_of_colours(source, "ours/gray"))
@@ -171,13 +171,13 @@ _OTHER = "-"
 
 def _refuse(found: str, hint: str = "") -> BundleError:
     """The error for what a bundle cannot express."""
-    what = "a network for 2D pictures whose handling organscope can repeat"
+    what = "a network for 2D images whose handling organscope can repeat"
     return BundleError(f"Expected {what}, found {found}.{f' {hint}' if hint else ''}")
 
 
 @dataclass(frozen=True)
 class _InputSide:
-    """How pictures go in.
+    """How images go in.
 
     Attributes:
         layout: Order of the axes.
@@ -227,7 +227,7 @@ def _read_preprocessing(tensor: Any, channels: Sequence[str]) -> Preprocessing:
     """Bring the steps before a network into the form (scaled - mean) / std.
 
     Raises:
-        BundleError: A step depends on the picture in a way that a bundle does not know.
+        BundleError: A step depends on the image in a way that a bundle does not know.
     """
     gain, offset, limits = _start(tensor)
     for step in tensor.preprocessing:
@@ -265,9 +265,7 @@ def _start(tensor: Any) -> tuple[np.ndarray, np.ndarray, tuple[float, float] | N
 def _percentiles(kwargs: Any, n_channels: int) -> tuple[float, float]:
     axes = {"batch", "channel", "x", "y"} if kwargs.axes is None else {str(axis) for axis in kwargs.axes}
     if not {"x", "y"} <= axes or (n_channels == 3 and "channel" not in axes) or kwargs.reference_tensor is not None:
-        raise _refuse(
-            "intensities scaled by colour, by row or by another picture", "A bundle scales all colours alike."
-        )
+        raise _refuse("intensities scaled by color, by row or by another image", "A bundle scales all colors alike.")
     low, high = float(kwargs.min_percentile), float(kwargs.max_percentile)
     if low > 50 or high < 50:
         raise _refuse(f"the percentiles {low:g} to {high:g}")
@@ -443,14 +441,14 @@ def _convert(model: Any, maps: Sequence[str]) -> tuple[_Converted, _InputSide]:
     adapter = _GraphAdapter(graph, 0)
     adapter.take_rgb(side.layout, side.n_channels)
     test_output = _array(output.test_tensor)
-    picture = _test_image(model.inputs[0], side)
+    image = _test_image(model.inputs[0], side)
     if any(axis.type == "space" for axis in output.axes):
         spec, classes, expected = _segmentation(adapter, output, side, test_output, maps)
         names = ["maps"]
     else:
         spec, classes, expected = _classification(adapter, output, side, test_output)
         names = ["logits", "features"]
-    return _Converted(adapter.finished(), adapter.opset, names, spec, classes, picture, expected), side
+    return _Converted(adapter.finished(), adapter.opset, names, spec, classes, image, expected), side
 
 
 def _segmentation(
@@ -491,8 +489,8 @@ def _test_image(tensor: Any, side: _InputSide) -> Float32[np.ndarray, "n y x 3"]
     raw = _array(tensor.test_tensor).transpose(side.layout.to(("batch", "y", "x", "channel")))
     value_range = (0.0, 255.0) if raw.dtype == np.uint8 else (0.0, 1.0)
     prepared = []
-    for picture in raw:
-        rgb, spec = to_rgb(picture), side.preprocessing
+    for image in raw:
+        rgb, spec = to_rgb(image), side.preprocessing
         prepared.append(standardize(scale_intensity(rgb, *intensity_range(rgb, spec, value_range)), spec))
     return np.ascontiguousarray(np.stack(prepared), np.float32)
 
@@ -550,7 +548,7 @@ def _require_alike(found: _Converted, outputs: dict[str, np.ndarray]) -> None:
     if not difference <= _MAX_DIFFERENCE:
         raise VerificationError(
             f"Expected the package's own test output, found a mean difference of {difference:.3g}: it prepares "
-            "pictures in a way that organscope does not."
+            "images in a way that organscope does not."
         )
 
 
@@ -577,6 +575,6 @@ def _card(model: Any) -> str:
         "calibrated and not tuned.",
         f"## Authors\n\n{authors}",
         f"## To cite\n\n{cited}",
-        f"## Licence\n\n{model.license or 'not stated'}\n",
+        f"## License\n\n{model.license or 'not stated'}\n",
     ]
     return "\n\n".join(parts)

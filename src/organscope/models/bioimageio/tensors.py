@@ -1,4 +1,4 @@
-"""A drawn picture that looks like stained tissue, and a cover made from it: nobody else's picture travels along.
+"""A drawn image that looks like stained tissue, and a cover made from it: nobody else's image travels along.
 
 Inputs and outputs of a bundle in the words of the bioimage.io model format 0.5.
 """
@@ -28,8 +28,8 @@ def _draw_image(height_px: int, width_px: int, n_nuclei: int | None = None) -> U
     """Dark ellipses on an uneven pink ground; the same at every call.
 
     Args:
-        height_px: Of the picture.
-        width_px: Of the picture.
+        height_px: Of the image.
+        width_px: Of the image.
         n_nuclei: As many as fit loosely where left out; one lies in the middle.
     """
     random = np.random.default_rng(7)
@@ -49,28 +49,28 @@ def _draw_image(height_px: int, width_px: int, n_nuclei: int | None = None) -> U
 
 
 def prepare(pixels: UInt8[np.ndarray, "y x 3"], spec: Preprocessing) -> np.ndarray:
-    """A whole picture as the network takes it, float32 (1, y, x, 3)."""
+    """A whole image as the network takes it, float32 (1, y, x, 3)."""
     low, high = intensity_range(pixels, spec, (0.0, 255.0))
     return np.ascontiguousarray(standardize(scale_intensity(pixels, low, high), spec))[None]
 
 
 def draw_cover(bundle: Bundle, pixels: UInt8[np.ndarray, "y x 3"], outputs: dict[str, np.ndarray]) -> bytes:
-    """PNG: the picture, and beside it what the network makes of it (cells, or the most probable classes)."""
+    """PNG: the image, and beside it what the network makes of it (cells, or the most probable classes)."""
     left = Image.fromarray(pixels)
     if bundle.manifest.spec.task == "segmentation":
         right = _outlined(left, decode_cells(outputs["maps"][0], bundle.manifest.spec.decoder))
     else:
         right = _bars(outputs["logits"][0], bundle.manifest.classes)
     cover = Image.new("RGB", (2 * _COVER_PX, _COVER_PX), "white")
-    for number, picture in enumerate((left, right)):
-        cover.paste(picture.resize((_COVER_PX, _COVER_PX), Image.Resampling.BICUBIC), (number * _COVER_PX, 0))
+    for number, image in enumerate((left, right)):
+        cover.paste(image.resize((_COVER_PX, _COVER_PX), Image.Resampling.BICUBIC), (number * _COVER_PX, 0))
     content = io.BytesIO()
     cover.save(content, "PNG", optimize=True)
     return content.getvalue()
 
 
-def _outlined(picture: Image.Image, labels: Int32[np.ndarray, "y x"]) -> Image.Image:
-    outlined = picture.copy()
+def _outlined(image: Image.Image, labels: Int32[np.ndarray, "y x"]) -> Image.Image:
+    outlined = image.copy()
     draw = ImageDraw.Draw(outlined)
     for outline in cell_outlines(labels):
         draw.line([(float(x), float(y)) for x, y in outline], fill=_OUTLINE, width=1)
@@ -81,13 +81,13 @@ def _bars(logits: np.ndarray, classes: list[str]) -> Image.Image:
     """The eight most probable classes as bars."""
     probability = np.exp(logits - logits.max())
     probability /= probability.sum()
-    picture = Image.new("RGB", (_COVER_PX, _COVER_PX), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (_COVER_PX, _COVER_PX), "white")
+    draw = ImageDraw.Draw(image)
     for row, number in enumerate(np.argsort(-probability)[:8]):
         top = 12 + row * 38
         draw.rectangle((12, top + 14, 12 + int(280 * probability[number]), top + 28), fill=(110, 70, 150))
         draw.text((12, top), classes[number], fill="black")
-    return picture
+    return image
 
 
 INPUT = "image"
@@ -95,7 +95,7 @@ _CHANNELS = ["red", "green", "blue"]
 
 
 def _image_size_px(spec: SegmentationSpec | ClassificationSpec) -> tuple[int, int]:
-    """Height and width of the test picture: the least that leaves something inside the halo, or the field."""
+    """Height and width of the test image: the least that leaves something inside the halo, or the field."""
     if isinstance(spec, ClassificationSpec):
         return spec.input_px, spec.input_px
     least = _least_side_px(spec)
@@ -109,7 +109,7 @@ def _least_side_px(spec: SegmentationSpec) -> int:
 
 
 def test_arrays(bundle: Bundle) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The test picture, uint8 (1, y, x, 3), and the outputs of the graph for it after what `postprocessing` says."""
+    """The test image, uint8 (1, y, x, 3), and the outputs of the graph for it after what `postprocessing` says."""
     spec = bundle.manifest.spec
     pixels = _draw_image(*_image_size_px(spec), n_nuclei=1 if _is_one_cell(spec) else None)
     outputs = bundle.run(prepare(pixels, bundle.manifest.preprocessing))
@@ -135,13 +135,13 @@ def describe_input(bundle: Bundle, test_file: Path) -> dict[str, Any]:
     spec = bundle.manifest.spec
     if isinstance(spec, ClassificationSpec):
         size: Any = spec.input_px
-        what = f"one field of the picture, {spec.field_px} px of it resized to {spec.input_px} px"
+        what = f"one field of the image, {spec.field_px} px of it resized to {spec.input_px} px"
     else:
         size = {"min": _least_side_px(spec), "step": spec.stride_px}
-        what = "a picture or a tile of it"
+        what = "an image or a tile of it"
     return {
         "id": INPUT,
-        "description": f"RGB, 8 bits: {what}. A gray picture goes in three times.",
+        "description": f"RGB, 8 bits: {what}. A gray image goes in three times.",
         "axes": [
             {"type": "batch"},
             {"type": "space", "id": "y", "size": size},
@@ -155,18 +155,18 @@ def describe_input(bundle: Bundle, test_file: Path) -> dict[str, Any]:
 
 
 def _preprocessing(spec: Preprocessing) -> list[dict[str, Any]]:
-    """Scaling of the whole picture to 0 and 1, clipped, then the standard colours."""
+    """Scaling of the whole image to 0 and 1, clipped, then the standard colors."""
     if spec.intensity == "full_range":
         scaling = {"id": "scale_linear", "kwargs": {"gain": 1 / 255, "offset": 0.0}}
     else:
         limits = {"min_percentile": spec.low_percentile, "max_percentile": spec.high_percentile}
         scaling = {"id": "scale_range", "kwargs": {"axes": ["channel", "y", "x"], "eps": 1e-6, **limits}}
-    colours = {"mean": list(spec.mean), "std": list(spec.std), "axis": "channel"}
+    colors = {"mean": list(spec.mean), "std": list(spec.std), "axis": "channel"}
     return [
         {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
         scaling,
         {"id": "clip", "kwargs": {"min": 0.0, "max": 1.0}},
-        {"id": "fixed_zero_mean_unit_variance", "kwargs": colours},
+        {"id": "fixed_zero_mean_unit_variance", "kwargs": colors},
         {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
     ]
 
@@ -176,7 +176,7 @@ def describe_output(name: str, output: np.ndarray, bundle: Bundle, test_file: Pa
 
     Args:
         name: Of the output.
-        output: As the graph gave it for the test picture.
+        output: As the graph gave it for the test image.
         bundle: Any.
         test_file: Array of what is expected.
     """

@@ -7,7 +7,7 @@ _WEAKEST = 0.2
 """A shorter vector points nowhere: a network that sees two answers gives their mean, which is nearly none."""
 
 _NEXT_SECTOR = 0.41421356
-"""Tangent of 22.5 degrees, where one of the eight directions to a neighbour ends."""
+"""Tangent of 22.5 degrees, where one of the eight directions to a neighbor ends."""
 
 _UNDECIDED, _LOST = -2, -1
 
@@ -18,7 +18,7 @@ def follow_flow(cores, flow_y, flow_x, foreground):
 
     The components of the flow run from 0 (up, left) over 0.5 to 1 (down, right).
 
-    Each pixel points to one of its eight neighbours, so that the walks form trees whose roots are cores or
+    Each pixel points to one of its eight neighbors, so that the walks form trees whose roots are cores or
     circles; a walk stops where another one came before, hence linear time.
     """
     labels = cores.copy().reshape(-1)
@@ -44,7 +44,7 @@ def follow_flow(cores, flow_y, flow_x, foreground):
 
 @numba.njit(cache=True)
 def _next_pixel(pixel, flow_y, flow_x, foreground):
-    """The neighbour that the flow points to, within the same connected piece; the pixel itself if there is none."""
+    """The neighbor that the flow points to, within the same connected piece; the pixel itself if there is none."""
     n_rows, n_columns = foreground.shape
     y, x = pixel // n_columns, pixel % n_columns
     down, right = 2 * flow_y[y, x] - 1, 2 * flow_x[y, x] - 1
@@ -55,7 +55,7 @@ def _next_pixel(pixel, flow_y, flow_x, foreground):
     v, u = y + dy, x + dx
     if not (0 <= v < n_rows and 0 <= u < n_columns) or not foreground[v, u]:
         return pixel
-    # A diagonal neighbour belongs to the same piece if one of the two pixels between does.
+    # A diagonal neighbor belongs to the same piece if one of the two pixels between does.
     if foreground[v, x] or foreground[y, u]:
         return v * n_columns + u
     return pixel

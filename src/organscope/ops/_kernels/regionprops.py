@@ -56,7 +56,7 @@ def sum_intensity(labels, pixels, n_cells):
 
 @numba.njit(cache=True)
 def _is_edge(labels, y, x, cell):
-    """Whether a pixel belongs to the cell and one of its 4 neighbours does not."""
+    """Whether a pixel belongs to the cell and one of its 4 neighbors does not."""
     n_rows, n_columns = labels.shape
     if y < 0 or x < 0 or y >= n_rows or x >= n_columns or labels[y, x] != cell:
         return False
@@ -140,7 +140,7 @@ def row_extents(labels, top, offset):
 
 @numba.njit(cache=True)
 def hull_areas(left, right, offset):
-    """Pixels whose centre lies in or on the convex hull of each cell's pixels.
+    """Pixels whose center lies in or on the convex hull of each cell's pixels.
 
     A pixel enters the hull as the diamond of the middles of its four edges, as in scikit-image. Coordinates
     are doubled, so that those are integers and the count is exact.

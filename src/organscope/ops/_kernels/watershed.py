@@ -4,7 +4,7 @@ Compiled functions live in modules named `*_kernels`, which the shape checks of 
 
 Compiled search for the cores of cells: peaks that stand out from what surrounds them.
 
-Nothing looks beyond the four neighbours of a foreground pixel, so that each connected piece of foreground is on
+Nothing looks beyond the four neighbors of a foreground pixel, so that each connected piece of foreground is on
 its own, and ties go to the first pixel in raster order, so that its place in the image does not matter.
 """
 
@@ -45,10 +45,10 @@ def flood(seeds, levels, foreground):
             y = row + (side == 2) - (side == 0)
             x = column + (side == 3) - (side == 1)
             if 0 <= y < n_rows and 0 <= x < n_columns:
-                neighbour = y * n_columns + x
-                if open_pixel[neighbour] and labels[neighbour] == 0:
-                    labels[neighbour] = labels[pixel]
-                    _push_last(neighbour, min(level[neighbour], current), first, last, following)
+                neighbor = y * n_columns + x
+                if open_pixel[neighbor] and labels[neighbor] == 0:
+                    labels[neighbor] = labels[pixel]
+                    _push_last(neighbor, min(level[neighbor], current), first, last, following)
     return labels.reshape(seeds.shape)
 
 
@@ -65,7 +65,7 @@ def _push_last(pixel, level, first, last, following):
 
 @numba.njit(cache=True)
 def smooth_inside(height, foreground, n_times):
-    """Average every foreground pixel with its foreground neighbours on four sides, `n_times` over."""
+    """Average every foreground pixel with its foreground neighbors on four sides, `n_times` over."""
     n_rows, n_columns = height.shape
     current = height.copy()
     for _ in range(n_times):
@@ -123,10 +123,10 @@ def find_peaks(levels, foreground, least):
         parent[pixel] = pixel
         peak[pixel] = pixel
         for side in range(4):
-            neighbour = _step_to(pixel, side, n_columns, level.size)
-            if neighbour < 0 or parent[neighbour] < 0:
+            neighbor = _step_to(pixel, side, n_columns, level.size)
+            if neighbor < 0 or parent[neighbor] < 0:
                 continue
-            elder, younger = find_root(parent, pixel), find_root(parent, neighbour)
+            elder, younger = find_root(parent, pixel), find_root(parent, neighbor)
             if elder == younger:
                 continue
             if _is_lower(peak[elder], peak[younger], level):
@@ -148,7 +148,7 @@ def _is_lower(one, other, level):
 
 @numba.njit(cache=True)
 def _step_to(pixel, side, n_columns, size):
-    """The neighbour above, left, below or right of a flat position; -1 outside the image."""
+    """The neighbor above, left, below or right of a flat position; -1 outside the image."""
     if side == 0:
         return pixel - n_columns if pixel >= n_columns else -1
     if side == 1:
@@ -180,11 +180,11 @@ def grow_cores(levels, foreground, is_peak, least):
             n_waiting -= 1
             pixel = waiting[n_waiting]
             for side in range(4):
-                neighbour = _step_to(pixel, side, n_columns, level.size)
-                if neighbour < 0 or not is_open[neighbour] or cores[neighbour] != 0:
+                neighbor = _step_to(pixel, side, n_columns, level.size)
+                if neighbor < 0 or not is_open[neighbor] or cores[neighbor] != 0:
                     continue
-                if int(level[neighbour]) > floor:
-                    cores[neighbour] = n_cores
-                    waiting[n_waiting] = neighbour
+                if int(level[neighbor]) > floor:
+                    cores[neighbor] = n_cores
+                    waiting[n_waiting] = neighbor
                     n_waiting += 1
     return cores.reshape(levels.shape)

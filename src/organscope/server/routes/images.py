@@ -1,4 +1,4 @@
-"""One image: its state, its picture, its cells, its verdict.
+"""One image: its state, its image, its cells, its verdict.
 
 Rows of the database as the interface gives them.
 
@@ -112,9 +112,9 @@ def _neighbours(row: dict[str, Any], state: State) -> tuple[str | None, str | No
 router = APIRouter(prefix="/api/images/{image}", tags=["images"], responses=refusing(409))
 _Power = Annotated[int, PathParameter(ge=0, le=30)]
 _Place = Annotated[int, PathParameter(ge=0, le=1_000_000)]
-#: Pictures of one image never change; each image has its own address.
+#: Images of one image never change; each image has its own address.
 _KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
-#: Results change where an image is analysed again.
+#: Results change where an image is analyzed again.
 _ASK_AGAIN = {"Cache-Control": "private, no-cache"}
 _BYTES = {200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
 _JPEG = {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}}
@@ -137,7 +137,7 @@ def cancel(image: str, user: User, state: Parts) -> schemas.Image:
 
 @router.post("/retry", tags=["jobs"])
 def try_again(image: str, user: User, state: Parts) -> schemas.Image:
-    """Analyse an image again that failed or was cancelled."""
+    """Analyze an image again that failed or was cancelled."""
     row = store.image_of(state.database, image, user)
     if row["state"] not in (queue.FAILED, queue.CANCELLED):
         raise RefusalError(
@@ -149,7 +149,7 @@ def try_again(image: str, user: User, state: Parts) -> schemas.Image:
 
 @router.get("/tiles/{power}/{x}/{y}", response_class=Response, responses=_JPEG)
 def tile(image: str, power: _Power, x: _Place, y: _Place, user: User, state: Parts) -> Response:
-    """One square of the picture as JPEG; power 0 is full resolution, each further one halves it."""
+    """One square of the image as JPEG; power 0 is full resolution, each further one halves it."""
     row = store.image_of(state.database, image, user)
     return Response(state.tiles.tile(row, power, x, y), media_type="image/jpeg", headers=_KEEP)
 
@@ -172,13 +172,13 @@ def outlines(image: str, x: _Place, y: _Place, user: User, state: Parts) -> Resp
 
 @router.get("/evidence", response_class=Response, responses=PNG)
 def evidence(image: str, user: User, state: Parts) -> FileResponse:
-    """What speaks for the most probable organ, as colour over the tissue in gray, where the bundle tells."""
+    """What speaks for the most probable organ, as color over the tissue in gray, where the bundle tells."""
     return _picture(image, EVIDENCE, user, state)
 
 
 @router.get("/cell-map", response_class=Response, responses=PNG)
 def cell_map(image: str, user: User, state: Parts) -> FileResponse:
-    """The organ of each cell as colour, where the bundle tells."""
+    """The organ of each cell as color, where the bundle tells."""
     return _picture(image, CELL_MAP, user, state)
 
 

@@ -14,9 +14,9 @@ from organscope.training.classification.config import AugmentationConfig
 
 #: Optical density of haematoxylin, eosin and DAB in red, green and blue (Ruifrok & Johnston 2001).
 _STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-#: Red, green, blue -> luma and the two colour differences of the NTSC system, in which hue is an angle.
+#: Red, green, blue -> luma and the two color differences of the NTSC system, in which hue is an angle.
 _YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
-#: How far black and white of a field that loses its colour may lie from those of its picture, as a share of the range.
+#: How far black and white of a field that loses its color may lie from those of its image, as a share of the range.
 _GRAY_SHIFT = 0.1
 #: A crop is a multiple of this, the usual stride of a backbone.
 _CROP_STEP_PX = 32
@@ -34,16 +34,16 @@ def augment(
     config: AugmentationConfig,
     generator: Generator,
 ) -> Float[Tensor, "n 3 crop crop"]:
-    """Crop, turn, magnify and recolour fields.
+    """Crop, turn, magnify and recolor fields.
 
     Args:
         fields: Square fields at the network's scale.
-        gray_range: Black and white of a gray copy of the picture of each, of 255.
+        gray_range: Black and white of a gray copy of the image of each, of 255.
         config: Strengths.
         generator: On the CPU.
 
     Returns:
-        Intensities in [0, 1], not yet standardised.
+        Intensities in [0, 1], not yet standardized.
     """
     crops = change_geometry(fields.float() / 255.0, config, generator).clamp(0.0, 1.0)
     return change_color(crops, gray_range / 255.0, config, generator)
@@ -63,7 +63,7 @@ def change_geometry(
     magnification = torch.exp(_uniform(n, math.log1p(config.scale), generator))
     extent = side / field_px / magnification
     cosine, sine = angle.cos() * extent, angle.sin() * extent
-    # The centre may move as far as the turned crop stays inside the field; where it cannot, the field is mirrored.
+    # The center may move as far as the turned crop stays inside the field; where it cannot, the field is mirrored.
     slack = (1.0 - cosine.abs() - sine.abs()).clamp(min=0.0)
     x, y = (_uniform(n, config.shift, generator) * slack for _ in range(2))
     rows = [torch.stack([cosine * mirror, -sine, x], dim=1), torch.stack([sine * mirror, cosine, y], dim=1)]
@@ -77,7 +77,7 @@ def change_color(
     config: AugmentationConfig,
     generator: Generator,
 ) -> Float[Tensor, "n 3 y x"]:
-    """Vary stain, hue, saturation, brightness and contrast; take the colour of some; add noise."""
+    """Vary stain, hue, saturation, brightness and contrast; take the color of some; add noise."""
     n = len(fields)
     if config.stain > 0:
         fields = _vary_stain(fields, config.stain, generator)
@@ -133,7 +133,7 @@ def _vary_stain(fields: Tensor, strength: float, generator: Generator) -> Tensor
 
 
 def _vary_hue(fields: Tensor, hue_deg: float, saturation: float, generator: Generator) -> Tensor:
-    """Turn and scale the colour differences, leaving the luma."""
+    """Turn and scale the color differences, leaving the luma."""
     n = len(fields)
     angle = torch.deg2rad(_uniform(n, hue_deg, generator))
     factor = 1.0 + _uniform(n, saturation, generator)
@@ -147,9 +147,9 @@ def _vary_hue(fields: Tensor, hue_deg: float, saturation: float, generator: Gene
 
 
 def _take_color(fields: Tensor, gray_range: Tensor, share: float, generator: Generator) -> Tensor:
-    """Make a share of the fields gray, about as a gray copy of their picture is stretched.
+    """Make a share of the fields gray, about as a gray copy of their image is stretched.
 
-    So a field stays darker or lighter than others of its picture, which a range of its own would hide.
+    So a field stays darker or lighter than others of its image, which a range of its own would hide.
     """
     n = len(fields)
     chosen = _each(torch.rand(n, generator=generator) < share, fields)
@@ -162,11 +162,11 @@ def _take_color(fields: Tensor, gray_range: Tensor, share: float, generator: Gen
 def _pasted_part(height: int, width: int, generator: Generator) -> Tensor:
     """A random rectangle whose area is uniform in [0, 1] before it is cut at the edges."""
     side = math.sqrt(float(torch.rand((), generator=generator)))
-    centre = torch.rand(2, generator=generator)
+    center = torch.rand(2, generator=generator)
     y = torch.arange(height)[:, None] + 0.5
     x = torch.arange(width)[None, :] + 0.5
-    rows = (y - height * centre[0]).abs() < height * side / 2
-    columns = (x - width * centre[1]).abs() < width * side / 2
+    rows = (y - height * center[0]).abs() < height * side / 2
+    columns = (x - width * center[1]).abs() < width * side / 2
     return rows & columns
 
 

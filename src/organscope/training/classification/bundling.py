@@ -1,6 +1,6 @@
 """From a trained network to a measured and verified bundle.
 
-What is found out about a trained network on the cells of the validation pictures.
+What is found out about a trained network on the cells of the validation images.
 
 The parity certificate of an organ classifier: PyTorch against ONNX, integers, threads.
 """
@@ -63,8 +63,8 @@ class Measured:
 
     Attributes:
         policy: Temperature and limits.
-        calibration: One row a validation picture, or a cell of one.
-        scores: Of the test pictures.
+        calibration: One row a validation image, or a cell of one.
+        scores: Of the test images.
         pooling: How the cells of an image answer together; none for a network that sees images.
         certificate: What computes it, compared.
     """
@@ -78,10 +78,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class ValidationOutputs:
-    """What the graph gives for the validation pictures, a row a field.
+    """What the graph gives for the validation images, a row a field.
 
     Attributes:
-        pictures: Identifier of the picture that each field was cut from.
+        images: Identifier of the image that each field was cut from.
         organs: Number of its organ.
         logits: As the network gave them.
         features: Embeddings.
@@ -100,7 +100,7 @@ class BundleWriter:
         network: Trained, in evaluation mode.
         organs: Names of the classes.
         config: Of the training.
-        training: Pictures or cells that it learnt from; their embeddings tell what is known.
+        training: Images or cells that it learnt from; their embeddings tell what is known.
         fingerprint: Of the data.
         facts: Sentences for the card.
     """
@@ -178,16 +178,16 @@ def eight_bits(features: Float[np.ndarray, "m d"]) -> Int8[np.ndarray, "m d"]:
 
 
 def run_validation(bundle: Bundle, samples: list[Sample]) -> ValidationOutputs:
-    """Logits and embeddings of pictures, through the use side; one picture is in memory at a time."""
-    pictures, organs, logits, features = [], [], [], []
+    """Logits and embeddings of images, through the inference side; one image is in memory at a time."""
+    images, organs, logits, features = [], [], [], []
     for sample in samples:
         with sample.open() as image:
             found = classify_image(image, bundle)
-        pictures += [sample.id] * len(found.logits)
+        images += [sample.id] * len(found.logits)
         organs += [bundle.manifest.classes.index(sample.organ)] * len(found.logits)
         logits.append(found.logits)
         features.append(found.features)
-    return ValidationOutputs(pictures, np.array(organs), np.concatenate(logits), np.concatenate(features))
+    return ValidationOutputs(images, np.array(organs), np.concatenate(logits), np.concatenate(features))
 
 
 def measure(
@@ -196,16 +196,16 @@ def measure(
     reference: Real[np.ndarray, "m d"],
     quality: QualityLimits | None = None,
 ) -> Measured:
-    """Fit the policy on the validation pictures, and tabulate what it is calibrated on.
+    """Fit the policy on the validation images, and tabulate what it is calibrated on.
 
-    `quality` are the limits on the look of a picture (`looks.fit_looks`), which become part of the policy.
+    `quality` are the limits on the look of an image (`looks.fit_looks`), which become part of the policy.
     """
-    n_neighbours = min(Policy().n_neighbours, len(reference))
+    n_neighbors = min(Policy().n_neighbours, len(reference))
     policy = fit_policy(
         outputs.logits,
         outputs.organs,
-        nearest_distance(outputs.features, reference, n_neighbours),
-        n_neighbours=n_neighbours,
+        nearest_distance(outputs.features, reference, n_neighbors),
+        n_neighbours=n_neighbors,
         reference=_REFERENCE_FILE,
         organs=organs,
         pictures=np.array(outputs.pictures),
@@ -217,7 +217,7 @@ def measure(
 def calibration_table(outputs: ValidationOutputs, organs: list[str], temperature: float) -> pd.DataFrame:
     """One row a field: `id`, `part`, `label` and `p_<organ>`.
 
-    `part` is "inner validation": this network never trained on these pictures, but its epoch, temperature and
+    `part` is "inner validation": this network never trained on these images, but its epoch, temperature and
     limits were chosen on them; they are no cross-validation.
     """
     probs = softmax(outputs.logits, temperature)
@@ -229,7 +229,7 @@ def calibration_table(outputs: ValidationOutputs, organs: list[str], temperature
 
 
 def _first_fields(training: Images | CellCrops, config: ClassificationConfig) -> Float32[np.ndarray, "n y x 3"]:
-    """One field of each of the first pictures, for the test vectors."""
+    """One field of each of the first images, for the test vectors."""
     fields = [training.fields(number)[:1] for number in range(min(_N_TEST_FIELDS, len(training)))]
     # Contiguous, because safetensors writes the bytes as they lie.
     return np.ascontiguousarray(prepared_fields(np.concatenate(fields), config))
@@ -243,11 +243,11 @@ _LEAST = 1e-30
 
 
 def measure_on_cells(bundle: Bundle, samples: list[Sample]) -> Measured:
-    """Fit temperature, novelty limit and pooling on all labelled cells of pictures, through the use side.
+    """Fit temperature, novelty limit and pooling on all labeled cells of images, through the inference side.
 
     Args:
-        bundle: With a temperature of 1 and the number of neighbours that is to be used.
-        samples: Pictures with labels that did not train.
+        bundle: With a temperature of 1 and the number of neighbors that is to be used.
+        samples: Images with labels that did not train.
     """
     cells = pd.concat([_cells_of(bundle, sample) for sample in samples], ignore_index=True)
     classes, labels = bundle.manifest.classes, cells["label"].to_numpy()
@@ -268,7 +268,7 @@ def measure_on_cells(bundle: Bundle, samples: list[Sample]) -> Measured:
 
 
 def _cells_of(bundle: Bundle, sample: Sample) -> pd.DataFrame:
-    """One row a cell: `id` of the picture, `part`, `cell`, `label`, `distance` and `p_<organ>`."""
+    """One row a cell: `id` of the image, `part`, `cell`, `label`, `distance` and `p_<organ>`."""
     labels = sample.read_labels()
     with sample.open() as image:
         found = classify_cells(image, labels, bundle)

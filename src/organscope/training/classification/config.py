@@ -16,8 +16,8 @@ class _CellsConfig(Settings):
 
     Attributes:
         per_epoch: Cells drawn between two validations.
-        validation: Most cells of the inner validation pictures that tell when to stop, spread over the organs.
-        picture_balance: 1 draws every picture of an organ equally often however many cells it has, 0 every cell.
+        validation: Most cells of the inner validation images that tell when to stop, spread over the organs.
+        picture_balance: 1 draws every image of an organ equally often however many cells it has, 0 every cell.
         room: The square that a training crop is turned, magnified and shifted in, as a multiple of
             `field.field_px`; 1 mirrors what lies outside the crop.
         second_look: In use, cells whose answer is less probable than this before calibration are seen from all eight
@@ -46,7 +46,7 @@ class NetworkConfig(Settings):
         arguments: Further arguments of the timm model, for instance `channels = [32, 64, 128, 256]`, which makes
             a ResNet half as wide.
         stages: How many of the last stages the head reads. With more than one it sees texture as early layers
-            do, which is learnt from few pictures.
+            do, which is learnt from few images.
         texture: The head also reads log energies of the earlier stages and how all that varies over the field.
         limit: How many standard deviations a local value counts at most where `texture` is read.
         sees: `colour` as it is, or `gray`: the mean of red, green and blue, the brightness and contrast of each field
@@ -69,7 +69,7 @@ class FieldConfig(Settings):
     """What the network sees of an image.
 
     Attributes:
-        subject: What is named: an `image`, from squares anywhere in it, or each labelled `cell`, from the square
+        subject: What is named: an `image`, from squares anywhere in it, or each labeled `cell`, from the square
             around its centroid.
         field_px: Side of the square that is cut from the image, in pixels of the image.
         input_px: Side that the square is resized to for the network.
@@ -92,9 +92,9 @@ class AugmentationConfig(Settings):
         stain: Strength in haematoxylin-eosin-DAB space (Tellez et al. 2019).
         brightness: Largest shift, of a range of 1.
         contrast: Contrast is multiplied by 1 - contrast to 1 + contrast.
-        saturation: Colour is multiplied by 1 - saturation to 1 + saturation.
+        saturation: Color is multiplied by 1 - saturation to 1 + saturation.
         hue_deg: Largest turn of the hue.
-        gray: Share of the fields that lose their colour, stretched about as a gray copy of their picture would be.
+        gray: Share of the fields that lose their color, stretched about as a gray copy of their image would be.
         noise: Largest standard deviation of pixel noise, of a range of 1.
         mix: Share of the batches in which pairs of fields are mixed.
         cutmix: Share of the mixed batches that paste a rectangle (CutMix); the others are blended (mixup).
@@ -153,11 +153,11 @@ class DiscriminantConfig(Settings):
     Attributes:
         share: Of the logits, from 0 (none) to 1 (the trained head no longer counts).
         penalty: Of large weights, see `organscope.training.classification.linear_head.fit_discriminant`.
-        gray_weight: How much a gray copy of a picture counts beside it.
-        turned: How many turned copies of each picture there are; each counts like the picture.
+        gray_weight: How much a gray copy of an image counts beside it.
+        turned: How many turned copies of each image there are; each counts like the image.
         turned_gray: How many more of them there are that are gray as well; each counts like a gray copy.
         stain: Copies have their haematoxylin and their eosin stronger and weaker by up to this share.
-        stain_weight: How much each of these eight copies counts beside its picture.
+        stain_weight: How much each of these eight copies counts beside its image.
     """
 
     share: _Share = 0.0
@@ -173,14 +173,14 @@ class FitConfig(Settings):
     """How long and how fast the network learns.
 
     Attributes:
-        epochs: Most passes over the training pictures; the learning rate falls to 0 over them.
+        epochs: Most passes over the training images; the learning rate falls to 0 over them.
         max_minutes: Stop after the epoch in which this time is reached, with the learning rate at 0 by then;
             not limited when absent. Only without it does a resumed run equal an uninterrupted one exactly.
         patience: Stop after so many epochs without a better `monitor`.
-        monitor: What "better" means on the inner validation pictures: `nll` or `balanced_accuracy`; with `none`
+        monitor: What "better" means on the inner validation images: `nll` or `balanced_accuracy`; with `none`
             nothing is: every epoch is gone through and the last weights are kept, for a split that holds back too
-            few pictures to choose by.
-        batch: Pictures in one step.
+            few images to choose by.
+        batch: Images in one step.
         learning_rate: Highest, of AdamW.
         weight_decay: Of AdamW, on weights of two or more dimensions.
         warm_up_epochs: The learning rate rises from 0 over them.
@@ -188,7 +188,7 @@ class FitConfig(Settings):
         ema_decay: Of the moving average of the weights, which is what is validated and shipped.
         precision: `bf16` computes the forward pass in bfloat16; the weights stay float32. `auto` does so where the
             computer has instructions for it; without them it takes several times as long as `fp32`.
-        cache_mb: Memory for training pictures that are kept decoded, and as much for validation pictures; the others
+        cache_mb: Memory for training images that are kept decoded, and as much for validation images; the others
             are read again each time. Of each process, where several train together.
         seed: Of weights, order and augmentation.
     """

@@ -1,4 +1,4 @@
-"""Copies of training pictures for the closed-form head: ways in which pictures of one organ may differ."""
+"""Copies of training images for the closed-form head: ways in which images of one organ may differ."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ _TURNED_CROP = 0.84
 
 @dataclass(frozen=True)
 class _Copies:
-    """One copy of every training picture.
+    """One copy of every training image.
 
     Attributes:
-        weight: How much a copy counts beside its picture.
+        weight: How much a copy counts beside its image.
         alter: From fields to the fields of the copies.
     """
 
@@ -35,7 +35,7 @@ class _Copies:
 
 
 def training_copies(config: ClassificationConfig) -> list[_Copies]:
-    """The pictures as they are, and the copies that the configuration asks for."""
+    """The images as they are, and the copies that the configuration asks for."""
     known = config.discriminant
     copies = [_Copies(1.0, as_they_are)]
     if known.gray_weight > 0:

@@ -1,6 +1,6 @@
-"""Training pictures: decoded once where memory allows, cut into fields at the network's scale, drawn in batches.
+"""Training images: decoded once where memory allows, cut into fields at the network's scale, drawn in batches.
 
-Training cells: pictures decoded once, crops cut around the centroids of labelled cells.
+Training cells: images decoded once, crops cut around the centroids of labeled cells.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,15 +26,15 @@ from organscope.training.origin import Place
 _DECODING_THREADS = 4
 
 _MAX_KEPT_PX = 64_000_000
-"""Larger pictures are never decoded as a whole."""
+"""Larger images are never decoded as a whole."""
 
 _GRAY_SAMPLE_PX = 1 << 20
-"""Pixels that tell the gray range of a picture that is not kept."""
+"""Pixels that tell the gray range of an image that is not kept."""
 
 
 @dataclass
 class _FieldImage:
-    """What is known of a picture: its size, its pixels at the network's scale if kept, else its black and white."""
+    """What is known of an image: its size, its pixels at the network's scale if kept, else its black and white."""
 
     height_px: int
     width_px: int
@@ -46,13 +46,13 @@ class _FieldImage:
 class Images:
     """Samples as square fields of `field_px`, scaled to [0, 255] and resized to `input_px`.
 
-    A picture is kept decoded, at the network's scale, until `cache_mb` is used up; beyond that only the asked
-    region is read each time, so that memory does not grow with the set. A picture smaller than a field is mirrored at
+    An image is kept decoded, at the network's scale, until `cache_mb` is used up; beyond that only the asked
+    region is read each time, so that memory does not grow with the set. An image smaller than a field is mirrored at
     its edges.
 
     Attributes:
         samples: In order.
-        n_cached: Pictures that are kept in memory.
+        n_cached: Images that are kept in memory.
     """
 
     def __init__(
@@ -74,18 +74,18 @@ class Images:
 
     @property
     def draws_per_epoch(self) -> int:
-        """Fields that are drawn in one epoch: about one a picture."""
+        """Fields that are drawn in one epoch: about one an image."""
         return len(self.samples)
 
     def random_field(self, number: int, random: np.random.Generator) -> UInt8[np.ndarray, "input input 3"]:
-        """One field of a picture, anywhere in it."""
-        picture = self._pictures[number]
-        room_y = max(0, picture.height_px - self._field.field_px)
-        room_x = max(0, picture.width_px - self._field.field_px)
+        """One field of an image, anywhere in it."""
+        image = self._pictures[number]
+        room_y = max(0, image.height_px - self._field.field_px)
+        room_x = max(0, image.width_px - self._field.field_px)
         return self._cut(number, random.integers(room_y + 1), random.integers(room_x + 1))
 
     def gray_range(self, number: int) -> tuple[float, float]:
-        """What would be black and white in a gray copy of a picture, of 255."""
+        """What would be black and white in a gray copy of an image, of 255."""
         picture = self._pictures[number]
         if picture.gray_range is None:
             with self.samples[number].open() as image:
@@ -95,29 +95,29 @@ class Images:
         return picture.gray_range
 
     def fields(self, number: int) -> UInt8[np.ndarray, "n input input 3"]:
-        """All fields of a picture on an even grid that covers it."""
-        picture = self._pictures[number]
-        rows = field_starts(picture.height_px, self._field.field_px)
-        columns = field_starts(picture.width_px, self._field.field_px)
+        """All fields of an image on an even grid that covers it."""
+        image = self._pictures[number]
+        rows = field_starts(image.height_px, self._field.field_px)
+        columns = field_starts(image.width_px, self._field.field_px)
         return np.stack([self._cut(number, y, x) for y in rows for x in columns])
 
     def _fitting(self, free_bytes: float) -> list[int]:
-        """Numbers of the pictures that are kept: in order, each that still fits."""
+        """Numbers of the images that are kept: in order, each that still fits."""
         kept = []
-        for number, picture in enumerate(self._pictures):
-            height, width = self._scaled_shape(picture)
-            if picture.height_px * picture.width_px <= _MAX_KEPT_PX and 3 * height * width <= free_bytes:
+        for number, image in enumerate(self._pictures):
+            height, width = self._scaled_shape(image)
+            if image.height_px * image.width_px <= _MAX_KEPT_PX and 3 * height * width <= free_bytes:
                 free_bytes -= 3 * height * width
                 kept.append(number)
         return kept
 
-    def _scaled_shape(self, picture: _FieldImage) -> tuple[int, int]:
+    def _scaled_shape(self, image: _FieldImage) -> tuple[int, int]:
         side, input_px = self._field.field_px, self._field.input_px
-        lengths = (max(side, picture.height_px), max(side, picture.width_px))
+        lengths = (max(side, image.height_px), max(side, image.width_px))
         return round(lengths[0] * input_px / side), round(lengths[1] * input_px / side)
 
     def _read(self, number: int) -> UInt8[np.ndarray, "y x 3"]:
-        """A whole picture at the network's scale."""
+        """A whole image at the network's scale."""
         picture, side = self._pictures[number], self._field.field_px
         with self.samples[number].open() as image:
             pixels = ImageNormalizer(image, self._preprocessing).as_bytes(image.read_whole())
@@ -145,7 +145,7 @@ class TrainingBatches:
     Of several processes each makes its own part of every batch.
 
     Yields:
-        Fields (uint8 n 3 y x), the gray range of the picture of each (float32 n 2, of 255) and numbers of organs
+        Fields (uint8 n 3 y x), the gray range of the image of each (float32 n 2, of 255) and numbers of organs
         (int64 n), always full batches.
     """
 
@@ -179,16 +179,16 @@ class TrainingBatches:
 
 
 class ValidationBatches:
-    """Every field of every picture, in order; of several processes each has its own pictures.
+    """Every field of every image, in order; of several processes each has its own images.
 
     Yields:
-        Fields (uint8 n 3 y x) and the number of the picture that each was cut from (int64 n).
+        Fields (uint8 n 3 y x) and the number of the image that each was cut from (int64 n).
     """
 
     def __init__(self, pictures: Images, batch: int, place: Place) -> None:
         self._pictures = pictures
         self._batch = batch
-        # With fewer pictures than processes some are seen twice, which changes no mean; none has nothing to do.
+        # With fewer images than processes some are seen twice, which changes no mean; none has nothing to do.
         self._numbers = range(place.rank % len(pictures), len(pictures), place.world)
 
     def __len__(self) -> int:
@@ -210,10 +210,10 @@ def steps_per_epoch(n_draws: int, batch: int) -> int:
 def draw_images(
     probability: Float64[np.ndarray, " picture"], n_draws: int, random: np.random.Generator
 ) -> Int64[np.ndarray, " draw"]:
-    """Draw pictures by probability, in random order, each as often as is expected give or take one.
+    """Draw images by probability, in random order, each as often as is expected give or take one.
 
     Systematic sampling (Madow 1949): evenly spaced points on the cumulated probabilities of the shuffled
-    pictures. Independent draws would leave a third of the pictures out of every epoch.
+    images. Independent draws would leave a third of the images out of every epoch.
     """
     shuffled = random.permutation(len(probability))
     cumulated = np.cumsum(probability[shuffled])
@@ -223,7 +223,7 @@ def draw_images(
 
 
 def channels_first(fields: UInt8[np.ndarray, "n y x 3"]) -> Tensor:
-    """uint8 n 3 y x, still stored with the colours last (`torch.channels_last`)."""
+    """uint8 n 3 y x, still stored with the colors last (`torch.channels_last`)."""
     return torch.from_numpy(np.ascontiguousarray(fields)).permute(0, 3, 1, 2)
 
 
@@ -237,7 +237,7 @@ def _read_region(image: Image, y_px: int, x_px: int, side: int) -> np.ndarray:
 
 
 def _mirrored(pixels: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
-    """Mirror a picture at its far edges until it has the size."""
+    """Mirror an image at its far edges until it has the size."""
     height, width = pixels.shape[:2]
     if (height, width) == (height_px, width_px):
         return pixels
@@ -246,7 +246,7 @@ def _mirrored(pixels: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
 
 @dataclass
 class _CellImage:
-    """A picture with a mirrored margin, or how to prepare a part of it again; and its cells."""
+    """An image with a mirrored margin, or how to prepare a part of it again; and its cells."""
 
     centres: Float64[np.ndarray, "n 2"]
     pixels: UInt8[np.ndarray, "y x 3"] | None
@@ -255,15 +255,15 @@ class _CellImage:
 
 
 class _MarginImages:
-    """Pictures as bytes, mirrored beyond their edges, from which squares around any point inside are cut.
+    """Images as bytes, mirrored beyond their edges, from which squares around any point inside are cut.
 
-    A picture is kept decoded until `cache_mb` is used up; of the others only the asked square is read each time.
+    An image is kept decoded until `cache_mb` is used up; of the others only the asked square is read each time.
 
     Attributes:
         samples: In order.
-        centres: Row and column of the cells of each.
+        centers: Row and column of the cells of each.
         gray_range: What would be black and white in a gray copy of each, of 255.
-        n_cached: Pictures that are kept in memory.
+        n_cached: Images that are kept in memory.
     """
 
     def __init__(
@@ -274,15 +274,15 @@ class _MarginImages:
         self._preprocessing = preprocessing
         self._free_bytes = cache_mb * 2**20
         with ThreadPoolExecutor(_DECODING_THREADS) as threads:
-            self._pictures = [self._keep(picture) for picture in threads.map(self._read, self.samples)]
-        self.centres = [picture.centres for picture in self._pictures]
-        self.gray_range = [picture.gray_range for picture in self._pictures]
-        self.n_cached = sum(picture.pixels is not None for picture in self._pictures)
+            self._pictures = [self._keep(image) for image in threads.map(self._read, self.samples)]
+        self.centres = [image.centres for image in self._pictures]
+        self.gray_range = [image.gray_range for image in self._pictures]
+        self.n_cached = sum(image.pixels is not None for image in self._pictures)
 
-    def square(self, number: int, centre: Float64[np.ndarray, " 2"], side_px: int) -> UInt8[np.ndarray, "side side 3"]:
-        """The square of a picture whose middle is nearest to a point; at most twice the margin wide."""
+    def square(self, number: int, center: Float64[np.ndarray, " 2"], side_px: int) -> UInt8[np.ndarray, "side side 3"]:
+        """The square of an image whose middle is nearest to a point; at most twice the margin wide."""
         picture = self._pictures[number]
-        y, x = (int(start) for start in crop_starts(centre[None], side_px)[0])
+        y, x = (int(start) for start in crop_starts(center[None], side_px)[0])
         if picture.pixels is not None:
             top, left = y + self._margin_px, x + self._margin_px
             return picture.pixels[top : top + side_px, left : left + side_px]
@@ -307,12 +307,12 @@ class _MarginImages:
         mirrored = np.ascontiguousarray(pixels[rows][:, columns])
         return _CellImage(cell_centers(labels), mirrored, preparation, gray_range(pixels))
 
-    def _keep(self, picture: _CellImage) -> _CellImage:
-        if picture.pixels.nbytes > self._free_bytes:
-            picture.pixels = None
+    def _keep(self, image: _CellImage) -> _CellImage:
+        if image.pixels.nbytes > self._free_bytes:
+            image.pixels = None
         else:
-            self._free_bytes -= picture.pixels.nbytes
-        return picture
+            self._free_bytes -= image.pixels.nbytes
+        return image
 
 
 @dataclass(frozen=True)
@@ -320,10 +320,10 @@ class CellCrops:
     """Cells as square crops around their centroids, scaled to [0, 255]; stands where `Pictures` does for images.
 
     Attributes:
-        pictures: What the crops are cut from.
-        picture: Number of each cell's picture.
-        centres: Row and column of each cell's centroid.
-        field_px: Side of a crop in pixels of the picture.
+        images: What the crops are cut from.
+        image: Number of each cell's image.
+        centers: Row and column of each cell's centroid.
+        field_px: Side of a crop in pixels of the image.
         input_px: A crop is resized to this side.
         room_px: Side of the square around a training crop, in which it is turned and shifted.
         draws_per_epoch: Crops that are drawn in one epoch.
@@ -347,7 +347,7 @@ class CellCrops:
         return resize_field(square, side, side)
 
     def gray_range(self, number: int) -> tuple[float, float]:
-        """What would be black and white in a gray copy of the picture of a cell, of 255."""
+        """What would be black and white in a gray copy of the image of a cell, of 255."""
         return self.pictures.gray_range[int(self.picture[number])]
 
     def fields(self, number: int) -> UInt8[np.ndarray, "1 input input 3"]:
@@ -356,29 +356,29 @@ class CellCrops:
         return resize_field(square, self.input_px, self.input_px)[None]
 
     def chosen(self, cells: Int64[np.ndarray, " m"]) -> "CellCrops":
-        """Some of the cells, cut from the same pictures."""
+        """Some of the cells, cut from the same images."""
         return replace(self, picture=self.picture[cells], centres=self.centres[cells])
 
 
 def read_cells(samples: Sequence[Sample], config: ClassificationConfig, cache_mb: float) -> CellCrops:
-    """Decode the pictures of labelled samples and find their cells.
+    """Decode the images of labeled samples and find their cells.
 
     Raises:
-        InputError: A picture or its labels cannot be read, or do not fit.
+        InputError: An image or its labels cannot be read, or do not fit.
         DatasetError: There is no cell.
     """
     room_px = round(config.field.field_px * config.cells.room)
-    pictures = _MarginImages(samples, room_px // 2 + 1, config.preprocessing, cache_mb)
-    picture = np.repeat(np.arange(len(samples)), [len(centres) for centres in pictures.centres])
-    if not len(picture):
+    images = _MarginImages(samples, room_px // 2 + 1, config.preprocessing, cache_mb)
+    image = np.repeat(np.arange(len(samples)), [len(centers) for centers in images.centres])
+    if not len(image):
         raise DatasetError(
-            f"Expected labelled cells in {len(samples)} pictures, found none. Check the labels with: "
+            f"Expected labeled cells in {len(samples)} images, found none. Check the labels with: "
             "organscope data check."
         )
     return CellCrops(
-        pictures=pictures,
-        picture=picture,
-        centres=np.concatenate(pictures.centres),
+        pictures=images,
+        picture=image,
+        centres=np.concatenate(images.centres),
         field_px=config.field.field_px,
         input_px=config.field.input_px,
         room_px=room_px,
@@ -387,17 +387,17 @@ def read_cells(samples: Sequence[Sample], config: ClassificationConfig, cache_mb
 
 
 def draw_probability(
-    picture: Int64[np.ndarray, " cell"], of_pictures: Float64[np.ndarray, " picture"], picture_balance: float
+    image: Int64[np.ndarray, " cell"], of_images: Float64[np.ndarray, " picture"], image_balance: float
 ) -> Float64[np.ndarray, " cell"]:
     """How often each cell is drawn; sums to 1.
 
     Args:
-        picture: Number of each cell's picture.
-        of_pictures: How often each picture would be drawn.
-        picture_balance: 1 draws pictures so, 0 cells so that each picture counts as often as it has cells.
+        image: Number of each cell's image.
+        of_images: How often each image would be drawn.
+        image_balance: 1 draws images so, 0 cells so that each image counts as often as it has cells.
     """
-    n_cells = np.bincount(picture, minlength=len(of_pictures))
-    weight = of_pictures[picture] * n_cells[picture].astype(float) ** -picture_balance
+    n_cells = np.bincount(image, minlength=len(of_images))
+    weight = of_images[image] * n_cells[image].astype(float) ** -image_balance
     return weight / weight.sum()
 
 

@@ -1,8 +1,8 @@
-"""The mean of the networks of all folds as one bundle, calibrated on what each said of pictures it never saw.
+"""The mean of the networks of all folds as one bundle, calibrated on what each said of images it never saw.
 
 Finished runs as members of an ensemble: what they were told, what they held out, what they gave.
 
-What each network of an ensemble says of the pictures that it never saw, and the policy that follows.
+What each network of an ensemble says of the images that it never saw, and the policy that follows.
 """
 
 import json
@@ -63,7 +63,7 @@ def _read_members(runs: Sequence[Path]) -> list[_Member]:
 
     Raises:
         UsageError: A run is not finished, names cells, or there are fewer than two.
-        DatasetError: Their data, organs, fields or preprocessing differ, or a picture was scored by two of them.
+        DatasetError: Their data, organs, fields or preprocessing differ, or an image was scored by two of them.
     """
     if len(runs) < 2:
         raise UsageError(f"Expected two or more run folders of different test folds, found {len(runs)}.")
@@ -75,7 +75,7 @@ def _read_members(runs: Sequence[Path]) -> list[_Member]:
     if twice or any(not member.split.test for member in members):
         found = f"{len(twice)} scored twice, such as {twice[0]}" if twice else "a run that scored none"
         raise DatasetError(
-            f"Expected every picture to be held out by one run at most, and each run to hold some out, found {found}. "
+            f"Expected every image to be held out by one run at most, and each run to hold some out, found {found}. "
             "Train each run with its own data.test_folds."
         )
     return members
@@ -118,17 +118,17 @@ def _require_alike(first: _Member, other: _Member) -> None:
 _TARGET_ERROR = 0.05
 _MIN_COVERAGE = 0.5
 _IN_DOMAIN_PASS = 0.99
-"""The limits on the look lose 2.5 % more, and the limit on confidence some: at most one picture in twenty in all."""
+"""The limits on the look lose 2.5 % more, and the limit on confidence some: at most one image in twenty in all."""
 
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """What the shipped graph of one member says of the pictures that it never saw.
+    """What the shipped graph of one member says of the images that it never saw.
 
     Attributes:
         bundle: The member in the precision that ships.
-        outputs: Logits and features of its test pictures.
-        distances: Of each field to the member's training pictures.
+        outputs: Logits and features of its test images.
+        distances: Of each field to the member's training images.
     """
 
     bundle: Bundle
@@ -137,7 +137,7 @@ class _HeldOut:
 
 
 def _hold_out(member: _Member, scratch: Path, precision: Precision) -> _HeldOut:
-    """Run the graph that ships on the pictures that its network never saw."""
+    """Run the graph that ships on the images that its network never saw."""
     bundle = member.bundle
     if precision == "int8":
         bundle = quantized_copy(bundle, member.config, member.split.training, scratch)
@@ -148,7 +148,7 @@ def _hold_out(member: _Member, scratch: Path, precision: Precision) -> _HeldOut:
 
 
 def _cross_fitted(held_out: list[_HeldOut], scratch: Path) -> list[Bundle]:
-    """Each member with temperature and limits that come from the pictures of the others alone."""
+    """Each member with temperature and limits that come from the images of the others alone."""
     bundles = []
     for number, part in enumerate(held_out):
         others = held_out[:number] + held_out[number + 1 :]
@@ -158,20 +158,20 @@ def _cross_fitted(held_out: list[_HeldOut], scratch: Path) -> list[Bundle]:
 
 
 def _fitted_policy(said: list[_HeldOut], near: list[_HeldOut], template: Policy) -> Policy:
-    """Fitted on pictures that the single networks never saw.
+    """Fitted on images that the single networks never saw.
 
     Args:
         said: What temperature, confidence limit, contract and sets come from.
         near: What the novelty limit comes from.
-        template: Names, neighbours and the limits on the look of a picture.
+        template: Names, neighbors and the limits on the look of an image.
     """
     temperature = fit_temperature(*_pooled(said))
     organs = said[0].bundle.manifest.classes
     table = _out_of_fold_table(said, temperature)
     columns = [f"p_{organ}" for organ in organs]
-    pictures = by_image(table, columns)
-    probabilities = pictures[columns].to_numpy(float)
-    right = probabilities.argmax(axis=1) == pictures["label"].to_numpy(int)
+    images = by_image(table, columns)
+    probabilities = images[columns].to_numpy(float)
+    right = probabilities.argmax(axis=1) == images["label"].to_numpy(int)
     policy = Policy(
         temperature=temperature,
         min_confidence=fit_min_confidence(probabilities.max(axis=1), right, _TARGET_ERROR, _MIN_COVERAGE),
@@ -189,7 +189,7 @@ def _pooled(held_out: list[_HeldOut]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _out_of_fold_table(held_out: list[_HeldOut], temperature: float) -> pd.DataFrame:
-    """One row a field of every picture, by the network that never saw it."""
+    """One row a field of every image, by the network that never saw it."""
     organs = held_out[0].bundle.manifest.classes
     parts = [calibration_table(part.outputs, organs, temperature) for part in held_out]
     return pd.concat(parts, ignore_index=True).assign(part=OUT_OF_FOLD)
@@ -209,7 +209,7 @@ def _with_policy(bundle: Bundle, policy: Policy, folder: Path) -> Bundle:
 
 
 def _accuracy_lost(members: list[_Member], held_out: list[_HeldOut]) -> float:
-    """Share of the pictures, of all members together, that floating point names rightly and integers do not, net."""
+    """Share of the images, of all members together, that floating point names rightly and integers do not, net."""
     exact = [run_validation(member.bundle, member.split.test) for member in members]
     return float(np.mean(np.concatenate([_right(outputs) for outputs in exact]))) - float(
         np.mean(np.concatenate([_right(part.outputs) for part in held_out]))
@@ -228,7 +228,7 @@ def build_ensemble(
     """Average finished runs into one bundle.
 
     Temperature, limits, contract and sets are fitted on the out-of-fold outputs of the single networks, and so are
-    the scores: for a new picture the mean of all networks is at least as good as one alone, but on the pictures at hand
+    the scores: for a new image the mean of all networks is at least as good as one alone, but on the images at hand
     it cannot be measured, since three of the four networks were trained on each.
 
     Args:
@@ -246,7 +246,7 @@ def build_ensemble(
     with tempfile.TemporaryDirectory() as scratch:
         held_out = []
         for number, member in enumerate(members, start=1):
-            report(f"network {number} of {len(members)}: {len(member.split.test)} pictures that it never saw")
+            report(f"network {number} of {len(members)}: {len(member.split.test)} images that it never saw")
             held_out.append(_hold_out(member, Path(scratch) / str(number), precision))
         loss = _accuracy_lost(members, held_out) if precision == "int8" else None
         scores = _scores(members, _cross_fitted(held_out, Path(scratch)), report)
@@ -255,7 +255,7 @@ def build_ensemble(
 
 
 def _scores(members: list[_Member], bundles: list[Bundle], report: Report) -> list[Score]:
-    """Of each network on the pictures that it never saw, pooled, beside forests that see colour or texture alone."""
+    """Of each network on the images that it never saw, pooled, beside forests that see color or texture alone."""
     scores = []
     for index in members[0].split.indexes:
         evaluation = evaluate_out_of_fold(bundles, index)
@@ -278,7 +278,7 @@ def _write(
     table = _out_of_fold_table(held_out, manifest.spec.policy.temperature)
     files = {name: first.read(name) for name in old.files} | {
         old.graph.file: graph,
-        # One field: pictures in floating point are a large part of what is left of 25 MB.
+        # One field: images in floating point are a large part of what is left of 25 MB.
         old.test.file: expected_outputs(graph, old.graph, first.tensors(old.test.file)["input"][:1]),
         old.calibration: as_parquet(table),
         old.card: render_card(config.bundle, scores, _facts(members, loss)).encode(),
@@ -290,7 +290,7 @@ def _manifest(members: list[_Member], held_out: list[_HeldOut], scores: list[Sco
     old, config = held_out[0].bundle.manifest, members[0].config
     everything = [sample for member in members for sample in member.split.test]
     quality = fit_looks(everything, config.field, config.preprocessing)
-    # Distances are those of the first network to its training pictures: its own test pictures tell their limit.
+    # Distances are those of the first network to its training images: its own test images tell their limit.
     template = old.spec.policy.model_copy(update={"quality": quality})
     policy = _fitted_policy(held_out, held_out[:1], template)
     architecture = old.weights.architecture | {"members": len(members), "stored_member": 1}
@@ -318,24 +318,24 @@ def _certificate(members: list[_Member], bundle: Bundle) -> Certificate:
 def _facts(members: list[_Member], loss: float | None) -> list[str]:
     network, field = members[0].config.network, members[0].config.field
     options = "".join(f", {name} {value}" for name, value in network.arguments.items())
-    n_pictures = sum(len(member.split.test) for member in members)
+    n_images = sum(len(member.split.test) for member in members)
     held = "; ".join(f"network {number}: {_folds(member)}" for number, member in enumerate(members, start=1))
     facts = [
         f"The mean of the logits of {len(members)} networks ({network.backbone} of timm{options}), each trained from "
         f"random weights without some folds ({held}).",
         f"It sees fields of {field.field_px} px of the image, resized to {field.input_px} px; the probabilities of the "
-        "fields of a picture are averaged.",
-        "Cross-validated: every score below is of the single networks, each on the pictures that it never saw "
-        f"({n_pictures} in all), with temperature and limits from the pictures of the other networks. The mean of the "
-        "networks is not scored: no picture here is new to all of them.",
+        "fields of an image are averaged.",
+        "Cross-validated: every score below is of the single networks, each on the images that it never saw "
+        f"({n_images} in all), with temperature and limits from the images of the other networks. The mean of the "
+        "networks is not scored: no image here is new to all of them.",
         "Temperature, confidence limit, contract and prediction sets of this bundle come from the same out-of-fold "
-        "answers, of all pictures.",
+        "answers, of all images.",
         "Embeddings, and the distance that tells the unknown, are those of network 1; so are weights.safetensors.",
     ]
     if loss is not None:
         facts.append(
-            "The backbones compute in eight-bit integers (static quantisation, weights by channel); on the same "
-            f"pictures this costs {loss:.4f} of accuracy against floating point."
+            "The backbones compute in eight-bit integers (static quantization, weights by channel); on the same "
+            f"images this costs {loss:.4f} of accuracy against floating point."
         )
     return facts
 

@@ -85,7 +85,7 @@ def export_graph(network: OrganNetwork, input_px: int) -> bytes:
     """Export in evaluation mode: input `image` (n, y, x, 3), three outputs.
 
     `logits` (n, organ), `features` (n, d), and `evidence` (n, y', x', organ), whose mean over y' and x' differs
-    from the logits by one constant an organ. n, y and x may be any size. The exporter folds a batch normalisation
+    from the logits by one constant an organ. n, y and x may be any size. The exporter folds a batch normalization
     into the convolution before it.
     """
     plain = _ChannelsLast(copy.deepcopy(network)).float().cpu().eval()
@@ -185,7 +185,7 @@ def average_graphs(graphs: Sequence[bytes]) -> bytes:
     """One graph with the input and the outputs of each.
 
     Logits and evidence are means over the members, so that the mean of the evidence still differs from the logits
-    by one constant an organ. Features are those of the first: distances to its training pictures have a meaning,
+    by one constant an organ. Features are those of the first: distances to its training images have a meaning,
     means over networks that arrange their features each in its own way have none.
 
     Args:
@@ -304,7 +304,7 @@ def quantized_copy(bundle: Bundle, config: ClassificationConfig, training: list[
     Args:
         bundle: In floating point.
         config: Of its training.
-        training: Pictures that it learnt from; some of them give the ranges.
+        training: Images that it learnt from; some of them give the ranges.
         folder: Of the copy.
     """
     plain = pools_as_convolutions(bundle.read(bundle.manifest.graph.file), config.field.input_px)
@@ -328,10 +328,10 @@ def _with_graph(bundle: Bundle, graph: bytes, folder: Path, tolerance: float) ->
 def _batches(config: ClassificationConfig, training: list[Sample]) -> Iterator[Float32[np.ndarray, "n y x 3"]]:
     """Fields and their gray copies, whose contrast is stretched: without these their values would leave the ranges."""
     step = -(-len(training) // _N_CALIBRATION_IMAGES)
-    pictures = Images(training[::step], config.field, config.preprocessing, np.inf)
-    for first in range(0, len(pictures), _BATCH):
-        numbers = range(first, min(first + _BATCH, len(pictures)))
-        fields = np.concatenate([pictures.fields(number)[:1] for number in numbers])
+    images = Images(training[::step], config.field, config.preprocessing, np.inf)
+    for first in range(0, len(images), _BATCH):
+        numbers = range(first, min(first + _BATCH, len(images)))
+        fields = np.concatenate([images.fields(number)[:1] for number in numbers])
         yield prepared_fields(np.concatenate([fields, gray_copies(fields)]), config)
 
 

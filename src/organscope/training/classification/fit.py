@@ -6,7 +6,7 @@ What the processes of one training tell each other, beside the gradients, which 
 
 What a wrong organ costs while training: plain, class-weighted, focal or logit-adjusted cross-entropy.
 
-Targets are distributions over the organs, because mixed pictures and label smoothing both need them.
+Targets are distributions over the organs, because mixed images and label smoothing both need them.
 """
 
 import copy
@@ -198,7 +198,7 @@ def _lightning_means(place: Place) -> dict[str, Any]:
 def _make_equal(module: nn.Module, place: Place) -> None:
     """Give every process the weights and running statistics of the first.
 
-    Weights are equal already; running statistics are of each process's own pictures.
+    Weights are equal already; running statistics are of each process's own images.
     """
     if not place.is_alone:
         for tensor in module.state_dict().values():
@@ -221,7 +221,7 @@ def smooth_targets(organs: Int[Tensor, " n"], n_organs: int, label_smoothing: fl
 
 
 def balanced_weights(counts: Float[Tensor, " organ"]) -> Float[Tensor, " organ"]:
-    """Weights inverse to how often an organ was trained on; their mean over the training pictures is 1."""
+    """Weights inverse to how often an organ was trained on; their mean over the training images is 1."""
     return counts.sum() / (len(counts) * counts)
 
 
@@ -244,7 +244,7 @@ def cross_entropy(
 
 
 class OrganLoss(nn.Module):
-    """The loss that a configuration names, for organs with the given numbers of training pictures.
+    """The loss that a configuration names, for organs with the given numbers of training images.
 
     Args:
         config: Kind, label smoothing, positive class and its weight.
@@ -253,14 +253,14 @@ class OrganLoss(nn.Module):
 
     Raises:
         UnknownNameError: `positive_class` is none of the organs.
-        ConfigError: An organ has no training picture.
+        ConfigError: An organ has no training image.
     """
 
     def __init__(self, config: LossConfig, organs: list[str], counts: Float[Tensor, " organ"]) -> None:
         super().__init__()
         if float(counts.min()) <= 0:
             empty = organs[int(counts.argmin())]
-            raise ConfigError(f"Expected at least one training picture of each organ, found none of {empty!r}.")
+            raise ConfigError(f"Expected at least one training image of each organ, found none of {empty!r}.")
         weights = balanced_weights(counts) if config.kind == "class_weighted" else counts.new_ones(len(organs))
         if config.positive_class is not None:
             if config.positive_class not in organs:
@@ -270,7 +270,7 @@ class OrganLoss(nn.Module):
                 )
             weights[organs.index(config.positive_class)] *= config.positive_weight
         self.focus = config.focus if config.kind == "focal" else 0.0
-        # Menon et al. 2021, eq. 10: adding the log prior while training makes the plain logits favour no organ.
+        # Menon et al. 2021, eq. 10: adding the log prior while training makes the plain logits favor no organ.
         strength = config.adjustment if config.kind == "logit_adjusted" else 0.0
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("shift", strength * (counts / counts.sum()).log(), persistent=False)
@@ -297,7 +297,7 @@ class TrainingData:
     """What is learnt from and what tells when to stop.
 
     Attributes:
-        training, validation: Pictures, or single cells.
+        training, validation: Images, or single cells.
         training_organs, validation_organs: Number of the organ of each of them.
         probability: How often each of the training is drawn; sums to 1.
     """
@@ -310,7 +310,7 @@ class TrainingData:
 
 
 class _OrganFit(lightning.LightningModule):
-    """One training step, the moving average of the weights, and its scores on the validation pictures."""
+    """One training step, the moving average of the weights, and its scores on the validation images."""
 
     def __init__(
         self, config: ClassificationConfig, network: OrganNetwork, loss: OrganLoss, data: TrainingData
@@ -413,13 +413,13 @@ def fit(
 ) -> OrganNetwork:
     """Train until the validation stops getting better, and return the best averaged network, in evaluation mode.
 
-    A state in `run.state` is gone on with: the result is the same as without the stop.
+    Resumes from the checkpoint in `run.state`; results are identical to an uninterrupted run.
 
     Args:
         config: Everything the training is told.
         network: Untrained; it is trained in place.
         loss: What a wrong organ costs.
-        data: Pictures and their organs.
+        data: Images and their organs.
         run: Where metrics and the resumable state go.
         report: Gets one line an epoch for the person who watches.
         clock: Seconds that each epoch is taken to last; those that it does last beyond them.
@@ -438,8 +438,8 @@ def fit(
 
 def image_means(
     values: Float64[np.ndarray, "field k"], owners: Int64[np.ndarray, " field"]
-) -> Float64[np.ndarray, "picture k"]:
-    """Average what the fields of each picture gave; `owners` counts the pictures up from 0."""
+) -> Float64[np.ndarray, "image k"]:
+    """Average what the fields of each image gave; `owners` counts the images up from 0."""
     sums = np.zeros((int(owners.max()) + 1, values.shape[1]))
     np.add.at(sums, owners, values)
     return sums / np.bincount(owners)[:, None]
@@ -508,7 +508,7 @@ def _run_trainer(module: _OrganFit, keeper: _CheckpointCallback, config: FitConf
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Weight decay is for matrices and kernels; biases and normalisations go without."""
+    """Weight decay is for matrices and kernels; biases and normalizations go without."""
     parameters = list(network.parameters())
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},

@@ -1,7 +1,7 @@
 """The head fitted once more in closed form, when the features no longer change: regularised least squares.
 
-With few pictures an exact fit finds more than gradient descent does. Copies count as pictures of their organ: gray
-ones, turned ones, others stained stronger or weaker (`copies`), so that what differs between a copy and its picture
+With few images an exact fit finds more than gradient descent does. Copies count as images of their organ: gray
+ones, turned ones, others stained stronger or weaker (`copies`), so that what differs between a copy and its image
 counts little. The result is linear like the head it joins, so evidence stays exact. (Least squares towards the
 indicator of the organ: Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2009, section 4.2; the
 penalty: equation 3.44.)
@@ -55,7 +55,7 @@ class Pooled:
 
     Attributes:
         features: One row a field.
-        owners: Which picture each was cut from, from 0.
+        owners: Which image each was cut from, from 0.
     """
 
     features: Float[np.ndarray, "n d"]
@@ -63,7 +63,7 @@ class Pooled:
 
 
 def pooled_features(network: OrganNetwork, pictures: Images, preprocessing: Preprocessing, alter: Alter) -> Pooled:
-    """Features of every field of copies of the pictures, in floating point."""
+    """Features of every field of copies of the images, in floating point."""
     parts, owners = [], []
     with torch.inference_mode():
         for first in range(0, len(pictures), _BATCH):
@@ -87,7 +87,7 @@ def joined_heads(
 
     Args:
         network: In evaluation mode.
-        features: Of training pictures and of their copies.
+        features: Of training images and of their copies.
         organs: Their numbers; every organ occurs.
         weights: How much each counts in the discriminant.
         config: Penalty, and the discriminant's share of the logits.
@@ -147,16 +147,16 @@ def fit_discriminant(
     """Least squares towards 1 for the own organ and 0 for the others, all organs taken for equally frequent.
 
     Args:
-        features: One row a picture.
+        features: One row an image.
         organs: From 0, every organ up to the last occurs.
-        weights: How much each picture counts beside others of its organ, more than 0.
-        penalty: Of squared weights of standardised features; taken times the number of features.
+        weights: How much each image counts beside others of its organ, more than 0.
+        penalty: Of squared weights of standardized features; taken times the number of features.
     """
     n_organs = int(organs.max()) + 1
     shares = weights / np.bincount(organs, weights=weights)[organs] / n_organs
     rows = features.astype(np.float64)
     mean = shares @ rows
-    # What hardly varies is not amplified: the one picture that wakes a silent channel would outshout all others.
+    # What hardly varies is not amplified: the one image that wakes a silent channel would outshout all others.
     spread = np.sqrt(shares @ (rows - mean) ** 2 + VARIANCE_FLOOR)
     scale = np.sqrt(shares)[:, None]
     towards = scale * (np.eye(n_organs)[organs] - 1.0 / n_organs)

@@ -29,7 +29,7 @@ from organscope.training.classification.config import NetworkConfig
 #: Added to an energy before its logarithm: maps have a variance of about 1, and a silent one must not dominate.
 _ENERGY_FLOOR = 1e-2
 #: Added to a variance before a division: a channel that is silent in training would otherwise say a thousand times too
-#: much of the one picture that wakes it.
+#: much of the one image that wakes it.
 VARIANCE_FLOOR = 1e-2
 
 
@@ -51,7 +51,7 @@ class Stage:
 class OrganHead(nn.Module):
     """Local means of the maps of some stages, averaged over the field, to logits.
 
-    All maps are brought to the grid of the last stage and standardised there. Each stage has a linear function of
+    All maps are brought to the grid of the last stage and standardized there. Each stage has a linear function of
     its own on the averages; the logits are the mean over the stages.
 
     Args:
@@ -59,7 +59,7 @@ class OrganHead(nn.Module):
         n_organs: Number of classes.
         texture: Beside the local means, the earlier stages give the logarithm of their local energies, and every
             stage gives the squares of all these, which tell how a texture varies over the field.
-        limit: Of a local value before it is squared, in its standard deviations; none lets one place of a picture
+        limit: Of a local value before it is squared, in its standard deviations; none lets one place of an image
             drown all the others.
         drop_rate: Dropout before the linear functions.
     """
@@ -77,12 +77,12 @@ class OrganHead(nn.Module):
         self.linears = nn.ModuleList([nn.Linear(repeats * width, n_organs) for width in widths])
 
     def forward(self, maps: list[Float[Tensor, "n _ _ _"]]) -> tuple[Float[Tensor, "n organ"], Float[Tensor, "n d"]]:
-        """Logits and standardised averages of all stages."""
+        """Logits and standardized averages of all stages."""
         features = self.features(maps)
         return torch.stack(self.stage_logits(features)).mean(dim=0), torch.cat(features, dim=1)
 
     def features(self, maps: list[Float[Tensor, "n _ _ _"]]) -> list[Float[Tensor, "n _"]]:
-        """Standardised averages over the whole field, by stage."""
+        """Standardized averages over the whole field, by stage."""
         return [norm(part.mean(dim=(2, 3))) for norm, part in zip(self.norms, self.local(maps), strict=True)]
 
     def stage_logits(self, features: list[Float[Tensor, "n _"]]) -> list[Float[Tensor, "n organ"]]:
@@ -123,7 +123,7 @@ class OrganHead(nn.Module):
 
 
 def _at_each_place(local: Tensor, norm: nn.BatchNorm1d, linear: nn.Linear) -> Float[Tensor, "n y x organ"]:
-    """The linear function of the standardised averages, of each place instead; without its bias."""
+    """The linear function of the standardized averages, of each place instead; without its bias."""
     scale = (norm.running_var + norm.eps).rsqrt()
     return functional.linear((local.permute(0, 2, 3, 1) - norm.running_mean) * scale, linear.weight)
 
@@ -179,7 +179,7 @@ class OrganNetwork(nn.Module):
         self.head = OrganHead(stages, n_organs, texture=config.texture, limit=config.limit, drop_rate=config.drop_rate)
 
     def forward(self, images: Float[Tensor, "n 3 y x"]) -> tuple[Float[Tensor, "n organ"], Float[Tensor, "n d"]]:
-        """Logits, and the standardised means that they are read from."""
+        """Logits, and the standardized means that they are read from."""
         return self.head(self.stage_maps(images))
 
     def stage_maps(self, images: Float[Tensor, "n 3 y x"]) -> list[Float[Tensor, "n _ _ _"]]:
@@ -198,7 +198,7 @@ def build_network(config: NetworkConfig, n_organs: int) -> OrganNetwork:
 
     Raises:
         UnknownNameError: timm has no backbone of that name; close ones are named.
-        ConfigError: The backbone does not take `arguments` or pictures of any size, gives no maps or fewer
+        ConfigError: The backbone does not take `arguments` or images of any size, gives no maps or fewer
             stages than asked for, or the weights to start from cannot be had or do not fit.
     """
     _require_known(config.backbone)
@@ -251,7 +251,7 @@ def _backbone(config: NetworkConfig) -> nn.Module:
 
 def _stage_maps(backbone: nn.Module, images: Tensor, n_stages: int) -> list[Tensor]:
     final, maps = backbone.forward_intermediates(images, indices=n_stages)
-    # What follows the last stage (a normalisation, a widening) is part of the backbone; the tokens of a
+    # What follows the last stage (a normalization, a widening) is part of the backbone; the tokens of a
     # transformer are no map.
     return [*maps[:-1], final] if final.ndim == 4 and final.shape[1] == backbone.num_features else maps
 
@@ -275,7 +275,7 @@ def _require_published(name: str) -> None:
 
 
 def _probe_stages(backbone: nn.Module, config: NetworkConfig) -> list[Stage]:
-    """Channels and scale of each stage, found with a picture that is no square: fields and crops differ in size."""
+    """Channels and scale of each stage, found with an image that is no square: fields and crops differ in size."""
     name, n_known = config.backbone, len(getattr(backbone, "feature_info", []))
     if not hasattr(backbone, "forward_intermediates") or n_known == 0:
         raise ConfigError(f"The backbone {name!r} gives no maps of its stages. Choose another, for instance resnet18.")
@@ -288,7 +288,7 @@ def _probe_stages(backbone: nn.Module, config: NetworkConfig) -> list[Stage]:
             uneven = _stage_maps(backbone, torch.zeros(1, channels, 76, 108), config.stages)
     except (AssertionError, RuntimeError) as error:
         raise ConfigError(
-            f"The backbone {name!r} does not take pictures of any size ({error}). Choose a convolutional one, or "
+            f"The backbone {name!r} does not take images of any size ({error}). Choose a convolutional one, or "
             "set network.arguments (dynamic_img_size = true for many transformers)."
         ) from error
     finally:

@@ -1,6 +1,6 @@
-"""`organscope train classification`: from pictures of known organs to a measured bundle.
+"""`organscope train classification`: from images of known organs to a measured bundle.
 
-Where a training on single cells differs from one on pictures: its data, its measures, its card.
+Where a training on single cells differs from one on images: its data, its measures, its card.
 """
 
 from collections.abc import Sequence
@@ -51,10 +51,10 @@ _N_REFERENCES = 500
 def _cell_training_data(
     config: ClassificationConfig, split: TrainingSplit, organs: list[str], report: Report
 ) -> TrainingData:
-    """All cells of the training pictures, and a fixed sample of those of the validation pictures.
+    """All cells of the training images, and a fixed sample of those of the validation images.
 
     Raises:
-        InputError: A picture or its labels cannot be read, or do not fit.
+        InputError: An image or its labels cannot be read, or do not fit.
         DatasetError: There is no cell to train or to validate on.
     """
     training = read_cells(split.training, config, config.fit.cache_mb)
@@ -67,7 +67,7 @@ def _cell_training_data(
     kept = spread_over_organs(validation_organs, config.cells.validation, config.data.seed)
     report(f"{len(training)} cells train, {len(kept)} of {len(validation)} tell when to stop")
     if training.pictures.n_cached < len(split.training):
-        report(f"{training.pictures.n_cached} training pictures fit into fit.cache_mb; the others are read each time")
+        report(f"{training.pictures.n_cached} training images fit into fit.cache_mb; the others are read each time")
     return TrainingData(
         training=training,
         training_organs=training_organs,
@@ -83,9 +83,9 @@ def _reference_cells(data: TrainingData, seed: int) -> CellCrops:
 
 
 def _measure_draft(writer: BundleWriter, split: TrainingSplit, run: RunDirectory) -> Measured:
-    """Write a bundle without limits and find them on the validation pictures."""
-    n_neighbours = min(Policy().n_neighbours, len(writer.reference))
-    draft: Bundle = writer.write(run.state / "draft", Measured(Policy(n_neighbours=n_neighbours), pooling=Pooling()))
+    """Write a bundle without limits and find them on the validation images."""
+    n_neighbors = min(Policy().n_neighbours, len(writer.reference))
+    draft: Bundle = writer.write(run.state / "draft", Measured(Policy(n_neighbours=n_neighbors), pooling=Pooling()))
     return measure_on_cells(draft, split.validation)
 
 
@@ -98,9 +98,9 @@ def _cell_facts(config: ClassificationConfig, data: TrainingData, split: Trainin
         f"It sees the square of {config.field.field_px} px around the centroid of a cell, resized to "
         f"{config.field.input_px} px and mirrored at the edge of the image; the cells of an image are pooled into one "
         f"answer.{looks}",
-        f"{len(data.training)} labelled cells of {len(split.training)} pictures trained it; the cells of "
-        f"{len(split.validation)} pictures (the inner validation) chose epoch, temperature, novelty limit and "
-        f"pooling, so figures on these are optimistic; {len(split.test)} pictures were only scored.",
+        f"{len(data.training)} labeled cells of {len(split.training)} images trained it; the cells of "
+        f"{len(split.validation)} images (the inner validation) chose epoch, temperature, novelty limit and "
+        f"pooling, so figures on these are optimistic; {len(split.test)} images were only scored.",
     ]
 
 
@@ -114,7 +114,7 @@ def train_classification(
 ) -> Bundle | None:
     """Train, calibrate, export, score and verify.
 
-    Temperature and limits use the inner validation pictures, scores the test folds; neither trains. Started by
+    Temperature and limits use the inner validation images, scores the test folds; neither trains. Started by
     `torchrun`, all processes fit together, each with a part of every batch; the first one does the rest, and the others
     return nothing.
 
@@ -128,7 +128,7 @@ def train_classification(
     Raises:
         OutputError: The run directory cannot be written.
         UsageError: The configuration has a fault, or names a backbone or an organ that does not exist.
-        DatasetError: There are no pictures to train or to validate on, or some have no organ.
+        DatasetError: There are no images to train or to validate on, or some have no organ.
         KeyboardInterrupt: The person stopped the training; says how to go on.
     """
     config = read_settings(ClassificationConfig, config_file, overrides)
@@ -165,7 +165,7 @@ def train_with(
         run.start(config, source=source, resume=resume, report=report, base=_base(config))
         run.write_split(split)
         report(
-            f"{len(split.training)} pictures train, {len(split.validation)} validate, {len(split.test)} are only scored"
+            f"{len(split.training)} images train, {len(split.validation)} validate, {len(split.test)} are only scored"
         )
         data = (_cell_training_data if is_cell else _training_data)(config, split, organs, report)
         fitted = fit(config, network, loss, data, run, report, clock)
@@ -181,27 +181,27 @@ def train_with(
 
 
 def _organs_of(split: TrainingSplit) -> list[str]:
-    """The organs in order of name: those of the training pictures.
+    """The organs in order of name: those of the training images.
 
     Raises:
-        DatasetError: A picture has no organ, there is only one organ, or one is validated or scored that no
-            picture trains.
+        DatasetError: An image has no organ, there is only one organ, or one is validated or scored that no
+            image trains.
     """
     everything = [*split.training, *split.validation, *split.test]
     without = [sample.id for sample in everything if not sample.organ]
     if without:
         raise DatasetError(
-            f"Expected an organ for every picture, found none for {len(without)} of {len(everything)} "
+            f"Expected an organ for every image, found none for {len(without)} of {len(everything)} "
             f"(first: {without[0]}). Import the data with a folder per organ."
         )
     organs = sorted({sample.organ for sample in split.training})
     if len(organs) < 2:
-        raise DatasetError(f"Expected pictures of at least two organs, found only {organs[0]}.")
+        raise DatasetError(f"Expected images of at least two organs, found only {organs[0]}.")
     unknown = sorted({sample.organ for sample in everything} - set(organs))
     if unknown:
         raise DatasetError(
-            f"Expected training pictures of every organ that is scored, found none of {', '.join(unknown)}. "
-            "Change data.test_folds or take these pictures out of the index."
+            f"Expected training images of every organ that is scored, found none of {', '.join(unknown)}. "
+            "Change data.test_folds or take these images out of the index."
         )
     return organs
 
@@ -212,7 +212,7 @@ def _training_data(
     validation = Images(split.validation, config.field, config.preprocessing, config.fit.cache_mb)
     training = Images(split.training, config.field, config.preprocessing, config.fit.cache_mb)
     if training.n_cached < len(training):
-        report(f"{training.n_cached} training pictures fit into fit.cache_mb; the others are read each time")
+        report(f"{training.n_cached} training images fit into fit.cache_mb; the others are read each time")
     return TrainingData(
         training=training,
         training_organs=_numbers(split.training, organs),
@@ -230,10 +230,10 @@ def _join_discriminant(
     organs: list[str],
     run: RunDirectory,
 ) -> None:
-    """Join the discriminant to the trained head, and write what each head scores on pictures that neither saw."""
+    """Join the discriminant to the trained head, and write what each head scores on images that neither saw."""
 
-    def pooled(pictures: Images, alter: Alter) -> Pooled:
-        return pooled_features(network, pictures, config.preprocessing, alter)
+    def pooled(images: Images, alter: Alter) -> Pooled:
+        return pooled_features(network, images, config.preprocessing, alter)
 
     copies = training_copies(config)
     known = [pooled(data.training, part.alter) for part in copies]
@@ -265,7 +265,7 @@ def _untrained(config: ClassificationConfig, split: TrainingSplit, organs: list[
 def _measure(
     writer: BundleWriter, config: ClassificationConfig, split: TrainingSplit, run: RunDirectory, report: Report
 ) -> Bundle:
-    """Find the policy, then the scores; each through the use side."""
+    """Find the policy, then the scores; each through the inference side."""
     draft = run.state / "draft"
     if config.draft and config.field.subject == "image":
         return writer.write(run.bundle, Measured(Policy(n_neighbours=1)))
@@ -335,8 +335,8 @@ def _image_facts(config: ClassificationConfig, split: TrainingSplit) -> list[str
     chosen = "" if config.fit.monitor == "none" else "epoch, "
     return [
         f"It sees fields of {config.field.field_px} px of the image, resized to {config.field.input_px} px; the "
-        "probabilities of the fields of a picture are averaged.",
-        f"{len(split.training)} pictures trained it; {len(split.validation)} (the inner validation) chose {chosen}"
+        "probabilities of the fields of an image are averaged.",
+        f"{len(split.training)} images trained it; {len(split.validation)} (the inner validation) chose {chosen}"
         f"temperature, confidence and novelty limits, so figures on these are optimistic; {len(split.test)} were "
         "only scored.",
     ]

@@ -1,4 +1,4 @@
-"""Vary how training crops look: colour first, then the microscope's faults. Keras operations only."""
+"""Vary how training crops look: color first, then the microscope's faults. Keras operations only."""
 
 import numpy as np
 from keras import ops
@@ -15,7 +15,7 @@ _PALE = 0.5
 """The counterstain of brown crops is up to so much paler than haematoxylin beside eosin."""
 
 _COLORED = 0.03
-"""Mean difference between the strongest and the weakest channel from which a crop counts as coloured."""
+"""Mean difference between the strongest and the weakest channel from which a crop counts as colored."""
 
 
 def vary_appearance(images, settings: AugmentationSettings, random: np.random.Generator):
@@ -40,14 +40,14 @@ def _vary_color(images, settings: AugmentationSettings, random: np.random.Genera
     n = images.shape[0]
     matrix, turned, offset, brown = _draw_stain(n, settings, random)
     density = -ops.log(ops.maximum(images, 0.004))
-    # A picture without colour has no stain to turn.
+    # An image without color has no stain to turn.
     spread = ops.mean(ops.max(images, axis=-1) - ops.min(images, axis=-1), axis=(1, 2))
-    coloured = (spread > _COLORED)[:, None, None, None]
-    shown = ops.matmul(density, ops.where(coloured, turned, matrix)) + offset
+    colored = (spread > _COLORED)[:, None, None, None]
+    shown = ops.matmul(density, ops.where(colored, turned, matrix)) + offset
     if brown.any():
         # Where nothing binds, the brown is missing altogether, and the counterstain lies on white.
         bound = np.maximum(_draw_light(images.shape, _PATCHES, random), -1)
-        shown += ops.where(coloured, ops.matmul(density, brown) * bound, 0.0)
+        shown += ops.where(colored, ops.matmul(density, brown) * bound, 0.0)
     images = ops.exp(-ops.maximum(shown, 0))
     gray = _column(random.random(n) < settings.gray)
     gain = _column(1 + random.uniform(-settings.contrast, settings.contrast, n))
@@ -61,22 +61,22 @@ def _draw_stain(n: int, settings: AugmentationSettings, random: np.random.Genera
     """How the stains of each crop vary (Tellez et al. 2019), and its gamma.
 
     Returns:
-        The 3 x 3 matrices from density to density, the same with the stains' colours turned too, the offsets, and the
+        The 3 x 3 matrices from density to density, the same with the stains' colors turned too, the offsets, and the
         part of the second matrices that shows brown, 0 for most crops.
     """
     gain = 1 + random.uniform(-settings.stain, settings.stain, (n, 1, 3, 1))
     offset = random.uniform(-settings.stain, settings.stain, (n, 1, 1, 3)) * 0.2
     gamma = _column(settings.gamma ** random.uniform(-1, 1, n))
-    colours = np.tile(STAINS, (n, 1, 1, 1))
+    colors = np.tile(STAINS, (n, 1, 1, 1))
     browned = random.random(n) < settings.brown
-    colours[browned, :, 1] = STAINS[2]
+    colors[browned, :, 1] = STAINS[2]
     gain[browned, :, 0] *= 1 - random.uniform(0, _PALE, (browned.sum(), 1, 1))
-    strength = np.linalg.norm(colours, axis=-1, keepdims=True)
-    colours = np.maximum(colours + random.uniform(-settings.stain_colour, settings.stain_colour, colours.shape), 0)
-    colours *= strength / np.linalg.norm(colours, axis=-1, keepdims=True)
+    strength = np.linalg.norm(colors, axis=-1, keepdims=True)
+    colors = np.maximum(colors + random.uniform(-settings.stain_colour, settings.stain_colour, colors.shape), 0)
+    colors *= strength / np.linalg.norm(colors, axis=-1, keepdims=True)
     unmix = np.linalg.inv(STAINS)
-    matrices = [(unmix @ (gain * shown) * gamma).astype(np.float32) for shown in (STAINS, colours)]
-    brown = unmix[:, 1:2] @ (gain * colours * gamma)[:, :, 1:2] * _column(browned)
+    matrices = [(unmix @ (gain * shown) * gamma).astype(np.float32) for shown in (STAINS, colors)]
+    brown = unmix[:, 1:2] @ (gain * colors * gamma)[:, :, 1:2] * _column(browned)
     return *matrices, (offset @ STAINS * gamma).astype(np.float32), brown.astype(np.float32)
 
 

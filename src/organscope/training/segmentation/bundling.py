@@ -78,8 +78,8 @@ class Measured:
     Attributes:
         decoder: Thresholds.
         curve: From a cell's raw probability to a calibrated one.
-        cells: One row a predicted cell of the validation pictures: id, dataset, probability, matched.
-        scores: Of the test pictures.
+        cells: One row a predicted cell of the validation images: id, dataset, probability, matched.
+        scores: Of the test images.
         points: Missed and false cells by threshold, see `operating_points`.
         typical_diameter_px: Of the training cells.
         certificate: What computes it, compared.
@@ -148,7 +148,7 @@ class BundleWriter:
 
 
 def maps_of_samples(bundle: Bundle, samples: list[Sample]) -> Iterator[MapsAndLabels]:
-    """The maps of each picture through the use side, and its labels; one picture at a time."""
+    """The maps of each image through the inference side, and its labels; one image at a time."""
     for sample in samples:
         with sample.open() as image:
             maps, labels = predict_maps(image, bundle), sample.read_labels(keep_ignored=True)

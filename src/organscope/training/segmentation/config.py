@@ -50,7 +50,7 @@ class NetworkSettings(Settings):
     """A U-Net and its variants.
 
     The plain U-Net of Ronneberger et al. (2015) is `block = "plain"`, `skip = "concat"`, `stem_stride = 1`, here
-    with batch normalisation and zero padding.
+    with batch normalization and zero padding.
 
     Attributes:
         encoder: None: the way down is like the way up, and both are learned from chance; `efficientnet-lite0`: it is
@@ -157,7 +157,7 @@ class AugmentationSettings(Settings):
         rotate: Turn by any angle, and mirror.
         elastic_px: Pixels that a smooth deformation moves the points of a coarse grid by (one standard deviation).
         stain: Gain and offset of each stain (haematoxylin, eosin, DAB; Ruifrok and Johnston 2001).
-        stain_colour: How far the colour of each stain is turned, in parts of its optical density.
+        stain_colour: How far the color of each stain is turned, in parts of its optical density.
         brown: Share of crops whose eosin is shown in the brown of DAB, in patches, beside a paler haematoxylin, as
             immunohistochemistry would.
         contrast: Gain around the mean, in either direction.
@@ -191,14 +191,14 @@ class _FitSettings(Settings):
 
     Attributes:
         crop_px: Side of the training crops.
-        on_cells: Share of the crops that lie about a cell; the others lie anywhere. Pictures with few cells would
+        on_cells: Share of the crops that lie about a cell; the others lie anywhere. Images with few cells would
             otherwise teach hardly any.
         batch: Crops a step.
         steps_per_epoch: An epoch is a number of steps, since sampling is balanced.
         epochs: At most.
         patience: Epochs without a better validation score before it stops.
         keep: `best`: the weights of the epoch with the best validation score; `last`: train to the end and keep the
-            last, for a training that widens what is known beyond what the validation pictures can show.
+            last, for a training that widens what is known beyond what the validation images can show.
         blend: Where it began with a bundle, the share of that bundle's weights in the result; what both halves of a
             training know is kept best by a mean of their weights (Wortsman et al. 2022).
         learning_rate: Peak, after the warm-up; falls to 0 by a cosine over all epochs.
@@ -210,7 +210,7 @@ class _FitSettings(Settings):
         precision: `bfloat16` computes in half the bits where the network allows (weights stay float32). `auto` does
             so where the computer has instructions for it; without them it takes several times as long as `float32`.
         seed: Of weights, sampling and augmentation.
-        cache_mb: Memory for decoded pictures; above it pictures are read again when drawn.
+        cache_mb: Memory for decoded images; above it images are read again when drawn.
     """
 
     crop_px: int = Field(256, ge=32)
@@ -235,7 +235,7 @@ class SegmentationConfig(TrainingSettings):
     """The whole configuration of a segmentation training.
 
     Attributes:
-        int8: `auto` ships eight-bit integers where they are faster and lose next to no PQ on the validation pictures.
+        int8: `auto` ships eight-bit integers where they are faster and lose next to no PQ on the validation images.
     """
 
     task: Literal["segmentation"] = "segmentation"

@@ -1,8 +1,8 @@
 """Training crops, drawn and augmented, and the fixed crops of the validation.
 
-Turned, mirrored, scaled and bent squares cut out of a picture.
+Turned, mirrored, scaled and bent squares cut out of an image.
 
-From labelled cells to the maps a network learns.
+From labeled cells to the maps a network learns.
 """
 
 import io
@@ -31,11 +31,11 @@ _NODES, _BOXES = 4, 8
 """The displacement is drawn at 4 x 4 nodes and followed in 8 x 8 boxes, smoothly between."""
 
 _FARTHEST = 2.5
-"""Displacements are kept within so many standard deviations, so that the picture to cut from is bounded."""
+"""Displacements are kept within so many standard deviations, so that the image to cut from is bounded."""
 
 
 def draw_square(random: np.random.Generator, zoom: float, rotate: bool) -> np.ndarray:
-    """Draw the 2 x 2 matrix that leads from a crop's pixels (x, y) to the picture's, about the crop's centre."""
+    """Draw the 2 x 2 matrix that leads from a crop's pixels (x, y) to the image's, about the crop's center."""
     scale = zoom ** random.uniform(-1, 1)
     angle = random.uniform(0, 2 * np.pi) if rotate else 0.0
     mirror = -1.0 if rotate and random.random() < 0.5 else 1.0
@@ -44,7 +44,7 @@ def draw_square(random: np.random.Generator, zoom: float, rotate: bool) -> np.nd
 
 
 def _reach_px(side_px: int, matrix: np.ndarray, elastic_px: float) -> int:
-    """How far from the centre of a square what it shows may lie in the picture, to either side."""
+    """How far from the center of a square what it shows may lie in the image, to either side."""
     return int(np.ceil(np.abs(matrix).sum(axis=1).max() * side_px / 2 + elastic_px * _FARTHEST)) + 1
 
 
@@ -58,16 +58,16 @@ def cut_square(
     elastic_px: float = 0.0,
     on_cell: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a square at a random place, interpolated bilinearly; beyond the picture follows its mirror image.
+    """Cut a square at a random place, interpolated bilinearly; beyond the image follows its mirror image.
 
     Args:
         image: uint8 (y, x, 3).
         maps: uint8 (y, x, k), cut at the same place. Where k is 4 or more, the third and fourth are the y and x
-            components of directions; they are mirrored with the picture beyond its edge, not turned with the square.
+            components of directions; they are mirrored with the image beyond its edge, not turned with the square.
         side_px: Side of the result.
-        matrix: From the result's pixels to the picture's, see `draw_square`.
+        matrix: From the result's pixels to the image's, see `draw_square`.
         random: Draws the place, and the deformation.
-        elastic_px: Standard deviation of the deformation, in pixels of the picture.
+        elastic_px: Standard deviation of the deformation, in pixels of the image.
         on_cell: Lie about a cell drawn by its area, where there is one; `maps` then begin with the foreground.
 
     Returns:
@@ -78,10 +78,10 @@ def cut_square(
     place = _place_on_cell if on_cell and maps[..., 0].any() else _place_anywhere
     y, x = place(maps, reach, random)
     window = slice(y, y + 2 * reach), slice(x, x + 2 * reach)
-    centre = np.full(2, reach) - matrix @ np.full(2, side_px / 2)
-    way: _Affine | _Mesh = (*matrix[0], centre[0], *matrix[1], centre[1])
+    center = np.full(2, reach) - matrix @ np.full(2, side_px / 2)
+    way: _Affine | _Mesh = (*matrix[0], center[0], *matrix[1], center[1])
     if elastic_px > 0:
-        way = _bend(matrix, centre, side_px, elastic_px, random)
+        way = _bend(matrix, center, side_px, elastic_px, random)
     channels = [maps[window][:, :, k] for k in range(maps.shape[2])]
     return _warp(image[window], side_px, way), np.stack([_warp(c, side_px, way) for c in channels], axis=2)
 
@@ -94,15 +94,15 @@ def compress(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 
 def _bend(
-    matrix: np.ndarray, centre: np.ndarray, side_px: int, elastic_px: float, random: np.random.Generator
+    matrix: np.ndarray, center: np.ndarray, side_px: int, elastic_px: float, random: np.random.Generator
 ) -> _Mesh:
-    """Boxes of the crop and the corners in the picture that each is cut from (Simard et al. 2003, on a coarse grid)."""
+    """Boxes of the crop and the corners in the image that each is cut from (Simard et al. 2003, on a coarse grid)."""
     drawn = np.clip(random.standard_normal((2, _NODES, _NODES)), -_FARTHEST, _FARTHEST)
     fine = [ndimage.zoom(axis, (_BOXES + 1) / _NODES, order=3, mode="nearest") for axis in drawn]
     moved = np.clip(fine, -_FARTHEST, _FARTHEST) * elastic_px
     edges = np.round(np.linspace(0, side_px, _BOXES + 1)).astype(int)
     grid = np.stack(np.meshgrid(edges, edges))
-    source = np.tensordot(matrix, grid, axes=1) + centre[:, None, None] + moved
+    source = np.tensordot(matrix, grid, axes=1) + center[:, None, None] + moved
     mesh = []
     for i in range(_BOXES):
         for j in range(_BOXES):
@@ -117,7 +117,7 @@ def _place_anywhere(maps: np.ndarray, reach: int, random: np.random.Generator) -
 
 
 def _place_on_cell(maps: np.ndarray, reach: int, random: np.random.Generator) -> tuple[int, int]:
-    """The corner of a window whose middle half holds a pixel of a cell, as far as the picture allows."""
+    """The corner of a window whose middle half holds a pixel of a cell, as far as the image allows."""
     inside = np.flatnonzero(maps[..., 0])
     pixel = divmod(int(inside[random.integers(len(inside))]), maps.shape[1])
     shift = random.integers(-reach // 2, reach // 2 + 1, 2)
@@ -146,9 +146,9 @@ def _grow_maps(maps: np.ndarray, side_px: int) -> np.ndarray:
 
 
 def _warp(pixels: np.ndarray, side_px: int, way: _Affine | _Mesh) -> np.ndarray:
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    image = Image.fromarray(np.ascontiguousarray(pixels))
     kind = Image.Transform.MESH if isinstance(way, list) else Image.Transform.AFFINE
-    return np.asarray(picture.transform((side_px, side_px), kind, way, Image.Resampling.BILINEAR))
+    return np.asarray(image.transform((side_px, side_px), kind, way, Image.Resampling.BILINEAR))
 
 
 def training_maps(labels: Integer[np.ndarray, "y x"], head: Head) -> UInt8[np.ndarray, "y x k"]:
@@ -178,8 +178,8 @@ def turn_flow(maps: Float32[np.ndarray, "y x 4"], matrix: np.ndarray) -> Float32
     """Turn the directions of a crop that was cut turned, mirrored and scaled.
 
     Args:
-        maps: Of the head `flow`, cut with `matrix`, but with directions as they were in the picture.
-        matrix: From the crop's (x, y) to the picture's, see `draw_square`.
+        maps: Of the head `flow`, cut with `matrix`, but with directions as they were in the image.
+        matrix: From the crop's (x, y) to the image's, see `draw_square`.
     """
     back = np.linalg.inv(matrix)
     back /= np.sqrt(abs(np.linalg.det(back)))
@@ -205,9 +205,9 @@ def _height(labels: np.ndarray) -> np.ndarray:
 def _between_cells(labels: np.ndarray) -> np.ndarray:
     size = 5
     largest = ndimage.maximum_filter(labels, size=size)
-    unlabelled = np.iinfo(np.int32).max
-    smallest = ndimage.minimum_filter(np.where(labels > 0, labels, unlabelled).astype(np.int32), size=size)
-    return ((largest != smallest) & (largest > 0) & (smallest < unlabelled)).astype(np.float64)
+    unlabeled = np.iinfo(np.int32).max
+    smallest = ndimage.minimum_filter(np.where(labels > 0, labels, unlabeled).astype(np.int32), size=size)
+    return ((largest != smallest) & (largest > 0) & (smallest < unlabeled)).astype(np.float64)
 
 
 def _to_centroid(labels: np.ndarray) -> np.ndarray:
@@ -225,14 +225,14 @@ def _to_centroid(labels: np.ndarray) -> np.ndarray:
 
 
 LARGE_PX = 4_000_000
-"""Larger pictures are read by region; to decode others as a whole takes no longer than to learn from a crop."""
+"""Larger images are read by region; to decode others as a whole takes no longer than to learn from a crop."""
 
 _MARGIN_PX = 128
-"""Read around a region of a large picture, so that the maps of cells at its edge are those of whole cells."""
+"""Read around a region of a large image, so that the maps of cells at its edge are those of whole cells."""
 
 
 class Images:
-    """Pictures and their maps as bytes: small ones whole and kept in memory up to a limit, of large ones regions."""
+    """Images and their maps as bytes: small ones whole and kept in memory up to a limit, of large ones regions."""
 
     def __init__(self, samples: list[Sample], preprocessing: Preprocessing, head: Head, cache_mb: int) -> None:
         self.samples = samples
@@ -244,7 +244,7 @@ class Images:
         self._black_and_white: dict[int, tuple[float, float]] = {}
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture `number`: uint8 (y, x, 3) after intensity scaling, and uint8 (y, x, k) maps."""
+        """Image `number`: uint8 (y, x, 3) after intensity scaling, and uint8 (y, x, k) maps."""
         if number in self._kept:
             return self._kept[number]
         sample = self.samples[number]
@@ -260,7 +260,7 @@ class Images:
         return pair
 
     def window(self, number: int, side_px: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """What to cut a square of `side_px` from: a small picture, or of a large one a square drawn anywhere in it."""
+        """What to cut a square of `side_px` from: a small image, or of a large one a square drawn anywhere in it."""
         if not self._is_large(number):
             return self[number]
         y, x = (int(random.integers(0, max(0, length - side_px) + 1)) for length in self._shapes[number])
@@ -308,7 +308,7 @@ class Images:
 
 
 def corners_of(shape: tuple[int, int], side_px: int) -> list[tuple[slice, slice]]:
-    """The upper left and the lower right square of a picture; one where they are the same."""
+    """The upper left and the lower right square of an image; one where they are the same."""
     starts = {(0, 0), tuple(max(0, length - side_px) for length in shape)}
     return [(slice(y, y + side_px), slice(x, x + side_px)) for y, x in sorted(starts)]
 

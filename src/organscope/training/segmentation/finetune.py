@@ -1,7 +1,7 @@
-"""`organscope train segmentation --from BUNDLE`: a trained network learns from a few pictures of one laboratory.
+"""`organscope train segmentation --from BUNDLE`: a trained network learns from a few images of one laboratory.
 
 The network, its preprocessing and its weights are the bundle's; a low rate and few steps keep what it knows. The bundle
-that comes out is compared with the one that went in, on pictures that neither was trained on.
+that comes out is compared with the one that went in, on images that neither was trained on.
 """
 
 import json
@@ -40,7 +40,7 @@ validation_fraction = 0.15
 [bundle]
 name = {name}
 summary = {summary}
-licence = {licence}
+license = {licence}
 data_statement = {data}
 limits = {limits}
 
@@ -84,15 +84,15 @@ def finetune_segmentation(
     resume: bool = False,
     report: Report = lambda line: None,
 ) -> FineTuned:
-    """Train a bundle's network on, and say what was gained on the new pictures and lost on others.
+    """Train a bundle's network on, and say what was gained on the new images and lost on others.
 
     Args:
         base: For segmentation, made by this program.
         run_dir: As for `train_segmentation`; also gets `finetuning.csv`.
         config_file: TOML as for `train_segmentation`; [network] and [preprocessing] are the bundle's and may be left
             out, but another head may be asked for: the maps that both have go on, the others begin by chance.
-        data: In its place an index of at least 3 pictures with labels; everything else is chosen for few pictures.
-        reference: Index of pictures to see on what was lost; fold 1 of it, or all where it has no folds.
+        data: In its place an index of at least 3 images with labels; everything else is chosen for few images.
+        reference: Index of images to see on what was lost; fold 1 of it, or all where it has no folds.
         overrides: `key=value` settings that go before the file's.
         resume: Go on with a run that was interrupted.
         report: Gets a line for the person who watches.
@@ -100,7 +100,7 @@ def finetune_segmentation(
     Raises:
         UsageError: Neither or both of `config_file` and `data` are given, or the bundle cannot be trained on.
         ConfigError: The configuration has a fault, or wants another network than the bundle's.
-        DatasetError: There are too few pictures with labels.
+        DatasetError: There are too few images with labels.
     """
     require_task(base, "segmentation")
     if os.environ.get("TF_CONFIG"):
@@ -152,15 +152,15 @@ def _with_network_of(base: Bundle, start: Start, wanted: SegmentationConfig, con
 
 
 def _with_folds(index: Index, run_dir: Path) -> Path:
-    """The index's folder, or that of a copy inside the run with folds for so few pictures.
+    """The index's folder, or that of a copy inside the run with folds for so few images.
 
     Raises:
-        DatasetError: Fewer than 3 pictures have labels.
+        DatasetError: Fewer than 3 images have labels.
     """
     table = index.table[index.table["labels"] != ""]
     if len(table) < _MIN_IMAGES:
         raise DatasetError(
-            f"Expected at least {_MIN_IMAGES} pictures with labels in {index.folder} (one to learn from, "
+            f"Expected at least {_MIN_IMAGES} images with labels in {index.folder} (one to learn from, "
             f"one to stop by, one to score), found {len(table)}. Annotate more."
         )
     scored = (table["fold"] == 1) | (table["split"] == "test")
@@ -177,16 +177,16 @@ def _with_folds(index: Index, run_dir: Path) -> Path:
 def _default_config(base: Bundle, folder: Path) -> str:
     manifest = base.manifest
     data = read_index(folder)
-    n_pictures, sets = len(data), ", ".join(sorted(set(data.table["dataset"])))
+    n_images, sets = len(data), ", ".join(sorted(set(data.table["dataset"])))
     stride_px = manifest.spec.stride_px
     words = {
         "index": str(folder),
         "name": f"{manifest.name}-tuned"[:60].replace("_", "-"),
-        "summary": f"{manifest.summary.rstrip('.')}; fine-tuned on pictures of {sets}.",
+        "summary": f"{manifest.summary.rstrip('.')}; fine-tuned on images of {sets}.",
         "licence": manifest.licence,
-        "data": f"- {n_pictures} pictures of {sets}, on which the bundle {manifest.name} {manifest.version} was "
+        "data": f"- {n_images} images of {sets}, on which the bundle {manifest.name} {manifest.version} was "
         "fine-tuned; its own data stand in its card.",
-        "limits": "Made for pictures like those that it was fine-tuned on; on others it may be worse than the "
+        "limits": "Made for images like those that it was fine-tuned on; on others it may be worse than the "
         f"bundle {manifest.name}.",
     }
     crop_px = -(-192 // stride_px) * stride_px
@@ -203,15 +203,14 @@ def _compare(
         folds = list(config.data.test_folds)
         if not _labeled(index.samples(folds)):
             if what == "new":
-                notes.append(f"{index.folder.name}: no picture is in test folds {folds}, so nothing was compared.")
+                notes.append(f"{index.folder.name}: no image is in test folds {folds}, so nothing was compared.")
                 continue
             folds = None
         before, after = (evaluate_bundle(bundle, index, fold=folds) for bundle in (base, tuned))
         rows += _rows(what, before, after)
     if reference is None:
         notes.append(
-            "What was lost on other pictures was not measured: name an index of them with --reference. "
-            + _recorded(base)
+            "What was lost on other images was not measured: name an index of them with --reference. " + _recorded(base)
         )
     columns = ["data", "dataset", "subset", "n_images", "metric", "before", "after", "change"]
     return pd.DataFrame(rows, columns=columns), tuple(notes)

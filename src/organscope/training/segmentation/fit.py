@@ -7,7 +7,7 @@ One training in several processes, as `TF_CONFIG` names them: the one place wher
 Keras `fit` under MultiWorkerMirroredStrategy fails in Keras 3.15 with TensorFlow 2.21, so the step is written here.
 Variables are each process's own; they stay equal because all begin with the same and take the same steps.
 
-How good a network is between two epochs, on crops of the inner validation pictures that never change.
+How good a network is between two epochs, on crops of the inner validation images that never change.
 """
 
 import json
@@ -195,12 +195,12 @@ _FOREGROUND_THRESHOLDS = (0.4, 0.5, 0.65)
 """The best of these counts, so that a network is not taken for worse because its probabilities lie higher or lower."""
 
 
-def validate(network: keras.Model, pictures: Images, config: SegmentationConfig) -> dict[str, float]:
-    """Score fixed crops, two corners of each picture, with decoders near those that tuning usually ends with.
+def validate(network: keras.Model, images: Images, config: SegmentationConfig) -> dict[str, float]:
+    """Score fixed crops, two corners of each image, with decoders near those that tuning usually ends with.
 
     Args:
         network: With its readout.
-        pictures: Validation pictures.
+        images: Validation images.
         config: For preprocessing and crop size.
 
     Returns:
@@ -209,8 +209,8 @@ def validate(network: keras.Model, pictures: Images, config: SegmentationConfig)
     """
     decoders = [_decoder(config, threshold) for threshold in _FOREGROUND_THRESHOLDS]
     rows = defaultdict(list)
-    for number, sample in enumerate(pictures.samples):
-        for image, labels in pictures.corners(number, config.fit.crop_px):
+    for number, sample in enumerate(images.samples):
+        for image, labels in images.corners(number, config.fit.crop_px):
             tile = standardize(image.astype(np.float32) / 255, config.preprocessing)
             padded, size = _pad(tile, config.network.stride_px)
             maps = np.ascontiguousarray(network.predict_on_batch(padded[None])[0, : size[0], : size[1]])
@@ -265,7 +265,7 @@ class Progress:
 
 
 class _Trainer:
-    """A network, its averaged twin, and an optimiser, which together can be saved and resumed."""
+    """A network, its averaged twin, and an optimizer, which together can be saved and resumed."""
 
     def __init__(self, config: SegmentationConfig, together: "DistributedTrainer | None" = None) -> None:
         fit = config.fit
@@ -306,17 +306,17 @@ class _Trainer:
         n_images = fit.steps_per_epoch * fit.batch
         return {"learning_rate": rate, "n_images": n_images, "waiting_share": self.waiting_share}
 
-    def run_epoch(self, pictures: Images, probability: np.ndarray) -> float:
+    def run_epoch(self, images: Images, probability: np.ndarray) -> float:
         """Train one epoch and return its mean loss."""
         epoch = self.progress.epoch + 1
         place = Place() if self._together is None else self._together.place
-        supply = TimedLoader(TrainingCrops(pictures, probability, self.config, epoch, place))
+        supply = TimedLoader(TrainingCrops(images, probability, self.config, epoch, place))
         self.step_losses = [self._step(*batch) for batch in supply]
         self.waiting_share = supply.waiting_share
         if self._together is not None:
             self._together.share_statistics(self.network)
         last = self.network.get_weights()
-        # The moving average of the weights generalises better (Polyak and Juditsky 1992) and is validated and
+        # The moving average of the weights generalizes better (Polyak and Juditsky 1992) and is validated and
         # shipped; training goes on from the last weights.
         self.optimizer.finalize_variable_values(self.network.trainable_variables)
         self.average.set_weights(self.network.get_weights())
@@ -368,9 +368,9 @@ def fit(
     Args:
         config: Everything the training is told.
         run: Where metrics and resumable state go.
-        training: Pictures to learn from.
+        training: Images to learn from.
         probability: How often each is drawn.
-        validation: Pictures that decide when to stop.
+        validation: Images that decide when to stop.
         report: Gets one line an epoch for the person who watches.
         start: Weights to go on from; the result is never worse on the validation than these, unless the last are kept.
         together: The processes that train with this one; only the first validates and writes.
@@ -380,7 +380,7 @@ def fit(
     best = run.state / "best.weights.h5"
     shown = with_readout(trainer.average)
     if start is not None:
-        # Into the twin, because Keras would look for the optimiser of a compiled network in the file.
+        # Into the twin, because Keras would look for the optimizer of a compiled network in the file.
         start.load_into(trainer.average, config.network.head)
         trainer.network.set_weights(trainer.average.get_weights())
     elif config.network.encoder is not None and config.fit.encoder_weights != "random":

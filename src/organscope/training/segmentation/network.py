@@ -127,7 +127,7 @@ class _NetworkFacts:
     Attributes:
         n_parameters: Trained weights.
         gflop_per_megapixel: Multiplications and additions of all convolutions, in 10^9 for 10^6 pixels of image;
-            what is done to single values (activations, sums, normalisation) is left out.
+            what is done to single values (activations, sums, normalization) is left out.
         reach_px: No pixel farther away than this, in rows or columns, changes an output pixel.
     """
 

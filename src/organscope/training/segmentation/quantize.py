@@ -1,7 +1,7 @@
 """Eight-bit integers in place of floating point, where that is faster and costs next to nothing.
 
 All becomes integers (`blocks` lays the graph out for it) but the maps, which are read as probabilities, and the first
-convolution: it costs little, and what is rounded away of the picture never comes back. How: `train.quantise`.
+convolution: it costs little, and what is rounded away of the image never comes back. How: `train.quantise`.
 
 The same graph in operators that onnxruntime computes fast in eight-bit integers.
 
@@ -150,7 +150,7 @@ class Trial:
 
     Attributes:
         speedup: Seconds of the network in floating point for one in integers, on validation tiles.
-        pq_loss: Mean PQ in floating point less that in integers; the mean over data sets of validation pictures.
+        pq_loss: Mean PQ in floating point less that in integers; the mean over data sets of validation images.
     """
 
     speedup: float
@@ -180,7 +180,7 @@ def quantize_graph(graph: bytes, tiles: Iterable[_Tile]) -> bytes:
 
 
 def prepared_tiles(bundle: Bundle, samples: Sequence[Sample], n: int = _N_TILES) -> Iterator[_Tile]:
-    """Middles of pictures, evenly spaced over the list, as the network takes them."""
+    """Middles of images, evenly spaced over the list, as the network takes them."""
     chosen = [samples[i] for i in np.unique(np.linspace(0, len(samples) - 1, n).astype(int))]
     for sample in chosen:
         with sample.open() as image:
@@ -191,7 +191,7 @@ def prepared_tiles(bundle: Bundle, samples: Sequence[Sample], n: int = _N_TILES)
 
 
 def compare_bundles(plain: Bundle, integers: Bundle, samples: Sequence[Sample]) -> Trial:
-    """Measure two bundles of one network, with the decoder of the first, on validation pictures."""
+    """Measure two bundles of one network, with the decoder of the first, on validation images."""
     tiles = list(prepared_tiles(plain, samples, _N_TIMED))
     # One after the other: the threads of a session wait for more work, awake, and would slow the other.
     seconds = np.array([[_seconds(bundle, tile) for tile in tiles * 2] for bundle in (plain, integers)])

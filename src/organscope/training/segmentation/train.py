@@ -1,4 +1,4 @@
-"""`organscope train segmentation`: from pictures with labels to a measured bundle."""
+"""`organscope train segmentation`: from images with labels to a measured bundle."""
 
 import os
 from dataclasses import replace
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 _FEW_IMAGES = 6
-"""With fewer validation pictures a fine-tuning chooses thresholds and calibration on the training pictures as well: a
+"""With fewer validation images a fine-tuning chooses thresholds and calibration on the training images as well: a
 handful of cells says less than cells that the network has seen for a few steps."""
 
 
@@ -50,7 +50,7 @@ def train_segmentation(
 ) -> Bundle | None:
     """Train, choose thresholds, calibrate, score and verify.
 
-    Thresholds and calibration use the inner validation pictures, scores the test folds; neither trains. Where TF_CONFIG
+    Thresholds and calibration use the inner validation images, scores the test folds; neither trains. Where TF_CONFIG
     names several processes, all fit together, each with a part of every batch; the first one does the rest, and the
     others return nothing.
 
@@ -63,7 +63,7 @@ def train_segmentation(
 
     Raises:
         ConfigError: The configuration has a fault.
-        DatasetError: There are no pictures to train or to validate on.
+        DatasetError: There are no images to train or to validate on.
         OutputError: The run directory cannot be written.
     """
     config = read_settings(SegmentationConfig, config_file, overrides)
@@ -99,7 +99,7 @@ def train_with(
     with run:
         run.start(config, source=source, resume=resume, report=report, base=None if start is None else start.base)
         run.write_split(split)
-        report("{} pictures train, {} validate, {} are only scored".format(*n_parts))
+        report("{} images train, {} validate, {} are only scored".format(*n_parts))
         network = fit(
             config,
             run,
@@ -142,7 +142,7 @@ def _measure(
     report: Report,
     integers: bool | None,
 ) -> Bundle:
-    """Find the decoder, then the calibration of its cells, then the scores; each step through the use side."""
+    """Find the decoder, then the calibration of its cells, then the scores; each step through the inference side."""
     draft = run.state / "draft"
     untuned = Measured(Decoder(head=config.network.head))
     if config.draft:
@@ -203,7 +203,7 @@ def _certificate(bundle: Bundle, tried: Bundle | None, held: list[Sample]) -> Ce
 
 
 def _held_out(split: TrainingSplit, start: Start | None) -> list[Sample]:
-    """The pictures that thresholds and calibration are chosen on."""
+    """The images that thresholds and calibration are chosen on."""
     if start is None or len(split.validation) >= _FEW_IMAGES:
         return split.validation
     return [*split.validation, *split.training]
@@ -236,8 +236,7 @@ def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, in
     chosen = "thresholds" if fit.keep == "last" else "epoch, thresholds"
     return [
         network_in_words(config.network),
-        f"{n_parts[0]} pictures trained it, {n_parts[1]} chose {chosen} and calibration, {n_parts[2]} "
-        "were only scored.",
+        f"{n_parts[0]} images trained it, {n_parts[1]} chose {chosen} and calibration, {n_parts[2]} were only scored.",
         f"Epoch {kept['epoch']} of {len(epochs)}, each {fit.steps_per_epoch} steps of {fit.batch} "
         f"crops of {fit.crop_px} px; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all.",
     ]

@@ -1,6 +1,6 @@
-"""The decoder's thresholds, chosen on the inner validation pictures.
+"""The decoder's thresholds, chosen on the inner validation images.
 
-What is measured on held-out pictures so that few misses have a price, and what is known about the size of cells.
+What is measured on held-out images so that few misses have a price, and what is known about the size of cells.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ from organscope.inference.stitching import decode_bands
 from organscope.ops.instances import THRESHOLDS, Decoder, Head, decode_cells, decoder_in_words
 
 _MOST_PX = 1 << 25
-"""Pixels of all pictures together that thresholds are tried on; larger pictures count with their middle."""
+"""Pixels of all images together that thresholds are tried on; larger images count with their middle."""
 
 MapsAndLabels = tuple[str, np.ndarray, np.ndarray]
 """Name of the dataset, maps float32 (y, x, k), labels int32 (y, x)."""
@@ -31,22 +31,20 @@ MapsAndLabels = tuple[str, np.ndarray, np.ndarray]
 _Options = list[dict[str, Any]]
 
 
-def tune_decoder(
-    pictures: Iterable[MapsAndLabels], n_pictures: int, head: Head, report: Callable[[str], None]
-) -> Decoder:
+def tune_decoder(images: Iterable[MapsAndLabels], n_images: int, head: Head, report: Callable[[str], None]) -> Decoder:
     """Find the decoder with the best mean of Dice, AJI, PQ and mean AP, each dataset counting the same.
 
     First a coarse grid of foreground and seeds, where most is won or lost; then one parameter after the other
     around the best so far. About 70 settings.
 
     Args:
-        pictures: Held-out pictures with the bundle's maps; passed through once.
-        n_pictures: How many there are.
+        images: Held-out images with the bundle's maps; passed through once.
+        n_images: How many there are.
         head: Of the network.
         report: Gets one line for the person who watches.
     """
-    side_px = int(np.sqrt(_MOST_PX / max(n_pictures, 1)))
-    examples = [(dataset, *_middle(maps, labels, side_px)) for dataset, maps, labels in pictures]
+    side_px = int(np.sqrt(_MOST_PX / max(n_images, 1)))
+    examples = [(dataset, *_middle(maps, labels, side_px)) for dataset, maps, labels in images]
     scores: dict[Decoder, float] = {}
     best = Decoder(head=head)
     for options in (_grid, _finer_seeds, _finer_foreground, _least_likely, _smallest, _finer_foreground):
@@ -54,7 +52,7 @@ def tune_decoder(
         _try(candidates, examples, scores)
         best = max(candidates, key=scores.__getitem__)
     report(
-        f"decoder: {decoder_in_words(best)}; mean of Dice, AJI, PQ and mean AP on the validation pictures "
+        f"decoder: {decoder_in_words(best)}; mean of Dice, AJI, PQ and mean AP on the validation images "
         f"{scores[best]:.4f}"
     )
     return best
@@ -112,11 +110,11 @@ def _score(maps: np.ndarray, labels: np.ndarray, decoder: Decoder) -> float:
     return (found["dice"] + found["aji"] + found["pq"] + found["mean_ap"]) / 4
 
 
-def measure_operating_points(pictures: Iterable[MapsAndLabels], decoder: Decoder) -> pd.DataFrame:
+def measure_operating_points(images: Iterable[MapsAndLabels], decoder: Decoder) -> pd.DataFrame:
     """Count found and false cells at the decoder's threshold and at each lower one of `organscope.ops.instances`.
 
     Args:
-        pictures: Held-out pictures with the bundle's maps; one is in memory at a time.
+        images: Held-out images with the bundle's maps; one is in memory at a time.
         decoder: As tuned.
 
     Returns:
@@ -125,7 +123,7 @@ def measure_operating_points(pictures: Iterable[MapsAndLabels], decoder: Decoder
     usual = decoder.foreground_threshold
     thresholds = (usual, *(t for t in THRESHOLDS if t < usual))
     rows = []
-    for dataset, maps, labels in pictures:
+    for dataset, maps, labels in images:
         for threshold in thresholds:
             faint = None if threshold == usual else threshold
             predicted, _ = decode_bands([maps], maps.shape[:2], decoder, faint_threshold=faint)
@@ -146,7 +144,7 @@ def _counts(labels: np.ndarray, predicted: np.ndarray) -> dict[str, int]:
 
 
 def typical_diameter_px(samples: Sequence[Sample]) -> float | None:
-    """Median equivalent diameter of the cells of all pictures, in pixels; None where there is no cell."""
+    """Median equivalent diameter of the cells of all images, in pixels; None where there is no cell."""
     areas = [np.bincount(sample.read_labels().ravel(), minlength=1)[1:] for sample in samples]
     area_px = np.concatenate([area[area > 0] for area in areas])
     return round(float(np.sqrt(4 * np.median(area_px) / np.pi)), 1) if area_px.size else None

@@ -170,7 +170,7 @@ def answers_out_of_group(
     labels: Int[np.ndarray, " image"],
     folds: Int[np.ndarray, " image"],
     n_classes: int,
-    n_neighbours: int,
+    n_neighbors: int,
 ) -> Answers:
     """Answer for each fold by a head that is fitted on all the others.
 
@@ -180,7 +180,7 @@ def answers_out_of_group(
         labels: Class of each image.
         folds: Of each image.
         n_classes: Number of classes.
-        n_neighbours: k of the distances.
+        n_neighbors: k of the distances.
     """
     logits = np.zeros((len(fields.features), n_classes))
     distances = np.zeros(len(fields.features), np.float32)
@@ -191,7 +191,7 @@ def answers_out_of_group(
         held = ~others[fields.owners]
         asked = fields.features[held]
         logits[held] = head.logits(asked)
-        distances[held] = nearest_distance(head.embed(asked), head.embed(known.features), n_neighbours)
+        distances[held] = nearest_distance(head.embed(asked), head.embed(known.features), n_neighbors)
     return Answers(logits, distances)
 
 

@@ -129,7 +129,7 @@ def teach_organs(
         folder: Of the bundle.
         encoder: `imagenet`, an encoder's ONNX file, or a bundle that names organs.
         name: Of the bundle.
-        cache: Folder for the features; `features` below the index if left out.
+        cache: Folder for the features. Default: `features` below the index.
         threads: For the encoder.
         progress: Told how many of how many images are done.
 
@@ -146,9 +146,9 @@ def teach_organs(
     lesson, left_out = _lesson(index, loaded, cache or index.folder / _CACHE_FOLDER, progress)
     fields, copies = lesson.rows("fields"), lesson.rows("copies")
     n_classes = len(lesson.classes)
-    n_neighbours = min(Policy().n_neighbours, int(np.bincount(lesson.labels[fields.owners]).min()))
-    answers = answers_out_of_group(fields, copies, lesson.labels, lesson.held_out.folds, n_classes, n_neighbours)
-    measured = _measure(lesson, answers, fields.owners, n_neighbours)
+    n_neighbors = min(Policy().n_neighbours, int(np.bincount(lesson.labels[fields.owners]).min()))
+    answers = answers_out_of_group(fields, copies, lesson.labels, lesson.held_out.folds, n_classes, n_neighbors)
+    measured = _measure(lesson, answers, fields.owners, n_neighbors)
     head = fit_head(fields + copies, lesson.labels, n_classes)
     notes = (lesson.held_out.note, *left_out, measured.unit_note)
     classes = _class_table(lesson, measured)
@@ -193,12 +193,12 @@ def _lesson(
     return _Lesson(samples, classes, labels, images, held_out), left_out
 
 
-def _measure(lesson: _Lesson, answers: Answers, owners: Int64[np.ndarray, " field"], n_neighbours: int) -> _Measured:
+def _measure(lesson: _Lesson, answers: Answers, owners: Int64[np.ndarray, " field"], n_neighbors: int) -> _Measured:
     policy = fit_policy(
         answers.logits,
         lesson.labels[owners],
         answers.distances,
-        n_neighbours=n_neighbours,
+        n_neighbours=n_neighbors,
         reference=_REFERENCE_FILE,
         organs=lesson.classes,
         pictures=owners,

@@ -10,7 +10,7 @@ from tiny_set import TinySet
 
 @pytest.fixture
 def parts(colon) -> list[np.ndarray]:
-    """Four pictures of one slide that do not overlap."""
+    """Four images of one slide that do not overlap."""
     return [colon[top : top + 256, left : left + 256] for top in (0, 256) for left in (0, 256)]
 
 

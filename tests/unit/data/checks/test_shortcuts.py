@@ -19,12 +19,12 @@ N_IMAGES = 8
 
 @pytest.fixture(autouse=True)
 def _small_forests(monkeypatch):
-    """A few trees tell colours that are this different, or this equal."""
+    """A few trees tell colors that are this different, or this equal."""
     monkeypatch.setattr(shortcuts, "_N_TREES", 15)
 
 
 def add_stained(tiny: TinySet, stains: dict[str, list[int]], groups: int = 1) -> None:
-    """Noise around one colour an organ; folds and groups alternate."""
+    """Noise around one color an organ; folds and groups alternate."""
     random = np.random.default_rng(1)
     for organ, stain in stains.items():
         for number in range(N_IMAGES):
@@ -95,13 +95,13 @@ def test_unknown_pixel_size_is_noted(tiny: TinySet):
     assert finding.severity is Severity.NOTE
 
 
-def test_picture_size_that_names_the_organ(tiny: TinySet):
+def test_image_size_that_names_the_organ(tiny: TinySet):
     for number in range(6):
         tiny.add(f"liver {number}", tiny.noise((32, 32)), organ="liver")
         tiny.add(f"lung {number}", tiny.noise((32, 40)), organ="lung")
     (finding,) = acquisition_tells_organ(tiny.survey())
     assert (
-        "The picture size alone names the organ of 100% of the images (the most frequent organ: 50%)" in finding.message
+        "The image size alone names the organ of 100% of the images (the most frequent organ: 50%)" in finding.message
     )
 
 

@@ -31,7 +31,7 @@ def test_calibration_error_worked_by_hand():
     assert expected_calibration_error(CONFIDENCE, CORRECT, n_bins=4) == pytest.approx((0.65 + 0.5 + 0.9) / 6)
 
 
-def test_sums_of_pictures_add_up():
+def test_sums_of_images_add_up():
     parts = [reliability_sums(CONFIDENCE[part], CORRECT[part]) for part in (slice(2), slice(2, 6))]
     assert calibration_error(sum(parts)) == pytest.approx(expected_calibration_error(CONFIDENCE, CORRECT))
     assert calibration_error(np.zeros((3, 15))) == 0

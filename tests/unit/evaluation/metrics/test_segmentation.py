@@ -94,15 +94,15 @@ def slow_scores(truth, predicted):
 
 
 def moved_discs(rng, n_cells=25, size=120):
-    """Overlapping discs, and the same with each centre and radius changed; some are lost, some added."""
+    """Overlapping discs, and the same with each center and radius changed; some are lost, some added."""
     y, x = np.mgrid[:size, :size]
     truth, predicted = np.zeros((2, size, size), np.int32)
     for cell in range(1, n_cells + 1):
-        centre, radius = rng.uniform(0, size, 2), rng.uniform(4, 12)
-        truth[np.hypot(y - centre[0], x - centre[1]) < radius] = cell
+        center, radius = rng.uniform(0, size, 2), rng.uniform(4, 12)
+        truth[np.hypot(y - center[0], x - center[1]) < radius] = cell
         if cell % 5:
-            centre, radius = centre + rng.normal(0, 2, 2), radius * rng.uniform(0.8, 1.2)
-            predicted[np.hypot(y - centre[0], x - centre[1]) < radius] = n_cells + 1 - cell
+            center, radius = center + rng.normal(0, 2, 2), radius * rng.uniform(0.8, 1.2)
+            predicted[np.hypot(y - center[0], x - center[1]) < radius] = n_cells + 1 - cell
     predicted[:10, :10] = n_cells + 7
     return truth, predicted
 
@@ -114,9 +114,9 @@ def test_agrees_with_a_slow_implementation(rng):
         assert {name: scores[name] for name in expected} == pytest.approx(expected)
 
 
-def test_pooled_scores_weigh_pictures_by_their_cells():
-    pictures = [(TRUTH, PREDICTED), (TRUTH, TRUTH), (EMPTY, EMPTY)]
-    counts = [cell_counts(match_cells(*picture)) for picture in pictures]
+def test_pooled_scores_weigh_images_by_their_cells():
+    images = [(TRUTH, PREDICTED), (TRUTH, TRUTH), (EMPTY, EMPTY)]
+    counts = [cell_counts(match_cells(*image)) for image in images]
     pooled = detection_scores({name: sum(count[name] for count in counts) for name in counts[0]})
     # 5 matches of 6 true and 6 predicted cells.
     assert pooled["ap_50"] == pytest.approx(5 / 7)

@@ -1,4 +1,4 @@
-"""TIFF layouts: channels, planes, codecs, pyramids, colour."""
+"""TIFF layouts: channels, planes, codecs, pyramids, color."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_jpeg_in_tiles_is_rgb(tmp_path, colon):
     pixels = read_back(
         tmp_path / "a.tif", colon, tile=(128, 128), compression="jpeg", compressionargs={"level": 95}, photometric="rgb"
     )
-    # Half of the colour resolution and quality 95: a few grey values on average, much less than swapped colours.
+    # Half of the color resolution and quality 95: a few gray values on average, much less than swapped colors.
     assert np.abs(pixels.astype(int) - colon).mean() < 4
 
 
@@ -88,7 +88,7 @@ def test_many_unnamed_planes_are_a_stack(tmp_path, rng):
 
 
 @pytest.mark.parametrize("options", [{}, {"tile": (16, 16)}, {"compression": "zlib", "rowsperstrip": 5}])
-def test_planar_colour(tmp_path, channels, options):
+def test_planar_color(tmp_path, channels, options):
     pixels = read_back(tmp_path / "a.tif", channels[:3], photometric="rgb", planarconfig="separate", **options)
     np.testing.assert_array_equal(pixels, channels[:3].transpose(1, 2, 0))
 
@@ -138,7 +138,7 @@ def test_one_bit_becomes_black_and_white(tmp_path, rng):
     np.testing.assert_array_equal(found[:, :, 0], pixels * np.uint8(255))
 
 
-def test_colour_spaces_that_are_not_converted_are_refused(tmp_path, rng):
+def test_color_spaces_that_are_not_converted_are_refused(tmp_path, rng):
     tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 256, (16, 16, 4), dtype=np.uint8), photometric="separated")
     with pytest.raises(ImageReadError, match="Export it as RGB"):
         open_image(tmp_path / "a.tif")

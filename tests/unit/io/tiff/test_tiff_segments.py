@@ -46,7 +46,7 @@ def test_only_the_chosen_channel_is_decoded(tmp_path, rng, count_decoded):
     assert len(count_decoded) == 4
 
 
-def test_strips_shared_by_neighbours_are_decoded_once(tmp_path, rng, count_decoded):
+def test_strips_shared_by_neighbors_are_decoded_once(tmp_path, rng, count_decoded):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, rng.integers(0, 256, (256, 512), dtype=np.uint8), rowsperstrip=64, compression="zlib")
     with open_image(path) as image:

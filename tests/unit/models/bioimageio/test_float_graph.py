@@ -45,7 +45,7 @@ def pair(*, step: tuple = ("scale", "zero"), back: tuple = ("scale", "zero")) ->
     ]
 
 
-def test_a_network_keeps_its_answers_and_the_relus_that_the_quantiser_took_away():
+def test_a_network_keeps_its_answers_and_the_relus_that_the_quantizer_took_away():
     integers = quantized_unet_graph()
     assert operators(integers).count("Relu") < operators(small_unet_graph().SerializeToString()).count("Relu")
     plain = float_form(integers)

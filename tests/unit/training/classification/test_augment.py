@@ -26,7 +26,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture
 def fields(colon) -> torch.Tensor:
-    """Four fields of a real picture, uint8 4 x 3 x 128 x 128."""
+    """Four fields of a real image, uint8 4 x 3 x 128 x 128."""
     cut = [colon[y : y + 128, x : x + 128] for y in (0, 300) for x in (50, 350)]
     return torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2)
 
@@ -74,7 +74,7 @@ def test_magnification_and_turns_never_leave_a_black_border():
     assert augment(white, RANGE.expand(16, 2), config, seeded()).min() > 0.99
 
 
-def test_gray_is_stretched_about_as_a_gray_copy_of_the_picture(fields, colon):
+def test_gray_is_stretched_about_as_a_gray_copy_of_the_image(fields, colon):
     low, high = gray_range(colon)
     ranges = torch.tensor([[low, high]]).expand(4, 2) / 255.0
     gray = change_color(fields / 255.0, ranges, AugmentationConfig(**NOTHING | {"gray": 1.0}), seeded())
@@ -95,15 +95,15 @@ def test_hue_keeps_the_luma():
     turned = change_color(flat, RANGE.expand(8, 2), strong, seeded())
     luma = torch.tensor([0.299, 0.587, 0.114])
     expected = torch.einsum("c,ncyx->nyx", luma, flat)
-    # The coefficients of the colour system are rounded to four digits.
+    # The coefficients of the color system are rounded to four digits.
     torch.testing.assert_close(torch.einsum("c,ncyx->nyx", luma, turned), expected, atol=1e-3, rtol=0)
     assert (turned - flat).abs().max() > 0.01
 
 
-def test_stain_variation_is_the_same_for_every_pixel_of_a_colour(fields):
+def test_stain_variation_is_the_same_for_every_pixel_of_a_color(fields):
     flat = torch.tensor([0.8, 0.4, 0.6]).view(1, 3, 1, 1).expand(5, 3, 4, 4)
     varied = change_color(flat, RANGE.expand(5, 2), AugmentationConfig(**NOTHING | {"stain": 0.2}), seeded())
-    assert varied.flatten(2).std(dim=2).max() < 1e-6  # one colour in, one colour out, up to rounding
+    assert varied.flatten(2).std(dim=2).max() < 1e-6  # one color in, one color out, up to rounding
     assert varied[:, :, 0, 0].std(dim=0).min() > 0.01
 
 
@@ -113,7 +113,7 @@ def test_mixed_targets_stay_distributions_and_follow_the_pixels():
         config = AugmentationConfig(**NOTHING | {"mix": 1.0, "cutmix": cutmix})
         mixed, targets = mix_pairs(fields, torch.eye(4), config, seeded(1))
         torch.testing.assert_close(targets.sum(dim=1), torch.ones(4))
-        # The mean of a picture of constant k is k: pixels and targets must be mixed by one share.
+        # The mean of an image of constant k is k: pixels and targets must be mixed by one share.
         torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), targets @ torch.arange(4.0))
 
 

@@ -46,9 +46,9 @@ def test_crops_are_those_of_prediction(samples, tmp_path):
         with sample_.open() as image:
             preparation = ImageNormalizer(image, bundle.manifest.preprocessing)
             _, inputs = next(_crops_of_tiles(image, cells.pictures.centres[number], bundle, preparation))
-        of_picture = np.flatnonzero(cells.picture == number)
-        fields = np.concatenate([cells.fields(int(cell)) for cell in of_picture])
-        # The bundle divides by 255 and standardises with mean 0 and deviation 1.
+        of_image = np.flatnonzero(cells.picture == number)
+        fields = np.concatenate([cells.fields(int(cell)) for cell in of_image])
+        # The bundle divides by 255 and standardizes with mean 0 and deviation 1.
         np.testing.assert_array_equal(fields.astype(np.float32) / np.float32(255), inputs)
 
 
@@ -71,7 +71,7 @@ def test_without_memory_the_same_crops_are_read_again(samples):
         np.testing.assert_array_equal(kept.random_field(number, random), read.random_field(number, random))
 
 
-def test_the_gray_range_is_that_of_the_whole_picture(samples):
+def test_the_gray_range_is_that_of_the_whole_image(samples):
     cells = read_cells(samples, CONFIG, 0.0)
     for number, sample_ in enumerate(samples):
         with sample_.open() as image:
@@ -79,7 +79,7 @@ def test_the_gray_range_is_that_of_the_whole_picture(samples):
         assert cells.gray_range(2 * number) == pytest.approx(tuple(np.percentile(gray, (1.0, 99.8))))
 
 
-def test_chosen_cells_come_from_the_same_pictures(samples):
+def test_chosen_cells_come_from_the_same_images(samples):
     cells = read_cells(samples, CONFIG, np.inf)
     some = cells.chosen(np.array([1, 3]))
     assert len(some) == 2
@@ -87,7 +87,7 @@ def test_chosen_cells_come_from_the_same_pictures(samples):
 
 
 def test_labels_without_cells_or_of_another_size_are_refused(tmp_path):
-    with pytest.raises(DatasetError, match="labelled cells in 1 pictures"):
+    with pytest.raises(DatasetError, match="labeled cells in 1 images"):
         read_cells([sample(tmp_path, "none", np.zeros((20, 20), np.int32))], CONFIG, np.inf)
     other = sample(tmp_path, "other", np.ones((20, 20), np.int32))
     write_labels(other.labels_path, np.ones((10, 20), np.int32))
@@ -95,12 +95,12 @@ def test_labels_without_cells_or_of_another_size_are_refused(tmp_path):
         read_cells([other], CONFIG, np.inf)
 
 
-def test_draws_follow_pictures_or_cells():
-    picture = np.array([0, 1, 1, 1, 1])
-    of_pictures = np.array([0.5, 0.5])
-    assert draw_probability(picture, of_pictures, 1.0) == pytest.approx([0.5] + [0.125] * 4)
-    assert draw_probability(picture, of_pictures, 0.0) == pytest.approx([0.2] * 5)
-    assert draw_probability(picture, of_pictures, 0.5) == pytest.approx(np.array([2, 1, 1, 1, 1]) / 6)
+def test_draws_follow_images_or_cells():
+    image = np.array([0, 1, 1, 1, 1])
+    of_images = np.array([0.5, 0.5])
+    assert draw_probability(image, of_images, 1.0) == pytest.approx([0.5] + [0.125] * 4)
+    assert draw_probability(image, of_images, 0.0) == pytest.approx([0.2] * 5)
+    assert draw_probability(image, of_images, 0.5) == pytest.approx(np.array([2, 1, 1, 1, 1]) / 6)
 
 
 def test_a_sample_is_spread_over_the_organs():

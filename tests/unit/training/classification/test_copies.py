@@ -19,7 +19,7 @@ def told(**discriminant) -> ClassificationConfig:
     return ClassificationConfig(data=data, bundle=bundle, discriminant=discriminant)
 
 
-def test_pictures_come_first_as_they_are(fields):
+def test_images_come_first_as_they_are(fields):
     (only,) = training_copies(told(gray_weight=0.0))
     assert only.weight == 1.0
     assert only.alter is as_they_are
@@ -47,12 +47,12 @@ def test_turned_copies_may_be_gray_as_well(fields):
     assert (first != second).any()
 
 
-def test_stained_copies_lie_on_both_sides_of_the_picture(fields):
+def test_stained_copies_lie_on_both_sides_of_the_image(fields):
     stained = [part.alter(fields).mean() for part in training_copies(told(gray_weight=0.0, stain=0.4))[1:]]
     assert min(stained) < fields.mean() < max(stained)
 
 
-def test_gray_copies_have_neither_colour_nor_range():
+def test_gray_copies_have_neither_color_nor_range():
     fields = np.random.default_rng(2).integers(60, 120, (2, 16, 16, 3), dtype=np.uint8)
     copies = gray_copies(fields)
     assert (copies == copies[..., :1]).all()

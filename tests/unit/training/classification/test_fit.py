@@ -1,4 +1,4 @@
-"""The small rules of the fit: learning rate, moving average, standardising, averaging over fields."""
+"""The small rules of the fit: learning rate, moving average, standardizing, averaging over fields."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_the_first_steps_forget_the_start_sooner():
     assert average.weight.item() == pytest.approx(1 - 2 / 11)
 
 
-def test_torch_and_numpy_standardise_alike(rng):
+def test_torch_and_numpy_standardize_alike(rng):
     spec = Preprocessing(mean=(0.5, 0.3, 0.4), std=(0.1, 0.2, 0.15))
     field = rng.random((8, 6, 3), dtype=np.float32)
     batch = standardize_batch(torch.from_numpy(field).permute(2, 0, 1)[None], spec)
@@ -58,7 +58,7 @@ def test_torch_and_numpy_standardise_alike(rng):
     np.testing.assert_allclose(batch[0].permute(1, 2, 0).numpy(), standardize(field, spec), atol=1e-6)
 
 
-def test_fields_are_averaged_by_picture():
+def test_fields_are_averaged_by_image():
     values = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
     means = image_means(values, np.array([0, 0, 1]))
     np.testing.assert_array_equal(means, [[0.5, 0.5], [0.5, 0.5]])

@@ -36,7 +36,7 @@ def test_it_is_the_ridge_regression_of_scikit_learn(width):
     features, organs = clouds(61, width)
     counted = np.random.default_rng(1).uniform(0.5, 2, 61)
     found = fit_discriminant(features, organs, counted, 1e-3)(features)
-    # All organs are equally frequent: of each, the weights of its pictures sum to a third.
+    # All organs are equally frequent: of each, the weights of its images sum to a third.
     shares = counted / np.array([counted[organs == organ].sum() for organ in range(3)])[organs] / 3
     mean = shares @ features
     rows = (features - mean) / np.sqrt(shares @ (features - mean) ** 2 + VARIANCE_FLOOR)
@@ -45,7 +45,7 @@ def test_it_is_the_ridge_regression_of_scikit_learn(width):
     np.testing.assert_allclose(found + 1 / 3, other, atol=1e-8)
 
 
-def test_a_picture_that_counts_twice_is_as_good_as_two():
+def test_a_image_that_counts_twice_is_as_good_as_two():
     features, organs = clouds()
     weights = 1.0 + (np.arange(60) < 12)
     found = fit_discriminant(features, organs, weights, 0.1)
@@ -60,7 +60,7 @@ def test_features_that_hardly_vary_count_next_to_nothing():
     features, organs = clouds()
     silent = np.stack([np.ones(60), 3 + 1e-9 * organs], axis=1)
     found = fit_discriminant(np.column_stack([features, silent]), organs, np.ones(60), 1e-7)
-    # The second tells the organs apart; standardised like the others it would get weights of 1e9.
+    # The second tells the organs apart; standardized like the others it would get weights of 1e9.
     assert np.abs(found.weights[:, -2:]).max() < 0.1
 
 

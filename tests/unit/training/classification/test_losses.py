@@ -9,7 +9,7 @@ from organscope.errors import ConfigError, UnknownNameError
 from organscope.training.classification.config import LossConfig
 from organscope.training.classification.fit import OrganLoss, balanced_weights, cross_entropy, smooth_targets
 
-#: Two pictures: probabilities (3/4, 1/4) and (1/2, 1/2).
+#: Two images: probabilities (3/4, 1/4) and (1/2, 1/2).
 LOGITS = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])
 TARGETS = torch.eye(2)
 ORGANS = ["liver", "spleen"]
@@ -31,7 +31,7 @@ def test_plain_is_the_mean_of_minus_log_probability():
     assert loss_of()(LOGITS, TARGETS).item() == pytest.approx(expected, abs=ROUNDING)
 
 
-def test_weights_are_inverse_to_frequency_with_mean_one_over_the_pictures():
+def test_weights_are_inverse_to_frequency_with_mean_one_over_the_images():
     weights = balanced_weights(torch.tensor([3.0, 1.0]))
     torch.testing.assert_close(weights, torch.tensor([2 / 3, 2.0]))
     assert (3 * weights[0] + weights[1]).item() == pytest.approx(4, abs=ROUNDING)
@@ -43,7 +43,7 @@ def test_class_weighted_counts_the_rare_organ_more():
     assert found == pytest.approx(expected, abs=ROUNDING)
 
 
-def test_focal_counts_the_sure_picture_less():
+def test_focal_counts_the_sure_image_less():
     expected = -((1 / 4) ** 2 * math.log(3 / 4) + (1 / 2) ** 2 * math.log(1 / 2)) / 2
     assert loss_of(kind="focal", focus=2.0)(LOGITS, TARGETS).item() == pytest.approx(expected, abs=ROUNDING)
 
@@ -79,7 +79,7 @@ def test_an_unknown_positive_class_is_named():
         loss_of(positive_class="lung")
 
 
-def test_an_organ_without_training_pictures_is_refused():
+def test_an_organ_without_training_images_is_refused():
     with pytest.raises(ConfigError, match="none of 'spleen'"):
         loss_of(counts=(3.0, 0.0))
 

@@ -23,7 +23,7 @@ def test_features_are_what_the_backbone_pools(backbone, arguments, n_features):
     with torch.inference_mode():
         logits, features = network(images)
         pooled = network.backbone.forward_features(images).mean(dim=(2, 3))
-    # Both normalisations of a fresh network divide by the root of a variance of 1 and its floor.
+    # Both normalizations of a fresh network divide by the root of a variance of 1 and its floor.
     torch.testing.assert_close(features, pooled / (1 + VARIANCE_FLOOR), atol=1e-5, rtol=1e-4)
     assert logits.shape == (2, 5)
     assert features.shape == (2, n_features)
@@ -46,7 +46,7 @@ def test_logits_are_the_mean_of_the_evidence_plus_a_constant(backbone, stages):
     torch.testing.assert_close(bias[0], bias[1], atol=1e-4, rtol=0)
 
 
-def test_in_gray_neither_colour_nor_the_strength_of_the_stain_counts():
+def test_in_gray_neither_color_nor_the_strength_of_the_stain_counts():
     torch.manual_seed(0)
     network = build_network(NetworkConfig(backbone="resnet10t", arguments=NARROW, sees="gray"), n_organs=3).eval()
     images = torch.randn(2, 3, 64, 96)
@@ -72,7 +72,7 @@ def test_a_channel_that_was_silent_in_training_does_not_outshout_the_others():
     assert features[0, 0].abs() <= 0.1 / VARIANCE_FLOOR
 
 
-def test_one_strange_place_does_not_outshout_the_rest_of_the_picture():
+def test_one_strange_place_does_not_outshout_the_rest_of_the_image():
     torch.manual_seed(0)
     head = OrganHead([Stage(2, 1)], n_organs=3, texture=True, limit=3.0, drop_rate=0.0)
     for _ in range(200):
@@ -108,8 +108,8 @@ def test_wrong_arguments_are_named():
         build_network(NetworkConfig(backbone="resnet10t", arguments={"widths": 3}), 3)
 
 
-def test_a_backbone_of_one_picture_size_is_refused_before_training():
-    with pytest.raises(ConfigError, match="does not take pictures of any size"):
+def test_a_backbone_of_one_image_size_is_refused_before_training():
+    with pytest.raises(ConfigError, match="does not take images of any size"):
         build_network(NetworkConfig(backbone="vit_tiny_patch16_224"), 3)
 
 

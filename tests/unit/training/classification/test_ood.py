@@ -17,7 +17,7 @@ PLAIN = Preprocessing(intensity="full_range")
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory, colon) -> list[Sample]:
-    """Sixteen crops of a real picture, one smaller than a field."""
+    """Sixteen crops of a real image, one smaller than a field."""
     folder, found = tmp_path_factory.mktemp("crops"), []
     for number in range(16):
         y, x = divmod(number, 4)
@@ -28,7 +28,7 @@ def samples(tmp_path_factory, colon) -> list[Sample]:
     return found
 
 
-def test_every_picture_has_each_look(samples):
+def test_every_image_has_each_look(samples):
     found = measure_looks(samples, FIELD, PLAIN)
     assert found.looks.shape == found.tolerated.shape == (16, N_FEATURES)
     assert set(found.spoilt) == set(SPOILT)
@@ -43,10 +43,10 @@ def test_the_seed_makes_it_repeatable(samples):
     np.testing.assert_array_equal(one.tolerated, other.tolerated)
 
 
-def test_too_few_pictures_give_no_limits(samples):
+def test_too_few_images_give_no_limits(samples):
     assert fit_looks(samples, FIELD, PLAIN) is None
 
 
-def test_very_many_pictures_are_thinned(samples, monkeypatch):
+def test_very_many_images_are_thinned(samples, monkeypatch):
     monkeypatch.setattr(ood, "_MAX_IMAGES", 5)
     assert len(measure_looks(samples, FIELD, PLAIN).looks) == 4

@@ -42,7 +42,7 @@ def test_image_and_maps_stay_together_under_any_turn(rng):
         assert np.array_equal(crop[:, :, :1], maps)
 
 
-def test_a_small_picture_is_continued_by_its_mirror_image(rng):
+def test_a_small_image_is_continued_by_its_mirror_image(rng):
     image = np.full((10, 12, 3), 200, np.uint8)
     crop, _ = cut_square(image, image[:, :, :2], 64, draw_square(rng, 2.0, True), rng)
     assert crop.shape == (64, 64, 3)
@@ -90,8 +90,8 @@ def test_a_bend_moves_image_and_maps_alike_and_leaves_no_gap(rng):
     assert (crop != straight).mean() > 0.5
 
 
-def test_directions_turn_with_the_square_and_mirror_beyond_the_picture():
-    """A round cell keeps pointing to its centre, however it is cut."""
+def test_directions_turn_with_the_square_and_mirror_beyond_the_image():
+    """A round cell keeps pointing to its center, however it is cut."""
     labels = np.zeros((60, 70), np.int32)
     y, x = np.mgrid[:60, :70]
     labels[np.hypot(y - 30, x - 34) < 20] = 1
@@ -230,7 +230,7 @@ def test_processes_share_a_batch():
 
 @pytest.fixture
 def large(tmp_path, rng) -> Sample:
-    """A picture that shows the number of each cell, and labels of cells smaller than the margin."""
+    """An image that shows the number of each cell, and labels of cells smaller than the margin."""
     cells = np.zeros((300, 400), np.int32)
     for number in range(100):
         y, x = 30 * (number // 10), 40 * (number % 10)
@@ -241,13 +241,13 @@ def large(tmp_path, rng) -> Sample:
 
 
 @pytest.mark.parametrize("head", ["distance", "flow", "boundary"])
-def test_a_window_of_a_large_picture_is_a_part_of_the_whole(large, head, monkeypatch):
+def test_a_window_of_a_large_image_is_a_part_of_the_whole(large, head, monkeypatch):
     spec = Preprocessing(intensity="full_range")
     whole, whole_maps = Images([large], spec, head, 0)[0]
     monkeypatch.setattr(data, "LARGE_PX", 1000)
-    pictures = Images([large], spec, head, 0)
+    images = Images([large], spec, head, 0)
     for seed in range(5):
-        image, maps = pictures.window(0, 120, np.random.default_rng(seed))
+        image, maps = images.window(0, 120, np.random.default_rng(seed))
         assert image.shape == (120, 120, 3)
         places = np.lib.stride_tricks.sliding_window_view(whole[..., 0], (120, 120))
         (y, x), *_ = np.argwhere((places == image[..., 0]).all(axis=(2, 3)))

@@ -25,7 +25,7 @@ def test_operations_and_weights_of_a_hand_worked_network():
     half = 4 * 8 * 9 + 8 * 8 * 9 + 8 * 4 * 4
     facts = describe_network(settings)
     assert facts.gflop_per_megapixel == pytest.approx(2 * (full + half / 4) / 1000)
-    # Scale and offset of six normalisations, offsets of the up-convolution and of the logits.
+    # Scale and offset of six normalizations, offsets of the up-convolution and of the logits.
     assert facts.n_parameters == full + half + 2 * (4 * 4 + 2 * 8) + 4 + 2
 
 

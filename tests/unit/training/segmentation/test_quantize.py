@@ -22,8 +22,8 @@ def graphs(colon_tiles):
 def colon_tiles():
     from skimage.data import immunohistochemistry
 
-    picture = immunohistochemistry().astype(np.float32) / 255
-    return [np.ascontiguousarray(picture[None, y : y + 64, x : x + 64]) for y in (0, 200, 400) for x in (100, 300)]
+    image = immunohistochemistry().astype(np.float32) / 255
+    return [np.ascontiguousarray(image[None, y : y + 64, x : x + 64]) for y in (0, 200, 400) for x in (100, 300)]
 
 
 def maps(graph, tile):

@@ -8,7 +8,7 @@ from organscope.ops.instances import Decoder, decode_cells
 from organscope.training.segmentation.data import training_maps
 
 
-def test_height_is_one_at_the_centre_and_small_at_the_edge():
+def test_height_is_one_at_the_center_and_small_at_the_edge():
     labels = np.zeros((7, 9), np.int32)
     labels[1:6, 2:7] = 3
     foreground, height = np.moveaxis(training_maps(labels, "distance"), 2, 0)
@@ -26,7 +26,7 @@ def test_touching_cells_each_have_their_own_height():
     assert height[5] == height[6] < 128
 
 
-def test_a_cell_at_the_picture_border_is_not_cut_there():
+def test_a_cell_at_the_image_border_is_not_cut_there():
     labels = np.zeros((5, 9), np.int32)
     labels[:, :4] = 1
     height = training_maps(labels, "distance")[2, :, 1]

@@ -31,17 +31,17 @@ def mean_score(decoder: Decoder, pictures: list) -> float:
 
 
 def test_the_tuned_decoder_copes_with_what_the_default_does_not():
-    pictures = [picture(seed) for seed in range(2)]
+    images = [picture(seed) for seed in range(2)]
     lines = []
-    decoder = tune_decoder(iter(pictures), len(pictures), "distance", lines.append)
-    assert mean_score(decoder, pictures) > mean_score(Decoder(), pictures) + 0.1
-    assert mean_score(decoder, pictures) > 0.9
-    assert f"{mean_score(decoder, pictures):.4f}" in lines[0]
+    decoder = tune_decoder(iter(images), len(images), "distance", lines.append)
+    assert mean_score(decoder, images) > mean_score(Decoder(), images) + 0.1
+    assert mean_score(decoder, images) > 0.9
+    assert f"{mean_score(decoder, images):.4f}" in lines[0]
     # The false cell is as large as a true one, but never as likely.
-    assert all(decode_cells(maps, decoder)[25, 80] == 0 for _, maps, _ in pictures)
+    assert all(decode_cells(maps, decoder)[25, 80] == 0 for _, maps, _ in images)
 
 
-def test_of_large_pictures_the_middle_counts(monkeypatch):
+def test_of_large_images_the_middle_counts(monkeypatch):
     monkeypatch.setattr(tuning, "_MOST_PX", 2 * 40**2)
     tried = []
 

@@ -21,7 +21,7 @@ CONFIG = SegmentationConfig.model_validate(
 
 @dataclass
 class Drawn:
-    """A labelled picture in memory: discs, some of them touching."""
+    """A labeled image in memory: discs, some of them touching."""
 
     dataset: str
     side_px: int
@@ -35,7 +35,7 @@ class Drawn:
 
 
 class Pictures:
-    """Pictures whose colours are their own answer, so that a network can be thought of that is right."""
+    """Images whose colors are their own answer, so that a network can be thought of that is right."""
 
     def __init__(self, samples: list[Drawn]) -> None:
         self.samples = samples
@@ -50,7 +50,7 @@ class Pictures:
 
 
 class Reader:
-    """Gives the first two colours back, the foreground fainter by `share`."""
+    """Gives the first two colors back, the foreground fainter by `share`."""
 
     def __init__(self, share: float) -> None:
         self._share = np.array([share, 1.0], np.float32)

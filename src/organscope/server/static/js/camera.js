@@ -1,6 +1,6 @@
-// Where in the picture the eye is: a centre in pixels of the image, and how many screen pixels one of them takes.
+// Where in the image the eye is: a center in pixels of the image, and how many screen pixels one of them takes.
 const MAX_SCALE = 24;
-// Room for the buttons above the whole picture.
+// Room for the buttons above the whole image.
 const TOP_PX = 120;
 
 export class Camera {
@@ -25,7 +25,7 @@ export class Camera {
     this.is_fit = true;
   }
 
-  // Zoom with the point of the picture under (left, top) staying where it is.
+  // Zoom with the point of the image under (left, top) staying where it is.
   zoom(factor, left = this.view_width / 2, top = this.view_height / 2) {
     const [x, y] = this.toImage(left, top);
     this.scale = Math.min(Math.max(this.scale * factor, this.fit_scale * 0.5), Math.max(MAX_SCALE, this.fit_scale));
@@ -59,7 +59,7 @@ export class Camera {
     return [(x - this.x) * this.scale + this.view_width / 2, (y - this.y) * this.scale + this.view_height / 2];
   }
 
-  // The part of the picture that is seen: left, top, right, bottom in its pixels.
+  // The part of the image that is seen: left, top, right, bottom in its pixels.
   bounds() {
     const [left, top] = this.toImage(0, 0);
     const [right, bottom] = this.toImage(this.view_width, this.view_height);

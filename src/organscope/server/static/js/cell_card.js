@@ -22,7 +22,7 @@ export class CellCard {
       h("dl", { class: "facts" }, facts));
   }
 
-  // To the side of the picture where the cell is not.
+  // To the side of the image where the cell is not.
   avoid(camera) {
     if (this.row < 0) return;
     const [left] = camera.toView(this.cells.x[this.row], this.cells.y[this.row]);

@@ -85,7 +85,7 @@ export class CellTable {
   }
 }
 
-// What is asked for most comes first, where it is in the table; the place of a cell is seen in the picture.
+// What is asked for most comes first, where it is in the table; the place of a cell is seen in the image.
 const FIRST = ["id", "organ", "organ_probability", "probability", "area_um2", "area_px"];
 
 export function inOrder(cells) {

@@ -100,7 +100,7 @@ class Cells {
     this.version++;
   }
 
-  // What experts say now; true where there are other cells or shapes than before, so that filters and colours are due.
+  // What experts say now; true where there are other cells or shapes than before, so that filters and colors are due.
   correct(corrections) {
     const is_other = JSON.stringify(corrections.edited.map((cell) => [cell.id, cell.ring])) !== this.edits;
     if (is_other) this.resize(corrections.edited);

@@ -1,4 +1,4 @@
-// Colours that are told apart with any colour vision: Okabe and Ito 2008 for kinds, viridis for numbers, without its
+// Colors that are told apart with any color vision: Okabe and Ito 2008 for kinds, viridis for numbers, without its
 // darkest third, which could not be seen on the black of fluorescence.
 const OKABE_ITO = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
 export const OTHERS = "#b8bec4";
@@ -17,7 +17,7 @@ export function viridis(fraction) {
 
 const RAMP = Array.from({ length: STEPS }, (_, k) => viridis(k / (STEPS - 1)));
 
-// Which colour each cell has: a palette and one number a cell, with what the legend says of it.
+// Which color each cell has: a palette and one number a cell, with what the legend says of it.
 export function colouring(cells, by) {
   const column = cells.column(by);
   if (!column) return { palette: [PLAIN], codes: new Uint8Array(cells.n), legend: null };
@@ -28,7 +28,7 @@ function byCategory(column, n) {
   const counts = new Array(column.categories.length).fill(0);
   for (const code of column.values) if (code >= 0) counts[code]++;
   const order = counts.map((_, k) => k).sort((a, b) => counts[b] - counts[a]);
-  // The commonest kinds get a colour of their own, the rest share gray.
+  // The commonest kinds get a color of their own, the rest share gray.
   const colour_of = new Uint8Array(counts.length).fill(OKABE_ITO.length);
   order.slice(0, OKABE_ITO.length).forEach((code, place) => (colour_of[code] = place));
   const codes = Uint8Array.from(column.values, (code) => colour_of[code] ?? OKABE_ITO.length);

@@ -1,4 +1,4 @@
-// The page of one image: the picture beside its verdict, its cells and its files.
+// The page of one image: the image beside its verdict, its cells and its files.
 import { read, readNumber, search, write } from "./address.js";
 import { get, getBytes } from "./api.js";
 import { decodeCells } from "./cells_data.js";
@@ -143,7 +143,7 @@ function pick(row, is_shown) {
   if (is_shown) viewer.showCell(row);
 }
 
-// Of a picture unlike the training pictures the organs of cells mean little: they are shown only where asked for.
+// Of an image unlike the training images the organs of cells mean little: they are shown only where asked for.
 function makeColours(cells, is_strange) {
   const choices = [["plain", "plain"], ...["organ", "probability", "organ_probability", "area_um2", "area_px"].filter((name) => cells.column(name)).map((name) => [name, cells.column(name).label.toLowerCase()])];
   const wanted = choices.filter(([name]) => name !== "area_px" || !cells.column("area_um2"));

@@ -1,11 +1,11 @@
-// What the colours mean, and how long a micrometre is.
+// What the colors mean, and how long a micrometer is.
 import { viridis } from "./colours.js";
 import { h, show } from "./dom.js";
 import { number, whole } from "./format.js";
 
 const BAR_PX = 120;
 
-// Of the evidence layer; the colours are those of the picture that the server makes.
+// Of the evidence layer; the colors are those of the image that the server makes.
 export function drawEvidenceLegend(box, organ, is_shown) {
   show(box, is_shown);
   box.replaceChildren(h("strong", {}, "Evidence"), h("span", { class: "entry" }, h("i", { style: { background: "#d55e00" } }), `for ${organ}`), h("span", { class: "entry" }, h("i", { style: { background: "#0072b2" } }), `against ${organ}`));

@@ -119,7 +119,7 @@ export class OutlineLayer {
     }
   }
 
-  // The outlines of one square, asked for when it is first seen; paths are made anew when colours or filters change.
+  // The outlines of one square, asked for when it is first seen; paths are made anew when colors or filters change.
   block(x, y) {
     const key = `${x},${y}`;
     let block = this.blocks.get(key);
@@ -195,7 +195,7 @@ export class OutlineLayer {
 }
 
 // Corners lie on the edges of pixels, in stairs. The line goes through the middles of the steps, each moved towards its
-// neighbours: by less than a pixel, and not at all along straight edges such as that of the image.
+// neighbors: by less than a pixel, and not at all along straight edges such as that of the image.
 function smoothed(corners, x, y) {
   const n = corners.length / 2;
   const middles = new Float32Array(2 * n);

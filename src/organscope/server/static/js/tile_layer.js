@@ -1,4 +1,4 @@
-// The picture: tiles of the size that fits the zoom, coarser ones below them until they arrive.
+// The image: tiles of the size that fits the zoom, coarser ones below them until they arrive.
 const AT_ONCE = 6;
 const KEPT = 500;
 
@@ -16,7 +16,7 @@ export class TileLayer {
     this.wanted = [];
     context.imageSmoothingEnabled = camera.scale * density < 3;
     context.imageSmoothingQuality = "high";
-    // From the whole picture to the finest: whatever is there already is drawn below.
+    // From the whole image to the finest: whatever is there already is drawn below.
     for (let coarse = this.highest_power; coarse >= power; coarse--) this.drawPower(context, camera, coarse, coarse === power || coarse === this.highest_power);
     this.load();
   }

@@ -9,7 +9,7 @@ const SHOWN = 60;
 const stayAndWait = (event) => event.preventDefault();
 const drops = new Set();
 
-// Files that were not sent yet stay where they are; those that arrived are analysed.
+// Files that were not sent yet stay where they are; those that arrived are analyzed.
 export function stopUploading() {
   for (const drop of drops) {
     drop.is_stopped = true;

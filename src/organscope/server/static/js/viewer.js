@@ -1,4 +1,4 @@
-// The picture on a canvas: layers, and what mouse, fingers and keys do to it.
+// The image on a canvas: layers, and what mouse, fingers and keys do to it.
 import { Camera } from "./camera.js";
 import { OutlineLayer } from "./outline_layer.js";
 import { TileLayer } from "./tile_layer.js";
