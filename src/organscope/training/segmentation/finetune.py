@@ -40,7 +40,7 @@ validation_fraction = 0.15
 [bundle]
 name = {name}
 summary = {summary}
-license = {licence}
+licence = {licence}
 data_statement = {data}
 limits = {limits}
 
