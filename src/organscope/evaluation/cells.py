@@ -40,7 +40,7 @@ class ImageSums:
     Attributes:
         confusion: By the name before the metric ("" for the cells themselves, "gray_", "image_"): counts of true
             (rows) and predicted (columns) organs in each image.
-        reliability: Sums of `metrics.calibration.reliability_sums`; none where only answers are compared.
+        reliability: Sums of `evaluation.metrics.classification.reliability_sums`; none where only answers are compared.
     """
 
     confusion: dict[str, _Confusion] = field(default_factory=dict)
@@ -111,7 +111,7 @@ def _statistics(
 
 
 def _answer_scores(confusion: Int64[np.ndarray, "resamples c c"]) -> dict[str, Float64[np.ndarray, " resamples"]]:
-    """Accuracy, and means over the organs that occur of recall and F1 (as `metrics.classification` has them)."""
+    """Accuracy, and means over organs of recall and F1, as `evaluation.metrics.classification` has them."""
     hits = np.diagonal(confusion, axis1=1, axis2=2).astype(np.float64)
     n_true, n_predicted = confusion.sum(axis=2), confusion.sum(axis=1)
     present = n_true > 0

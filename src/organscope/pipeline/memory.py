@@ -31,7 +31,7 @@ class Streaming:
         memory_bytes: What all processes of this machine together may need; None for what they need at best speed.
         zarr_labels: Also write the labels of slides as OME-Zarr.
         window_px: Longest side of the regions of a slide.
-        whole_px: Larger images are slides, however much memory there is; None for `jobs.held.MAX_HELD_PX`.
+        whole_px: Larger images are slides, however much memory there is; None for `io.image.MAX_HELD_PX`.
     """
 
     memory_bytes: float | None = None

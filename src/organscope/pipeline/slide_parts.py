@@ -124,7 +124,7 @@ class Part:
         return self._get(f"cells/{name}")
 
     def organ_evidence(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sum over its cells of what `decide.pooling.score_total` adds up, and the distance of each cell."""
+        """Sum over its cells of what `decision.aggregation.score_total` adds up, and the distance of each cell."""
         return self._get("organs/total"), self._get("organs/distance")
 
     def label_rows(self, strip: int, width_px: int) -> Int32[np.ndarray, "y x"] | None:

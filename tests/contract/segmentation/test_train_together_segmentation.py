@@ -13,7 +13,7 @@ from organscope.data import import_folder
 from organscope.errors import ConfigError
 from organscope.models import load_bundle, verify_bundle
 from organscope.training.origin import Place
-from organscope.training.segmentation.fit import tf_config_place
+from organscope.training.segmentation.distributed import tf_config_place
 
 SHORT = ("fit.epochs=2", "fit.steps_per_epoch=6", "draft=true", "tracking.to='none'")
 

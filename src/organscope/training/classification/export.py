@@ -12,7 +12,7 @@ weights are rounded nowhere, since all are the largest of their channel.
 
 Eight-bit integers in the backbone: three times as fast on processors that multiply them directly.
 
-The head stays in floating point: it is small, and evidence and distances are read from it. How: `train.quantise`.
+The head stays in floating point: it is small, and evidence and distances are read from it. How: `training.quantize`.
 
 The graph of a finished bundle in the precision that ships.
 """

@@ -1,7 +1,7 @@
 """Eight-bit integers in place of floating point, where that is faster and costs next to nothing.
 
 All becomes integers (`blocks` lays the graph out for it) but the maps, which are read as probabilities, and the first
-convolution: it costs little, and what is rounded away of the image never comes back. How: `train.quantise`.
+convolution: it costs little, and what is rounded away of the image never comes back. How: `training.quantize`.
 
 The same graph in operators that onnxruntime computes fast in eight-bit integers.
 

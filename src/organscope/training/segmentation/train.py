@@ -32,7 +32,7 @@ from organscope.training.segmentation.tuning import measure_operating_points, tu
 from organscope.training.split import TrainingSplit, split_cells
 
 if TYPE_CHECKING:
-    from organscope.training.segmentation.fit import DistributedTrainer
+    from organscope.training.segmentation.distributed import DistributedTrainer
 
 
 _FEW_IMAGES = 6
@@ -126,7 +126,7 @@ def _join(batch: int) -> "tuple[DistributedTrainer | None, Place]":
     """The processes that train together, as TF_CONFIG names them, and this one among them; none where it is alone."""
     if not os.environ.get("TF_CONFIG"):
         return None, Place()
-    from organscope.training.segmentation.fit import DistributedTrainer, tf_config_place
+    from organscope.training.segmentation.distributed import DistributedTrainer, tf_config_place
 
     place = tf_config_place()
     place.require_shares(batch)
