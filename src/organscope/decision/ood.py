@@ -16,7 +16,7 @@ How the fields of an image look, as its policy judges them.
 from collections.abc import Iterable
 
 import numpy as np
-from jaxtyping import Float, Float64, Real, UInt8
+from jaxtyping import Float, Float64, Int8, Real, UInt8
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from organscope.errors import ShapeError, ValueRangeError
@@ -37,6 +37,12 @@ def unit_norm(features: Real[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         raise ValueRangeError("Expected finite features, found infinity or not-a-number. Check the network's weights.")
     length = np.linalg.norm(exact, axis=1, keepdims=True)
     return (exact / np.where(length > 0, length, 1.0)).astype(np.float32)
+
+
+def eight_bits(features: Float[np.ndarray, "m d"]) -> Int8[np.ndarray, "m d"]:
+    """Each row in whole numbers from -127 to 127 of (almost) the same direction."""
+    largest = np.abs(features).max(axis=1, keepdims=True)
+    return np.rint(features / np.where(largest > 0, largest, 1.0) * 127).astype(np.int8)
 
 
 def nearest_distance(

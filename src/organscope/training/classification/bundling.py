@@ -16,7 +16,7 @@ import safetensors.numpy
 import safetensors.torch
 import timm
 import torch
-from jaxtyping import Float, Float32, Int8, Int64, Real
+from jaxtyping import Float32, Int8, Int64, Real
 from torch import nn
 
 from organscope.data.index import Sample
@@ -30,6 +30,7 @@ from organscope.decision import (
     softmax,
 )
 from organscope.decision.aggregation import Pooling, fit_pooling
+from organscope.decision.ood import eight_bits
 from organscope.errors import BundleError
 from organscope.evaluation.equivalence import compare_bundles
 from organscope.inference import classify_cells, classify_image
@@ -169,12 +170,6 @@ class BundleWriter:
         features = np.concatenate([session.run(fields)["features"] for fields in prepared])
         step = -(-len(features) // _MAX_REFERENCES)
         return eight_bits(features[::step])
-
-
-def eight_bits(features: Float[np.ndarray, "m d"]) -> Int8[np.ndarray, "m d"]:
-    """Each row in whole numbers from -127 to 127 of (almost) the same direction."""
-    largest = np.abs(features).max(axis=1, keepdims=True)
-    return np.rint(features / np.where(largest > 0, largest, 1.0) * 127).astype(np.int8)
 
 
 def run_validation(bundle: Bundle, samples: list[Sample]) -> ValidationOutputs:

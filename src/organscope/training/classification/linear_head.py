@@ -21,6 +21,7 @@ from organscope.training.classification.copies import Alter
 from organscope.training.classification.data import Images, channels_first
 from organscope.training.classification.fit import image_means, standardize_batch
 from organscope.training.classification.network import VARIANCE_FLOOR, OrganNetwork
+from organscope.training.teaching.head import ridge
 
 _BATCH = 16
 
@@ -160,16 +161,5 @@ def fit_discriminant(
     spread = np.sqrt(shares @ (rows - mean) ** 2 + VARIANCE_FLOOR)
     scale = np.sqrt(shares)[:, None]
     towards = scale * (np.eye(n_organs)[organs] - 1.0 / n_organs)
-    directions = _ridge(scale * ((rows - mean) / spread), towards, penalty).T / spread
+    directions = ridge(scale * ((rows - mean) / spread), towards, penalty).T / spread
     return _Linear(directions, -directions @ mean)
-
-
-def _ridge(
-    rows: Float64[np.ndarray, "n d"], towards: Float64[np.ndarray, "n organ"], penalty: float
-) -> Float64[np.ndarray, "d organ"]:
-    """Weights of least squares with a penalty; solved among the rows where these are fewer than the features."""
-    n, width = rows.shape
-    level = penalty * width
-    if n >= width:
-        return np.linalg.solve(rows.T @ rows + level * np.eye(width), rows.T @ towards)
-    return rows.T @ np.linalg.solve(rows @ rows.T + level * np.eye(n), towards)

@@ -120,7 +120,7 @@ def fit_head(rows: Rows, labels: Int[np.ndarray, " image"], n_classes: int, *, p
     scale = np.sqrt(share)[:, None]
     present = np.bincount(of_row, minlength=n_classes) > 0
     towards = scale * (np.eye(n_classes)[of_row] - present / present.sum())
-    weights = _ridge(scale * ((features - mean) / spread), towards, penalty)
+    weights = ridge(scale * ((features - mean) / spread), towards, penalty)
     return LinearHead(mean, spread, weights, np.zeros(n_classes))
 
 
@@ -204,7 +204,7 @@ def image_probabilities(
     return sums / np.bincount(owners)[:, None]
 
 
-def _ridge(
+def ridge(
     rows: Float64[np.ndarray, "n d"], towards: Float64[np.ndarray, "n c"], penalty: float
 ) -> Float64[np.ndarray, "d c"]:
     """Least squares with a penalty, solved among the rows where these are fewer than the features."""

@@ -12,6 +12,7 @@ from jaxtyping import Float64, Int64
 
 from organscope.data.index import Index, Sample
 from organscope.decision import Policy, fit_policy, positives_needed, recall_guarantee, softmax
+from organscope.decision.ood import eight_bits
 from organscope.errors import DatasetError
 from organscope.evaluation.baselines import forest_out_of_fold
 from organscope.evaluation.metrics.classification import classification_scores, confusion_matrix
@@ -307,9 +308,7 @@ def _manifest_scores(lesson: _Lesson, measured: _Measured) -> list[Score]:
 
 def _reference(head: LinearHead, features: np.ndarray) -> np.ndarray:
     """Embeddings of the fields that taught, in eight bits, evenly thinned where very many; only directions count."""
-    embedded = head.embed(features[:: -(-len(features) // _MAX_REFERENCES)])
-    largest = np.abs(embedded).max(axis=1, keepdims=True)
-    return np.rint(embedded / np.where(largest > 0, largest, 1.0) * 127).astype(np.int8)
+    return eight_bits(head.embed(features[:: -(-len(features) // _MAX_REFERENCES)]))
 
 
 def _parts(

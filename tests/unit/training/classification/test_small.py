@@ -6,7 +6,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 from organscope.decision import nearest_distance
-from organscope.training.classification.bundling import eight_bits
+from organscope.decision.ood import eight_bits
 from organscope.training.classification.export import store_halves
 
 
