@@ -66,7 +66,7 @@ def measure_cells(
         ShapeError: The image and the labels differ in height or width.
         ValueRangeError: A label is negative, or the pixel size is not above 0.
     """
-    _require_fitting(labels, pixels, um_per_px)
+    require_fitting(labels, pixels, um_per_px)
     labels, ids = label_numbers(labels)
     n_cells = ids.size
     first, bottom, sums, touches = sum_pixels(labels, n_cells)
@@ -109,7 +109,7 @@ def cell_outlines(labels: Int32[np.ndarray, "y x"]) -> list[np.ndarray]:
     return [corners[begin:end] for begin, end in span[1:].tolist()]
 
 
-def _require_fitting(
+def require_fitting(
     labels: Int32[np.ndarray, "y x"], pixels: Num[np.ndarray, "height width c"], um_per_px: PixelSize | None
 ) -> None:
     if labels.shape != pixels.shape[:2]:
