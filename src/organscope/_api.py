@@ -26,7 +26,6 @@ from organscope.io.geojson import write_geojson
 from organscope.io.image import image_from_array
 from organscope.models import Bundle, list_bundles, load_bundle
 from organscope.models.bundle import find_bundle
-from organscope.ops.regionprops import cell_outlines
 from organscope.pipeline import (
     Listener,
     Models,
@@ -554,7 +553,7 @@ def to_geojson(cells: Segmentation, path: str | os.PathLike) -> Path:
     if not isinstance(cells, Segmentation):
         raise UsageError(f"Expected a result of segment or analyze, found {type(cells).__name__}.")
     target = _path("a file", path)
-    write_geojson(target, cell_outlines(cells.labels), cells.table)
+    write_geojson(target, cells.polygons, cells.table, cells.name)
     return target
 
 

@@ -130,7 +130,7 @@ def _export_mask(sample: Sample, labels, classes: _Classes, out: Path) -> _Expor
 def _export_geojson(sample: Sample, labels, classes: _Classes, out: Path) -> _Exported:
     path = place_below(out, sample.id, ".geojson")
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        return _Exported(write_geojson_cells(stream, labels, classes), labels.shape)
+        return _Exported(write_geojson_cells(stream, labels, classes, sample.id), labels.shape)
 
 
 def _export_coco(sample: Sample, labels, classes: _Classes, out: Path) -> _Exported:

@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
+from shapely.geometry.base import BaseGeometry
 
 from organscope.inference.cell_classification import CellOrgans, classify_centers
 from organscope.inference.classify import FieldAnswers, FieldReader
@@ -28,7 +29,8 @@ from organscope.inference.tissue import Tissue
 from organscope.io import Image
 from organscope.models import Bundle
 from organscope.ops.instances import Decoder
-from organscope.ops.regionprops import cell_outlines, measure_cells
+from organscope.ops.polygons import cell_polygons, move_polygons
+from organscope.ops.regionprops import measure_cells
 from organscope.ops.resample import Taps, axis_taps, resample
 from organscope.ops.tiling import Span, padded_length, read_tile
 
@@ -228,14 +230,14 @@ class RegionCells:
         labels: Over the region: 0 for background, then 1..n.
         corner_px: First row and column of the region.
         columns: One row a cell, as `measure_cells` gives them but without `id`, and `probability`.
-        outlines: A closed ring for each, in pixels of the slide.
+        outlines: A valid polygon for each, in pixels of the slide.
         organs: The organ of each; None where it was not asked for.
     """
 
     labels: Int32[np.ndarray, "y x"]
     corner_px: tuple[int, int]
     columns: dict[str, np.ndarray]
-    outlines: list[np.ndarray]
+    outlines: list[BaseGeometry]
     organs: CellOrgans | None
 
 
@@ -421,8 +423,7 @@ class SlideReader:
         columns = measure_cells(labels, pixels, self._image.um_per_px, origin_px=corner_px)
         del columns["id"]
         columns["probability"] = probability if calibration is None else calibration.apply(probability)
-        across_down = np.array(corner_px[::-1], np.int32)
-        outlines = [ring + across_down for ring in cell_outlines(labels)]
+        outlines = move_polygons(cell_polygons(labels), *corner_px)
         organs = None
         if self._cell_organs is not None:
             centers = np.stack([columns["centroid_y_px"], columns["centroid_x_px"]], axis=1)

@@ -6,22 +6,29 @@ Which objects are cells follows QuPath: `objectType` (since 0.4), `object_type` 
 (0.2 and 0.3, as `PathCellObject`). Files of other tools name no kind: every outline is a cell there.
 """
 
+import colorsys
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
 from io import TextIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
 
 import numpy as np
-from jaxtyping import Int32, Num
+import shapely
+from jaxtyping import Int32
+from shapely.geometry.base import BaseGeometry
 
 from organscope.errors import AnnotationError, ShapeError
 from organscope.io.coco import READ_ERRORS, open_text
 from organscope.io.paths import atomic_path
-from organscope.ops.polygons import CellMask, Cells, Outline, cell_regions, multipolygon_cell, paint_cells, trace_cell
+from organscope.ops.polygons import CellMask, Cells, cell_polygons, multipolygon_cell, paint_cells
+from organscope.ops.regionprops import label_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,18 +40,39 @@ _ID_COLUMN, _CLASS_COLUMN = "id", "organ"
 #: What stands before the first feature of a file, between two, and after the last.
 HEAD, SEPARATOR, TAIL = '{"type":"FeatureCollection","features":[\n', ",\n", "\n]}\n"
 
+_NAMESPACE = UUID("4b5f0d2c-6d4e-5c39-9c55-0f9a6a1f7d21")
+"""Of the ids of cells."""
 
-def write_geojson(path: str | Path, outlines: Sequence[Num[np.ndarray, "n 2"]], table: "pd.DataFrame") -> None:
+_AT_A_TIME = 10_000
+"""Outlines that are held as text."""
+
+_QUPATH_COLORS = {
+    "Positive": (250, 62, 62),
+    "Negative": (112, 112, 225),
+    "Tumor": (200, 0, 0),
+    "Stroma": (150, 200, 150),
+    "Immune cells": (160, 90, 160),
+    "Necrosis": (50, 50, 50),
+    "Other": (255, 200, 0),
+}
+_COLOR_SEED = "389:"
+"""With it the colors of the 27 organs that ship can be told apart."""
+
+
+def write_geojson(path: str | Path, outlines: Sequence[BaseGeometry], table: "pd.DataFrame", result: str = "") -> None:
     """Write a QuPath FeatureCollection, feature by feature, so that memory does not grow with the cells.
 
     Every feature has objectType `detection`, the cell's `id` as name, the numeric columns of the table as
     measurements (9 significant digits; missing values are left out) and, where the table has a column
-    `organ`, that as classification.
+    `organ`, that as classification with its color. The `id` of a feature is a UUID, as QuPath wants it: that of the
+    same outline in the same result is always the same.
 
     Args:
         path: The file; its folder exists.
-        outlines: One ring a cell, x and y in level-0 pixels; closed here where it is open.
+        outlines: One valid polygon a cell, x and y in level-0 pixels, as `organscope.ops.polygons.cell_polygons`
+            gives them.
         table: One row a cell, in the order of the outlines, with a column `id`.
+        result: Name of the image or of its result folder, which keeps ids of several images apart.
 
     Raises:
         ShapeError: The numbers of outlines and rows differ.
@@ -55,25 +83,37 @@ def write_geojson(path: str | Path, outlines: Sequence[Num[np.ndarray, "n 2"]], 
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write(HEAD)
         separator = ""
-        for feature in geojson_features(outlines, table):
+        for feature in geojson_features(outlines, table, result):
             file.write(separator + feature)
             separator = SEPARATOR
         file.write(TAIL)
 
 
-def geojson_features(outlines: Sequence[Num[np.ndarray, "n 2"]], table: "pd.DataFrame") -> Iterator[str]:
+def geojson_features(outlines: Sequence[BaseGeometry], table: "pd.DataFrame", result: str = "") -> Iterator[str]:
     """The features of `write_geojson`, one text a cell."""
-    for ring, properties in zip(outlines, _properties(table), strict=True):
-        geometry = f'{{"type":"Polygon","coordinates":[{_closed_ring(ring)}]}}'
-        yield f'{{"type":"Feature","geometry":{geometry},"properties":{properties}}}'
+    for geometry, properties in zip(_geometries(outlines), _properties(table), strict=True):
+        yield _feature(geometry, properties, result)
 
 
-def _closed_ring(ring: Num[np.ndarray, "n 2"]) -> str:
-    points = ring.tolist()
-    if points[0] != points[-1]:
-        points.append(points[0])
-    # The text of a list of numbers is JSON, and much faster than an encoder.
-    return str(points).replace(" ", "")
+def _feature(geometry: str, properties: str, result: str) -> str:
+    number = uuid5(_NAMESPACE, f"{result}\n{geometry}")
+    return f'{{"type":"Feature","id":"{number}","geometry":{geometry},"properties":{properties}}}'
+
+
+def _geometries(outlines: Sequence[BaseGeometry]) -> Iterator[str]:
+    """Every polygon as GeoJSON; whole numbers without a fraction."""
+    for first in range(0, len(outlines), _AT_A_TIME):
+        for text in shapely.to_geojson(np.array(outlines[first : first + _AT_A_TIME], object)).tolist():
+            yield text.replace(".0,", ",").replace(".0]", "]")
+
+
+def class_color(name: str) -> tuple[int, int, int]:
+    """Red, green and blue of a class, 0 to 255: QuPath's own where it knows the class, else always the same."""
+    if name in _QUPATH_COLORS:
+        return _QUPATH_COLORS[name]
+    digest = sha256(f"{_COLOR_SEED}{name}".encode()).digest()
+    hue, lightness = int.from_bytes(digest[:2]) / 2**16, 0.35 + 0.35 * digest[2] / 255
+    return tuple(round(255 * part) for part in colorsys.hls_to_rgb(hue, lightness, 0.75))
 
 
 def _properties(table: "pd.DataFrame") -> Iterator[str]:
@@ -85,8 +125,15 @@ def _properties(table: "pd.DataFrame") -> Iterator[str]:
     classes: Iterable[str] = table[_CLASS_COLUMN] if _CLASS_COLUMN in table else [""] * len(table)
     for cell, organ, values in zip(table[_ID_COLUMN], classes, measured, strict=True):
         pairs = ",".join(name + value for name, value in zip(names, values, strict=True) if value)
-        classification = f'"classification":{{"name":{json.dumps(organ)}}},' if organ else ""
+        classification = f'"classification":{_classification_text(organ)},' if organ else ""
         yield (f'{{"objectType":"detection","name":"{cell}",{classification}"measurements":{{{pairs}}}}}')
+
+
+@lru_cache(maxsize=1024)
+def _classification_text(name: str, color: str = "") -> str:
+    """A class with its color, which may be given as `#rrggbb`."""
+    rgb = [int(color[n : n + 2], 16) for n in (1, 3, 5)] if color else list(class_color(name))
+    return json.dumps({"name": name, "color": rgb}, separators=(",", ":"))
 
 
 def _numbers(column: "pd.Series") -> Iterator[str]:
@@ -331,7 +378,10 @@ def _cell_sized(
 
 
 def write_geojson_cells(
-    stream: TextIOBase, labels: Int32[np.ndarray, "y x"], classes: Mapping[int, tuple[str, str]] | None = None
+    stream: TextIOBase,
+    labels: Int32[np.ndarray, "y x"],
+    classes: Mapping[int, tuple[str, str]] | None = None,
+    result: str = "",
 ) -> int:
     """Write one feature a cell (a cell in pieces is a MultiPolygon).
 
@@ -339,40 +389,19 @@ def write_geojson_cells(
         stream: Text to write to.
         labels: 0 is background, every other value is one cell.
         classes: Class and color (`#rrggbb` or "") of cells by number.
+        result: Name of the image; see `write_geojson`.
 
     Returns:
         The number of cells.
     """
-    stream.write('{"type": "FeatureCollection", "features": [\n')
-    n_cells = 0
-    for number, top, left, mask in cell_regions(labels):
-        feature = {
-            "type": "Feature",
-            "id": str(number),
-            "geometry": _outline_geometry(trace_cell(mask, top, left)),
-            "properties": {"objectType": "detection", "name": str(number)} | _class_property(classes, number),
-        }
-        stream.write((",\n" if n_cells else "") + json.dumps(feature))
-        n_cells += 1
-    stream.write("\n]}\n")
-    return n_cells
-
-
-def _class_property(classes: Mapping[int, tuple[str, str]] | None, number: int) -> dict:
-    name, color = (classes or {}).get(number, ("", ""))
-    if not name:
-        return {}
-    colors = {"color": [int(color[n : n + 2], 16) for n in (1, 3, 5)]} if color else {}
-    return {"classification": {"name": name} | colors}
-
-
-def _outline_geometry(outlines: list[Outline]) -> dict:
-    """GeoJSON geometry of a cell: a Polygon, or a MultiPolygon where it is in pieces."""
-    polygons = [[_closed(outline.exterior), *map(_closed, outline.holes)] for outline in outlines]
-    if len(polygons) == 1:
-        return {"type": "Polygon", "coordinates": polygons[0]}
-    return {"type": "MultiPolygon", "coordinates": polygons}
-
-
-def _closed(ring: np.ndarray) -> list[list[int]]:
-    return [*ring.tolist(), ring[0].tolist()]
+    numbers = label_numbers(labels)[1].tolist()
+    stream.write(HEAD)
+    separator = ""
+    for number, geometry in zip(numbers, _geometries(cell_polygons(labels)), strict=True):
+        name, color = (classes or {}).get(number, ("", ""))
+        classification = f',"classification":{_classification_text(name, color)}' if name else ""
+        properties = f'{{"objectType":"detection","name":"{number}"{classification}}}'
+        stream.write(separator + _feature(geometry, properties, result))
+        separator = SEPARATOR
+    stream.write(TAIL)
+    return len(numbers)

@@ -29,6 +29,7 @@ from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
 from organscope.errors import AnnotationError
+from organscope.ops._kernels.regionprops import sum_crossings
 from organscope.ops.regionprops import cell_outlines, label_numbers
 
 
@@ -308,24 +309,35 @@ def cell_polygons(labels: Int32[np.ndarray, "y x"]) -> list[BaseGeometry]:
     Raises:
         ValueRangeError: A label is negative.
     """
-    rings = [shapely.Polygon(ring) for ring in cell_outlines(labels)]
-    # A ring that touches itself, or encloses other pixels than those of the cell, is traced again with all its parts.
-    plain = shapely.is_valid(rings) & (shapely.area(rings) == _areas(labels))
-    cells = cell_regions(np.ascontiguousarray(label_numbers(labels)[0]))
-    return [
-        ring if good else _geometry(trace_cell(mask, top, left))
-        for ring, good, (_, top, left, mask) in zip(rings, plain.tolist(), cells, strict=True)
-    ]
-
-
-def _areas(labels: Int32[np.ndarray, "y x"]) -> Int64[np.ndarray, " n"]:
     numbers, ids = label_numbers(labels)
-    return np.bincount(numbers.ravel(), minlength=ids.size + 1)[1:]
+    if not ids.size:
+        return []
+    rings = cell_outlines(numbers)
+    cell_of_corner = np.repeat(np.arange(ids.size), [len(ring) for ring in rings])
+    polygons = shapely.polygons(shapely.linearrings(np.concatenate(rings), indices=cell_of_corner))
+    # A ring that touches itself, or does not run along all edges of the cell, is traced again with all its parts.
+    n_edges = sum_crossings(numbers, ids.size)[1:, :2].sum(axis=1)
+    plain = shapely.is_valid(polygons) & (shapely.length(polygons) == n_edges)
+    if not plain.all():
+        boxes = ndimage.find_objects(numbers)
+        for cell in np.flatnonzero(~plain).tolist():
+            rows, columns = boxes[cell]
+            outlines = trace_cell(numbers[rows, columns] == cell + 1, rows.start, columns.start)
+            polygons[cell] = _geometry(outlines)
+    return polygons.tolist()
 
 
 def _geometry(outlines: list[Outline]) -> BaseGeometry:
+    """Of several parts the largest comes first."""
     parts = [shapely.Polygon(outline.exterior, outline.holes) for outline in outlines]
-    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(sorted(parts, key=lambda part: -part.area))
+
+
+def move_polygons(polygons: Sequence[BaseGeometry], down_px: int, right_px: int) -> list[BaseGeometry]:
+    """The polygons of a region of an image, where they lie in the whole image."""
+    return shapely.transform(
+        np.array(polygons, object), lambda corners: corners + np.array([right_px, down_px])
+    ).tolist()
 
 
 def trace_cell(mask: Bool[np.ndarray, "h w"], top_px: int = 0, left_px: int = 0) -> list[Outline]:

@@ -79,6 +79,11 @@ class Segmentation:
         return self._answered.answer.cells.labels
 
     @property
+    def name(self) -> str:
+        """Name of the image without its suffix: that of its result folder."""
+        return self._answered.target.stem.name
+
+    @property
     def table(self) -> pd.DataFrame:
         """One row a cell, in order of label, as in `cells.csv`: centroid, area, shape, intensities, probability."""
         return self._answered.answer.cells.table

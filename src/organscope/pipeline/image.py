@@ -46,7 +46,8 @@ from organscope.io.selection import Choice
 from organscope.io.source import DEFAULT_MAX_PIXELS
 from organscope.io.tables import write_cells
 from organscope.ops.pixel_size import PixelSize
-from organscope.ops.regionprops import cell_outlines, measure_cells
+from organscope.ops.polygons import cell_polygons
+from organscope.ops.regionprops import measure_cells
 from organscope.pipeline.models import Models, PortableModels
 from organscope.pipeline.plan import CELL_MAP, CELLS_GEOJSON, EVIDENCE, LABELS, OVERLAY, Target, result_folder
 from organscope.pipeline.results import CellAnswer, Failure, ImageResult, answer_of_cells, combine_with_cells
@@ -271,13 +272,13 @@ def _write_cell_results(folder: Path, image: Image, found: _FoundCells, whole: C
     Raises:
         OutputError: They cannot be written; nothing of them is there.
     """
-    outlines = cell_outlines(found.labels)
+    outlines = cell_polygons(found.labels)
     pixels = image.visible(image.read_whole())
     picture, labels = shrunk_to_bytes(pixels, found.labels, image.value_range)
     with result_folder(folder) as partial:
         write_labels(partial / LABELS, found.labels, found.um_per_px)
         write_cells(partial, found.table)
-        write_geojson(partial / CELLS_GEOJSON, outlines, found.table)
+        write_geojson(partial / CELLS_GEOJSON, outlines, found.table, folder.name)
         write_overlay(partial / OVERLAY, draw_outlines(picture, labels), overlay_note(pixels, image.value_range))
         if found.organs is not None:
             colors = cell_colors(found.organs.organ_index, len(found.organs.organs))

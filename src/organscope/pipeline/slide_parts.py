@@ -40,8 +40,14 @@ _LEVEL = 1
 _Arrays = dict[str, np.ndarray]
 
 
-def write_window(path: Path, found: WindowFindings, cell_organs: Bundle | None) -> int:
+def write_window(path: Path, found: WindowFindings, cell_organs: Bundle | None, result: str) -> int:
     """Write what a window said.
+
+    Args:
+        path: The part file.
+        found: What it said.
+        cell_organs: The bundle that named the cells.
+        result: Name of the slide, for the ids of its cells.
 
     Returns:
         The number of cells in it.
@@ -53,7 +59,7 @@ def write_window(path: Path, found: WindowFindings, cell_organs: Bundle | None) 
     if found.fields is not None:
         arrays |= {f"fields/{field.name}": getattr(found.fields, field.name) for field in fields(FieldAnswers)}
     if found.cells is None:
-        return _write(path, arrays, [], cell_organs)
+        return _write(path, arrays, [], cell_organs, result)
     arrays |= {f"open/{field.name}": getattr(found.open, field.name) for field in fields(OpenPieces)}
     arrays["others"] = _packed(found.others)
     top = found.cells.corner_px[0]
@@ -61,10 +67,10 @@ def write_window(path: Path, found: WindowFindings, cell_organs: Bundle | None) 
         rows = found.cells.labels[max(0, strip * TILE_PX - top) : (strip + 1) * TILE_PX - top]
         if rows.any():
             arrays[f"labels/{strip}"] = _packed(np.ascontiguousarray(rows))
-    return _write(path, arrays, [found.cells], cell_organs)
+    return _write(path, arrays, [found.cells], cell_organs, result)
 
 
-def write_seams(path: Path, found: Sequence[RegionCells], cell_organs: Bundle | None) -> int:
+def write_seams(path: Path, found: Sequence[RegionCells], cell_organs: Bundle | None, result: str) -> int:
     """Write the cells of several batches of pieces; see `write_window`."""
     pixels, n_cells = [np.zeros((3, 0), np.int32)], 0
     for cells in found:
@@ -75,7 +81,7 @@ def write_seams(path: Path, found: Sequence[RegionCells], cell_organs: Bundle | 
     joined = np.concatenate(pixels, axis=1)
     strip_of = joined[0] // TILE_PX
     arrays = {f"pixels/{strip}": _packed(joined[:, strip_of == strip]) for strip in np.unique(strip_of).tolist()}
-    return _write(path, arrays, found, cell_organs)
+    return _write(path, arrays, found, cell_organs, result)
 
 
 def is_whole(path: Path) -> bool:
@@ -162,13 +168,14 @@ class Part:
             return file.get_tensor(name)
 
 
-def _write(path: Path, arrays: _Arrays, found: Sequence[RegionCells], cell_organs: Bundle | None) -> int:
+def _write(path: Path, arrays: _Arrays, found: Sequence[RegionCells], cell_organs: Bundle | None, result: str) -> int:
     n_cells = sum(len(cells.outlines) for cells in found)
     names: list[str] = []
     if n_cells:
         tables = [_table(cells, cell_organs) for cells in found if cells.outlines]
         names = tables[0].columns.tolist()
-        features = [_features(cells, table, cell_organs) for cells, table in zip(_with_any(found), tables, strict=True)]
+        pairs = zip(_with_any(found), tables, strict=True)
+        features = [_features(cells, table, cell_organs, result) for cells, table in pairs]
         arrays["features"] = _packed(np.frombuffer(SEPARATOR.join(features).encode(), np.uint8))
         table = pd.concat(tables, ignore_index=True)
         arrays |= {f"cells/{name}": table[name].to_numpy() for name in names}
@@ -196,11 +203,11 @@ def _table(cells: RegionCells, cell_organs: Bundle | None) -> pd.DataFrame:
     return pd.DataFrame({name: columns[name] for name in order})
 
 
-def _features(cells: RegionCells, table: pd.DataFrame, cell_organs: Bundle | None) -> str:
+def _features(cells: RegionCells, table: pd.DataFrame, cell_organs: Bundle | None, result: str) -> str:
     shown = table.assign(id=_ID_PLACE)
     if cell_organs is not None:
         shown["organ"] = np.array(cell_organs.manifest.classes, object)[table["organ"].to_numpy()]
-    return SEPARATOR.join(geojson_features(cells.outlines, shown))
+    return SEPARATOR.join(geojson_features(cells.outlines, shown, result))
 
 
 def _strips(top: int, height: int) -> range:

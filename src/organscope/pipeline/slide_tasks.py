@@ -119,7 +119,8 @@ class Worker:
         found = reader.window(task.number, task.then)
         if found.cells is None and (found.fields is None or found.fields.number.size == 0):
             return 0, False
-        return write_window(task.slide.part(WINDOWS, task.number), found, self._models.cell_organs), True
+        path, name = task.slide.part(WINDOWS, task.number), task.slide.target.stem.name
+        return write_window(path, found, self._models.cell_organs, name), True
 
     def _seams(self, task: SeamTask, reader: SlideReader) -> tuple[int, bool]:
         slide, held = task.slide, {}
@@ -134,7 +135,8 @@ class Worker:
             return Part(path).others() if path.is_file() else np.zeros(0, np.uint8)
 
         found = [reader.seam(batch, open_of, others_of) for batch in task.batches]
-        return write_seams(slide.part(SEAMS, task.number), found, self._models.cell_organs), True
+        path, name = slide.part(SEAMS, task.number), slide.target.stem.name
+        return write_seams(path, found, self._models.cell_organs, name), True
 
     def _reader(self, slide: Slide) -> SlideReader:
         if self._held is not None and self._held[0] != slide:

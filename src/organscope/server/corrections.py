@@ -16,9 +16,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int32
+from shapely.geometry.base import BaseGeometry
 
 from organscope.io.labels import IGNORED
-from organscope.ops.regionprops import cell_outlines
+from organscope.ops.polygons import cell_polygons, move_polygons
 from organscope.server.database import Database
 from organscope.server.errors import RefusalError
 
@@ -60,9 +61,14 @@ class CellShape:
         return {"ring": self.ring().tolist(), "measures": self.measures}
 
     def ring(self) -> Int32[np.ndarray, "m 2"]:
-        """The closed outer outline, x and y in pixels of the image."""
-        (ring,) = cell_outlines(self.mask.astype(np.int32))
-        return ring + np.array([self.left, self.top], np.int32)
+        """The closed outer outline, x and y in pixels of the image; of a cell in parts that of the largest."""
+        polygon = self.polygon()
+        largest = polygon.geoms[0] if polygon.geom_type == "MultiPolygon" else polygon
+        return np.array(largest.exterior.coords, np.int32)
+
+    def polygon(self) -> BaseGeometry:
+        """The outline with holes and parts, in pixels of the image."""
+        return move_polygons(cell_polygons(self.mask.astype(np.int32)), self.top, self.left)[0]
 
     def paint(self, labels: Int32[np.ndarray, "y x"], value: int, origin_px: tuple[int, int]) -> None:
         """Set the background under the shape to a value, in place; other cells keep their pixels.

@@ -137,7 +137,8 @@ def _write_geojson(path: Path, out: Path, found: Corrected) -> Path:
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write(HEAD)
         known = zip(table["id"].tolist(), features(out / STEM), strict=True)
-        drawn = zip(edited["id"].tolist(), geojson_features([shape.ring() for _, shape in shapes], edited), strict=True)
+        polygons = [shape.polygon() for _, shape in shapes]
+        drawn = zip(edited["id"].tolist(), geojson_features(polygons, edited, STEM), strict=True)
         for cell, feature in chain(((cell, text) for cell, text in known if cell not in found.replaced), drawn):
             file.write(separator + (_marked(feature) if cell in found.marked else feature))
             separator = SEPARATOR

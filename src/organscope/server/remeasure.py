@@ -13,12 +13,13 @@ from organscope.io.geojson import geojson_features, write_geojson
 from organscope.io.pixel_size import judge_pixel_size
 from organscope.io.tables import write_cell_table, write_geojson_parts
 from organscope.ops.pixel_size import PixelSize, is_square, pixel_area_um2, side_um
+from organscope.ops.polygons import cell_polygons
 from organscope.ops.regionprops import MEASURES_IN_UM, measure_cells
 from organscope.pipeline.plan import CELLS_GEOJSON, CELLS_PARQUET, LABELS, SLIDE_GEOJSON
 from organscope.server.analysis import STEM, cells_of, write_view
 from organscope.server.corrections import Corrected
 from organscope.server.errors import RefusalError
-from organscope.server.results import is_slide, labels_of, outlines
+from organscope.server.results import is_slide, labels_of, polygons
 
 _SIZE_WORDS = ("pixel size", "Pixels are not square")
 """Every note on the pixel size has one of them."""
@@ -93,24 +94,24 @@ def _is_on_size(note: str) -> bool:
 
 
 def _write_whole(results: Path, table: pd.DataFrame, um_per_px: PixelSize | None) -> pd.DataFrame:
-    labels, rings = labels_of(results, Corrected()), list(outlines(results))
+    labels = labels_of(results, Corrected())
     # Shapes are asked for, not intensities, so that the image need not be read again.
     measured = measure_cells(labels, np.empty((*labels.shape, 0), np.uint8), um_per_px)
     table = _with_measures(table, {name: measured[name] for name in _SHAPES if name in measured})
     write_labels(results / LABELS, labels, um_per_px)
     write_cells(results, table)
-    write_geojson(results / CELLS_GEOJSON, rings, table)
+    write_geojson(results / CELLS_GEOJSON, cell_polygons(labels), table, results.name)
     return table
 
 
 def _write_slide(results: Path, table: pd.DataFrame, um_per_px: PixelSize | None) -> pd.DataFrame:
-    rings = list(outlines(results))
+    cells = list(polygons(results))
     table = _with_measures(table, _of_square_pixels(table, um_per_px))
     write_cell_table(results / CELLS_PARQUET, [table], table.iloc[:0])
     for old in [path for path in results.iterdir() if SLIDE_GEOJSON.fullmatch(path.name)]:
         old.unlink()
     # One cell each, so that parts stay as small as those of an analysis.
-    write_geojson_parts(results, ((1, feature) for feature in geojson_features(rings, table)))
+    write_geojson_parts(results, ((1, feature) for feature in geojson_features(cells, table, results.name)))
     return table
 
 

@@ -18,7 +18,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+import shapely
 from jaxtyping import Float32, Int32
+from shapely.geometry.base import BaseGeometry
 
 from organscope.io import atomic_path, read_labels
 from organscope.io.labels import TILE_PX, read_label_region
@@ -46,8 +48,14 @@ def features(folder: Path) -> Iterator[str]:
             yield from _features_of(file)
 
 
+def polygons(folder: Path) -> Iterator[BaseGeometry]:
+    """The outlines of all cells with holes and parts, in the order of the table."""
+    for feature in features(folder):
+        yield shapely.from_geojson(json.dumps(json.loads(feature)["geometry"]))
+
+
 def outlines(folder: Path) -> Iterator[Int32[np.ndarray, "m 2"]]:
-    """Outer outlines of all cells, x and y, in the order of the table."""
+    """Outer outlines of all cells, x and y, in the order of the table; of a cell in parts that of the largest."""
     for feature in features(folder):
         geometry = json.loads(feature)["geometry"]
         ring = geometry["coordinates"][0] if geometry["type"] == "Polygon" else geometry["coordinates"][0][0]

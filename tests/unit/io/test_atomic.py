@@ -72,7 +72,7 @@ def test_names_as_long_as_the_file_system_takes(tmp_path):
 def test_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
     """A limit on the size of files stands in for the full disk: writing fails in the middle of the file."""
     code = """
-import resource, sys, numpy as np, pandas as pd
+import resource, sys, numpy as np, pandas as pd, shapely
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 from pathlib import Path
 from organscope.errors import OutputError
@@ -80,7 +80,7 @@ from organscope.io import write_cells, write_geojson, write_labels
 folder = Path(sys.argv[1])
 noise = np.random.default_rng(0).integers(1, 2**30, (500, 500)).astype(np.int32)
 table = pd.DataFrame({"id": noise.ravel()})
-rings = [np.array([[0, 0], [1, 0], [1, 1]])] * len(table)
+rings = [shapely.Polygon([[0, 0], [1, 0], [1, 1]])] * len(table)
 for write in (
     lambda: write_labels(folder / "labels.tif", noise),
     lambda: write_cells(folder, table),

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from shapely.geometry import Polygon
 
 from organscope.errors import OutputError, ShapeError
 from organscope.io import write_cells, write_geojson
+from organscope.io.geojson import class_color
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def table():
     )
 
 
-RINGS = [np.array([[0, 0], [4, 0], [4, 3]], np.int32), np.array([[1.5, 1], [2, 1], [2, 2], [1.5, 1]])]
+RINGS = [Polygon([[0, 0], [4, 0], [4, 3]]), Polygon([[1.5, 1], [20, 1], [20, 2]])]
 
 
 def test_both_tables_hold_the_same(tmp_path, table):
@@ -49,11 +51,11 @@ def test_features_are_what_qupath_reads(tmp_path, table):
     assert content["type"] == "FeatureCollection"
     assert first["type"] == "Feature"
     assert first["geometry"] == {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 3], [0, 0]]]}
-    assert second["geometry"]["coordinates"][0] == [[1.5, 1], [2, 1], [2, 2], [1.5, 1]]
+    assert second["geometry"]["coordinates"][0] == [[1.5, 1], [20, 1], [20, 2], [1.5, 1]]
     assert first["properties"] == {
         "objectType": "detection",
         "name": "3",
-        "classification": {"name": "lymph node"},
+        "classification": {"name": "lymph node", "color": list(class_color("lymph node"))},
         "measurements": {"area_px": 12, "centroid_y_px": 0.333333333, "touches_border": 1},
     }
     assert "classification" not in second["properties"]

@@ -19,5 +19,15 @@ def test_polygons_keep_holes_parts_and_corners():
     assert len(found[0].interiors) == 1
 
 
+def test_a_hole_as_large_as_another_part_stays():
+    labels = np.zeros((8, 12), np.int32)
+    labels[1:6, 1:6] = 1
+    labels[3, 3] = 0
+    labels[2, 9] = 1
+    (found,) = cell_polygons(labels)
+    assert found.geom_type == "MultiPolygon"
+    assert [len(part.interiors) for part in found.geoms] == [1, 0]
+
+
 def test_polygons_of_no_cells_are_none():
     assert cell_polygons(np.zeros((5, 5), np.int32)) == []

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from skimage.color import rgb2hed, separate_stains as skimage_stains
+from skimage.color import rgb2hed
+from skimage.color import separate_stains as skimage_stains
 from skimage.measure import regionprops
 from skimage.segmentation import expand_labels
 
