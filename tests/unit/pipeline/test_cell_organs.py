@@ -48,7 +48,7 @@ def test_every_row_names_an_organ(tmp_path, all_models):
     written = pd.read_csv(tmp_path / "out" / "a" / "cells.csv")
     assert written["organ"].tolist() == table["organ"].tolist()
     features = json.loads((tmp_path / "out" / "a" / "cells.geojson").read_text())["features"]
-    assert features[0]["properties"]["classification"] == {"name": "red organ"}
+    assert features[0]["properties"]["classification"]["name"] == "red organ"
     assert "organ_probability" in features[0]["properties"]["measurements"]
     with PillowImage.open(tmp_path / "out" / "a" / "cell_organs.png") as drawn:
         assert drawn.size == (96, 64)
