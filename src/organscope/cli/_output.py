@@ -160,6 +160,8 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
         }
     if image.scale is not None:
         data |= {"scale": image.scale.factor, "scale_source": image.scale.source, "scale_note": image.scale.note}
+    if image.trust is not None:
+        data |= image.trust.row()
     if image.classification is not None:
         classified = image.classification
         decision = classified.decision
@@ -216,6 +218,10 @@ def _columns(result: RunResult) -> tuple[list[str], list[list[str]]]:
         headers += ["cells", "median area"]
         for row, image in zip(rows, result.images, strict=True):
             row += [f"{image.n_cells:,}", _area(image)]
+    if any(image.trust is not None for image in result.images):
+        headers += ["trust"]
+        for row, image in zip(rows, result.images, strict=True):
+            row += ["-" if image.trust is None else image.trust.level]
     headers += ["s/MP"]
     for row, image in zip(rows, result.images, strict=True):
         row += [f"{image.seconds / image.megapixels:.1f}"]

@@ -26,6 +26,7 @@ from organscope.inference.preprocess import ImageNormalizer, require_task
 from organscope.inference.segment import decoder_at
 from organscope.inference.stitching import Box, OpenPieces, SeamBatch, decode_open, decode_window
 from organscope.inference.tissue import Tissue
+from organscope.inference.trust import MapSums
 from organscope.io import Image
 from organscope.models import Bundle
 from organscope.ops.instances import Decoder
@@ -250,12 +251,14 @@ class WindowFindings:
         open: Pieces of foreground that go on beside it; None as `cells`.
         others: See `WindowCells.others`.
         fields: What the network says of the fields with tissue that begin in it; None where it was not asked.
+        sums: What its maps add up to; None as `cells`.
     """
 
     cells: RegionCells | None
     open: OpenPieces | None
     others: UInt8[np.ndarray, " _"]
     fields: FieldAnswers | None
+    sums: MapSums | None = None
 
 
 def slide_windows(image_px: tuple[int, int], window_px: int, cells: Bundle | None) -> list[tuple[slice, ...]]:
@@ -312,11 +315,13 @@ class SlideReader:
         rows, columns = self.windows[number]
         corner = (rows.start, columns.start)
         faint = self._settings.faint_threshold
+        # Before decoding, which changes the maps in place.
+        sums = MapSums.of(maps, self._decoder.foreground_threshold)
         found = decode_window(maps, corner, self._image_px, self._decoder, faint_threshold=faint)
         # Read anew: the network saw them with a halo, scaled, and as floats.
         pixels = self._image.read(*corner, *found.labels.shape)
         return WindowFindings(
-            self._described(found.labels, found.probability, corner, pixels), found.open, found.others, fields
+            self._described(found.labels, found.probability, corner, pixels), found.open, found.others, fields, sums
         )
 
     def seam(

@@ -9,18 +9,20 @@ nothing is found in the image as it is, the scale is taken at which there are ma
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from organscope.decision.trust import CellsTrust
 from organscope.inference.maps import MAX_TILE_PX, map_bands, run_tile, scale_image
 from organscope.inference.prefetch import run_ahead
 from organscope.inference.preprocess import ImageNormalizer, require_task
 from organscope.inference.scale import Scale, Sizing, estimated_scale, known_scale, unscaled
 from organscope.inference.stitching import decode_bands
+from organscope.inference.trust import MapSums, trust_figures
 from organscope.io import Image
 from organscope.models import Bundle
 from organscope.ops.instances import Decoder, cell_probability, decode_cells
@@ -205,12 +207,16 @@ class Segmentation:
             its mean foreground probability.
         seconds: From the first pixel read to the last label.
         scale: How the network saw the image.
+        figures: How surely the network answered, see `organscope.inference.trust`; None where it found nothing.
+        trust: What the cells are worth; None where the bundle cannot tell.
     """
 
     labels: Int32[np.ndarray, "y x"]
     probability: Float32[np.ndarray, " n"]
     seconds: float
     scale: Scale = _AS_IT_IS
+    figures: dict[str, float] | None = None
+    trust: CellsTrust | None = None
 
 
 def segment_image(
@@ -292,8 +298,26 @@ def _segment(
     spec = bundle.manifest.spec
     shape = (image.height_px, image.width_px)
     bands = map_bands(image, bundle, factor=scale.factors, max_tile_px=max_tile_px, progress=progress)
+    watched = _Watched(bands, bundle)
     decoder = decoder_at(spec.decoder, scale.factors)
-    labels, probability = decode_bands(run_ahead(bands), shape, decoder, faint_threshold=faint_threshold)
+    labels, probability = decode_bands(run_ahead(watched), shape, decoder, faint_threshold=faint_threshold)
     if spec.cell_calibration is not None:
         probability = spec.cell_calibration.apply(probability)
-    return Segmentation(labels, probability, 0.0, scale)
+    figures = trust_figures(watched.sums, probability, np.bincount(labels.ravel())[1:], scale.factor, bundle)
+    return Segmentation(
+        labels, probability, 0.0, scale, figures, None if spec.trust is None else spec.trust.judge(figures)
+    )
+
+
+class _Watched:
+    """Bands of maps on their way to be decoded, and what they add up to."""
+
+    def __init__(self, bands: Iterable[Float32[np.ndarray, "y x k"]], bundle: Bundle) -> None:
+        self._bands = bands
+        self._threshold = bundle.manifest.spec.decoder.foreground_threshold
+        self.sums = MapSums.none(bundle)
+
+    def __iter__(self) -> Iterator[Float32[np.ndarray, "y x k"]]:
+        for band in self._bands:
+            self.sums = self.sums + MapSums.of(band, self._threshold)
+            yield band

@@ -25,6 +25,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Val
 from organscope.decision.aggregation import JointCalibration, Pooling
 from organscope.decision.calibration import ProbabilityCurve
 from organscope.decision.policy import Policy
+from organscope.decision.trust import TrustRule
 from organscope.errors import IntegrityError, ManifestError
 from organscope.ops.instances import Decoder
 from organscope.ops.intensity import Preprocessing
@@ -123,6 +124,7 @@ class SegmentationSpec(_Part):
             before crops were zoomed; none where it was not measured.
         operating_points: Parquet file of missed and false cells by threshold on held-out images (see
             `organscope.inference.operating_points`); none where it was not measured.
+        trust: How the cells of an image are judged without knowing the true ones; none where it was not fitted.
     """
 
     task: Literal["segmentation"] = "segmentation"
@@ -133,6 +135,7 @@ class SegmentationSpec(_Part):
     cell_calibration: ProbabilityCurve | None = None
     typical_diameter_px: float | None = Field(None, gt=0)
     operating_points: _FileName | None = None
+    trust: TrustRule | None = None
 
 
 class ClassificationSpec(_Part):

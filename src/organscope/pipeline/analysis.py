@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Int32
 
 from organscope.decision import decide, describe_guarantee
+from organscope.decision.trust import CellsTrust
 from organscope.errors import UsageError
 from organscope.inference import Sizing
 from organscope.io import Image
@@ -87,6 +88,11 @@ class Segmentation:
     def table(self) -> pd.DataFrame:
         """One row a cell, in order of label, as in `cells.csv`: centroid, area, shape, intensities, probability."""
         return self._answered.answer.cells.table
+
+    @property
+    def trust(self) -> CellsTrust | None:
+        """Whether to rely on the cells, and why not; None where the model cannot tell."""
+        return self._answered.answer.cells.trust
 
     @cached_property
     def polygons(self) -> list[Any]:

@@ -25,6 +25,7 @@ import psutil
 from jaxtyping import Int32, Num
 from PIL import Image as PillowImage
 
+from organscope.decision.trust import CellsTrust
 from organscope.errors import OrganscopeError, OutputError
 from organscope.inference import (
     CellOrgans,
@@ -107,6 +108,7 @@ class _FoundCells:
         organs: The organ of each; None where it was not named.
         scale: How the network that found them saw the image.
         um_per_px: Pixel size of the table; None where it is unknown or cannot be true of these cells.
+        trust: What the cells are worth; None where the bundle cannot tell.
         notes: Sentences on it.
     """
 
@@ -115,6 +117,7 @@ class _FoundCells:
     organs: CellOrgans | None = None
     scale: Scale = field(default_factory=Scale)
     um_per_px: PixelSize | None = None
+    trust: CellsTrust | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -150,6 +153,7 @@ class Answer:
             classification=organ,
             cell_answer=self.cell_answer,
             scale=None if self.cells is None else self.cells.scale,
+            trust=None if self.cells is None else self.cells.trust,
             selection=self.image.selection,
             notes=self.notes,
         )
@@ -230,6 +234,11 @@ def reading_notes(image: Image, models: Models) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*image.notes, *scaled)))
 
 
+def trust_notes(trust: CellsTrust | None) -> tuple[str, ...]:
+    """What a person should know of the worth of the cells; nothing where they are `ok`."""
+    return () if trust is None or not trust.sentence else (trust.sentence,)
+
+
 def _find_cells(
     image: Image,
     models: Models,
@@ -256,14 +265,22 @@ def _find_cells(
     areas_px = np.bincount(segmentation.labels.ravel())[1:]
     um_per_px, notes = judge_pixel_size(image.um_per_px, areas_px, is_given=size_is_given)
     table = _cell_table(image.read_whole(), segmentation, um_per_px)
+    found = _FoundCells(
+        labels=segmentation.labels,
+        table=table,
+        scale=segmentation.scale,
+        um_per_px=um_per_px,
+        trust=segmentation.trust,
+        notes=notes + trust_notes(segmentation.trust),
+    )
     if models.cell_organs is None:
-        return _FoundCells(segmentation.labels, table, None, segmentation.scale, um_per_px, notes)
+        return found
     centers = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
     organs = classify_centers(image, centers, models.cell_organs, progress=_between(advance, end, 1.0))
     place = table.columns.get_loc("touches_border")
     table.insert(place, "organ", np.array(organs.organs, object)[organs.organ_index])
     table.insert(place + 1, "organ_probability", organs.confidence)
-    return _FoundCells(segmentation.labels, table, organs, segmentation.scale, um_per_px, notes)
+    return replace(found, organs=organs)
 
 
 def _write_cell_results(folder: Path, image: Image, found: _FoundCells, whole: Classification | None = None) -> None:

@@ -46,11 +46,13 @@ from organscope.reporting.run_report import (
     write_page,
 )
 
+TRUST_COLUMNS = ("cells_trust", "cells_trust_reasons", "cells_quality", "cells_missed", "cells_false")
+
 _SUMMARY_COLUMNS = (
     "image", "status", "message", "notes", "results", "height_px", "width_px", "um_per_px_y", "um_per_px_x",
-    "scale", "scale_source", "n_cells", "median_area_px", "median_area_um2", "organ", "confidence", "decision",
-    "reason", "prediction_set", "image_organ", "image_confidence", "cells_organ", "cells_confidence", "agreement",
-    "seconds",
+    "scale", "scale_source", *TRUST_COLUMNS, "n_cells", "median_area_px", "median_area_um2", "organ", "confidence",
+    "decision", "reason", "prediction_set", "image_organ", "image_confidence", "cells_organ", "cells_confidence",
+    "agreement", "seconds",
 )  # fmt: skip
 
 CELL_COLUMNS = ("image_organ", "image_confidence", "cells_organ", "cells_confidence", "agreement")
@@ -150,6 +152,7 @@ def _summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) -
             **um_per_px_columns(image.um_per_px),
             "scale": round(image.scale.factor, 4),
             "scale_source": image.scale.source,
+            **({} if image.trust is None else image.trust.row()),
             "n_cells": image.n_cells,
             "median_area_px": image.median_area_px,
             "median_area_um2": image.median_area_um2,
@@ -159,7 +162,9 @@ def _summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) -
     ]
     rows += [{"image": failure.name, "status": "failed", "message": failure.message} for failure in failures]
     named = any(image.cell_answer is not None for image in images)
-    table = pd.DataFrame(rows, columns=[name for name in _SUMMARY_COLUMNS if named or name not in CELL_COLUMNS])
+    judged = any(image.trust is not None for image in images)
+    left_out = {*(() if named else CELL_COLUMNS), *(() if judged else TRUST_COLUMNS)}
+    table = pd.DataFrame(rows, columns=[name for name in _SUMMARY_COLUMNS if name not in left_out])
     whole = {"height_px": "Int64", "width_px": "Int64", "n_cells": "Int64"}
     return table.astype(whole)
 

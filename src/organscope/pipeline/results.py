@@ -18,6 +18,7 @@ from jaxtyping import Float64, Int64
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from organscope.decision import Decision, JointCalibration, Policy, Rules, decide
+from organscope.decision.trust import CellsTrust
 from organscope.errors import DatasetError
 from organscope.inference import CellOrgans, Classification, Scale
 from organscope.io.paths import atomic_path
@@ -220,6 +221,7 @@ class ImageResult:
         classification: The organ; None where it was not asked for.
         cell_answer: What the cells say together; None where the organ of each cell was not named.
         scale: How the network that found the cells saw the image; None where cells were not asked for.
+        trust: What its cells are worth; None where cells were not asked for, or the bundle cannot tell.
         cell_count: Number of cells where `areas_px` is a sample.
         fields_by_organ: In how many fields of a slide each organ is the most probable; None for other images.
         selection: Which image, page, plane and channel of the file was read.
@@ -236,6 +238,7 @@ class ImageResult:
     classification: Classification | None = None
     cell_answer: CellAnswer | None = None
     scale: Scale | None = None
+    trust: CellsTrust | None = None
     cell_count: int | None = None
     fields_by_organ: np.ndarray | None = None
     selection: Selection = field(default_factory=Selection)
@@ -316,6 +319,7 @@ def result_as_text(result: ImageResult) -> str:
         "areas_px": _array(result.areas_px),
         "fields_by_organ": _array(result.fields_by_organ),
         "scale": None if result.scale is None else asdict(result.scale),
+        "trust": None if result.trust is None else asdict(result.trust),
         "classification": None,
         "cell_answer": None,
     }
@@ -344,12 +348,15 @@ def result_from_text(text: str) -> ImageResult:
     target = Target(Path(data.pop("source")), Path(data.pop("stem")))
     data["selection"], data["notes"] = Selection(**data["selection"]), tuple(data["notes"])
     classified, cells, scale = (data.pop(name) for name in ("classification", "cell_answer", "scale"))
+    trust = data.pop("trust", None)
     for name in ("areas_px", "fields_by_organ"):
         data[name] = _from_array(data[name])
     data["um_per_px"] = None if data["um_per_px"] is None else tuple(data["um_per_px"])
     result = ImageResult(target, **data)
     if scale is not None:
         result = replace(result, scale=Scale(**scale | {"stretch": tuple(scale["stretch"])}))
+    if trust is not None:
+        result = replace(result, trust=CellsTrust(**trust | {"reasons": tuple(trust["reasons"])}))
     if classified is not None:
         result = replace(result, classification=_classification(classified))
     if cells is not None:

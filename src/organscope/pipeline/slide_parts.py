@@ -22,6 +22,7 @@ from organscope.inference import Scale
 from organscope.inference.classify import FieldAnswers
 from organscope.inference.regions import RegionCells, SlideSettings, WindowFindings, column_order
 from organscope.inference.stitching import OpenEdges, OpenPieces
+from organscope.inference.trust import MapSums
 from organscope.io.geojson import SEPARATOR, geojson_features
 from organscope.io.labels import TILE_PX
 from organscope.io.paths import atomic_path
@@ -62,6 +63,7 @@ def write_window(path: Path, found: WindowFindings, cell_organs: Bundle | None, 
         return _write(path, arrays, [], cell_organs, result)
     arrays |= {f"open/{field.name}": getattr(found.open, field.name) for field in fields(OpenPieces)}
     arrays["others"] = _packed(found.others)
+    arrays["sums"] = found.sums.as_array()
     top = found.cells.corner_px[0]
     for strip in _strips(top, len(found.cells.labels)):
         rows = found.cells.labels[max(0, strip * TILE_PX - top) : (strip + 1) * TILE_PX - top]
@@ -156,6 +158,10 @@ class Part:
     def others(self) -> UInt8[np.ndarray, " _"]:
         """See `WindowFindings.others`."""
         return _unpacked(self._get("others"), np.uint8) if "others" in self._names else np.zeros(0, np.uint8)
+
+    def sums(self) -> MapSums | None:
+        """What the maps of the window add up to; None where there are none."""
+        return MapSums.from_array(self._get("sums")) if "sums" in self._names else None
 
     def fields(self) -> FieldAnswers | None:
         """What the classifier said of the fields that begin in the window; None where it was not asked."""

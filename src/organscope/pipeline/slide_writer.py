@@ -14,10 +14,12 @@ from jaxtyping import Int32
 
 from organscope.decision import softmax
 from organscope.decision.aggregation import pool_total
+from organscope.decision.trust import CellsTrust
 from organscope.inference import Classification
 from organscope.inference.cell_classification import decide_pooled
 from organscope.inference.classify import FieldAnswers, answer_of_fields, field_grid, join_answers
 from organscope.inference.regions import column_order, slide_windows
+from organscope.inference.trust import MapSums, trust_figures
 from organscope.io import Image
 from organscope.io.labels import TILE_PX, ZarrLabels, write_label_pyramid
 from organscope.io.ome_zarr import write_map_zarr
@@ -25,7 +27,7 @@ from organscope.io.pixel_size import judge_pixel_size
 from organscope.io.tables import write_cell_table, write_geojson_parts
 from organscope.ops.pixel_size import PixelSize
 from organscope.ops.regionprops import measure_cells
-from organscope.pipeline.image import reading_notes
+from organscope.pipeline.image import reading_notes, trust_notes
 from organscope.pipeline.models import Models
 from organscope.pipeline.plan import (
     CELL_MAP,
@@ -81,6 +83,7 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
     fields = None if models.organs is None else _fields(windows, len(models.organs.manifest.classes))
     classification = None if fields is None else answer_of_fields(fields, models.organs, models.image_rules)
     areas = {} if models.cells is None else _areas(everything)
+    trust = None if models.cells is None else _trust(task, models, everything)
     um_per_px, doubts = judge_pixel_size(
         image.um_per_px, areas.get("areas_px", np.zeros(0)), is_given=task.slide.size_is_given
     )
@@ -90,13 +93,13 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
         um_per_px,
         0.0,
         selection=image.selection,
-        notes=(*reading_notes(image, models), *doubts, *_notes(task)),
+        notes=(*reading_notes(image, models), *doubts, *_notes(task), *trust_notes(trust)),
     )
     with result_folder(task.slide.out / task.slide.target.stem) as folder:
         if models.cells is not None:
             _write_cells(folder, image, um_per_px, models, everything)
             _write_labels(folder, task, um_per_px, _strips(task, models, windows, seams), view)
-            result = replace(result, **areas, scale=task.slide.scale)
+            result = replace(result, **areas, scale=task.slide.scale, trust=trust)
         shown, _ = shrunk_to_bytes(picture, view.labels, image.value_range, max_side_px=SIDE_PX)
         if models.cells is not None:
             shrunk = max(task.slide.size_px) / max(picture.shape[:2])
@@ -114,6 +117,20 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
             classification = combine_with_cells(classification, result.cell_answer, models.together, models.rules)
     seconds = task.seconds + time.perf_counter() - started
     return replace(result, classification=classification, seconds=seconds)
+
+
+def _trust(task: FinishTask, models: Models, parts: Sequence[_Numbered]) -> CellsTrust | None:
+    rule = models.cells.manifest.spec.trust
+    if rule is None:
+        return None
+    found = (one.part.sums() for one in parts)
+    sums = sum((one for one in found if one is not None), MapSums.none(models.cells))
+    filled = [one.part for one in parts if one.part.n_cells]
+    probability, area_px = (
+        np.concatenate([np.zeros(0, np.float32), *(part.column(name) for part in filled)])
+        for name in ("probability", "area_px")
+    )
+    return rule.judge(trust_figures(sums, probability, area_px, task.slide.scale.factor, models.cells))
 
 
 def _numbered(task: FinishTask) -> tuple[list[_Numbered], list[_Numbered]]:
