@@ -7,9 +7,9 @@
 
 Images of fold 1, which trained nothing, as they are and each degraded in two ways of nine (blur, size, noise,
 inversion, faint contrast, exchanged colors, glow, stains, immunohistochemistry), and images of another kind. A ridge
-regression estimates panoptic quality and the shares of missed and false cells. Limits are set on answers of rules that
-have not seen the source: of images with PQ of .55 or more at most 8 % are flagged. Writes answers.parquet, trust.csv
-(coverage against quality), curve.png and the manifest with the rule.
+regression on piecewise linear curves estimates panoptic quality and the shares of missed and false cells. Limits are
+set on answers of rules that have not seen the source: of images with PQ of .55 or more at most 8 % are flagged. Writes
+answers.parquet, trust.csv (coverage against quality), curve.png and the manifest with the rule.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from PIL import Image as PillowImage
 from sklearn.linear_model import RidgeCV
 
 from organscope.data.index import Sample, read_index
-from organscope.decision.trust import LinearEstimate, TrustRule
+from organscope.decision.trust import AdditiveEstimate, TrustRule
 from organscope.evaluation.metrics.segmentation import segmentation_scores
 from organscope.inference import segment_image
 from organscope.io.image import image_from_array
@@ -36,12 +36,10 @@ from organscope.training.segmentation.imitations import Stains, immunostain
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-FEATURES = (
-    "mean_probability", "median_probability", "low_probability", "share_below_half", "size", "size_squared",
-    "size_spread", "unsure", "soft", "sure",
-)  # fmt: skip
+FEATURES = ("mean_probability", "low_probability", "size", "unsure", "soft", "sure")
 """Beside these, mean and spread of each map."""
 
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 GOOD, BAD = 0.55, 0.35
 FLAGGED_OF_GOOD = 0.08
 MIN_CELLS = 5
@@ -120,27 +118,34 @@ def limits(answers: pd.DataFrame, estimated: np.ndarray) -> tuple[float, float]:
 
 
 def fit_rule(answers: pd.DataFrame, names: list[str], ok_from: float, check_from: float) -> TrustRule:
-    """Three ridge regressions on standardized figures; images of few cells tell little, and are left out."""
+    """Three ridge regressions on curves with knots at quartiles; images of few cells tell little, and are left out."""
     told = answers[answers["n_true"] >= MIN_CELLS]
     values = told[names].to_numpy(np.float64)
-    center, spread = values.mean(axis=0), values.std(axis=0) + 1e-9
+    knots = [np.unique(np.quantile(column, QUANTILES).round(5)) for column in values.T]
+    basis = np.concatenate([_hats(*pair) for pair in zip(values.T, knots, strict=True)], axis=1)
+    center, spread = basis.mean(axis=0), basis.std(axis=0) + 1e-9
 
-    def fitted(column: str) -> LinearEstimate:
-        model = RidgeCV(ALPHAS).fit((values - center) / spread, told[column].fillna(0.0).to_numpy())
-        return LinearEstimate(weights=tuple(np.round(model.coef_, 6)), intercept=round(float(model.intercept_), 6))
+    def fitted(column: str) -> AdditiveEstimate:
+        model = RidgeCV(ALPHAS).fit((basis - center) / spread, told[column].fillna(0.0).to_numpy())
+        slopes = model.coef_ / spread
+        parts = np.split(slopes, np.cumsum([len(one) - 1 for one in knots])[:-1])
+        heights = tuple(tuple((_hats(one, one) @ part).round(5)) for one, part in zip(knots, parts, strict=True))
+        return AdditiveEstimate(intercept=round(float(model.intercept_ - center @ slopes), 5), heights=heights)
 
     return TrustRule(
         features=tuple(names),
-        center=tuple(center.round(6)),
-        spread=tuple(spread.round(6)),
-        lowest=tuple(values.min(axis=0).round(6)),
-        highest=tuple(values.max(axis=0).round(6)),
+        knots=tuple(tuple(one) for one in knots),
         quality=fitted("pq"),
         missed=fitted("missed_rate"),
         false=fitted("false_rate"),
         ok_from=round(ok_from, 4),
         check_from=round(check_from, 4),
     )
+
+
+def _hats(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """How far each value lies beyond each knot but the last; beyond the ends it counts as the end."""
+    return np.maximum(np.clip(values, knots[0], knots[-1])[:, None] - knots[None, :-1], 0.0)
 
 
 def report(answers: pd.DataFrame, judged: pd.DataFrame, estimated: np.ndarray, rule: TrustRule, out: Path) -> None:

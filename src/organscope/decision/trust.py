@@ -1,12 +1,12 @@
 """Whether to rely on the cells that were found in an image, from how surely the network answered.
 
 A network that meets an image unlike its training finds too few cells or wrong ones, and looks as it always does. But
-its maps are then fainter and flatter inside cells than at home. A linear rule, fitted on images whose cells are known
-(many of them degraded on purpose, or of another kind than any that trained the network), estimates from a few such
-figures the panoptic quality of the image and the shares of cells that are missed and that are false.
+its maps are then fainter and flatter inside cells than at home. An additive rule (piecewise linear curves), fitted on
+images whose cells are known (many of them degraded on purpose, or of another kind than any that trained the network),
+estimates from a few such figures the panoptic quality of the image and the shares of cells that are missed and false.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,22 +23,26 @@ _SLIGHT = 0.02
 """What lowers the estimate of quality by less is no reason."""
 
 
-class LinearEstimate(BaseModel):
-    """A figure in [0, 1] as a weighted sum of standardized figures.
+class AdditiveEstimate(BaseModel):
+    """A share in [0, 1] as a sum of curves, one of each figure.
 
     Attributes:
-        weights: One for each figure of the rule.
-        intercept: What a typical image has.
+        intercept: Where every curve is 0.
+        heights: Of each figure's curve at its knots; between them it is straight, beyond them flat.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    weights: tuple[float, ...] = Field(min_length=1)
     intercept: float
+    heights: tuple[tuple[float, ...], ...] = Field(min_length=1)
 
-    def apply(self, standardized: Float64[np.ndarray, " f"]) -> float:
+    def parts(self, knots: Sequence[Sequence[float]], values: Sequence[float]) -> Float64[np.ndarray, " f"]:
+        """What each figure adds."""
+        return np.array([np.interp(*one) for one in zip(values, knots, self.heights, strict=True)])
+
+    def apply(self, knots: Sequence[Sequence[float]], values: Sequence[float]) -> float:
         """The estimate, kept in [0, 1]."""
-        return float(np.clip(self.intercept + np.dot(self.weights, standardized), 0.0, 1.0))
+        return float(np.clip(self.intercept + self.parts(knots, values).sum(), 0.0, 1.0))
 
 
 class TrustRule(BaseModel):
@@ -46,10 +50,7 @@ class TrustRule(BaseModel):
 
     Attributes:
         features: Names of figures, see `organscope.inference.trust`.
-        center: Mean of each over the images that it was fitted on.
-        spread: Their standard deviation.
-        lowest: Smallest value of each that was seen; a smaller one counts as this.
-        highest: Largest value of each that was seen.
+        knots: Of each figure, where its curves bend, rising; the first and last are the least and most that was seen.
         quality: Panoptic quality of the image.
         missed: Share of its true cells that are not found.
         false: Share of the found cells that are none.
@@ -60,24 +61,21 @@ class TrustRule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     features: tuple[str, ...] = Field(min_length=1)
-    center: tuple[float, ...]
-    spread: tuple[float, ...]
-    lowest: tuple[float, ...]
-    highest: tuple[float, ...]
-    quality: LinearEstimate
-    missed: LinearEstimate
-    false: LinearEstimate
+    knots: tuple[tuple[float, ...], ...]
+    quality: AdditiveEstimate
+    missed: AdditiveEstimate
+    false: AdditiveEstimate
     ok_from: float = Field(ge=0, le=1)
     check_from: float = Field(ge=0, le=1)
 
     @model_validator(mode="after")
     def _fits(self) -> "TrustRule":
-        lists = (self.center, self.spread, self.lowest, self.highest)
-        estimates = (self.quality.weights, self.missed.weights, self.false.weights)
-        if any(len(values) != len(self.features) for values in (*lists, *estimates)):
-            raise ValueError("one number for each feature is needed in every list")
-        if min(self.spread) <= 0 or self.check_from > self.ok_from:
-            raise ValueError("spread must be positive, and check_from at most ok_from")
+        lengths = [len(knots) for knots in self.knots]
+        estimates = (self.quality, self.missed, self.false)
+        if len(lengths) != len(self.features) or any([*map(len, one.heights)] != lengths for one in estimates):
+            raise ValueError("knots of each feature are needed, and a height for each knot")
+        if any(np.any(np.diff(knots) <= 0) for knots in self.knots) or self.check_from > self.ok_from:
+            raise ValueError("knots must rise, and check_from be at most ok_from")
         return self
 
     def judge(self, figures: Mapping[str, float] | None) -> "CellsTrust":
@@ -90,26 +88,24 @@ class TrustRule(BaseModel):
             return CellsTrust(
                 "check", reasons=("no cell was found, so nothing tells an empty image from a strange one",)
             )
-        standardized = self._standardized(figures)
-        quality = self.quality.apply(standardized)
+        values = [figures[name] for name in self.features]
+        quality = self.quality.apply(self.knots, values)
         level = "ok" if quality >= self.ok_from else "check" if quality >= self.check_from else "do not rely"
         return CellsTrust(
             level=level,
             quality=quality,
-            missed=self.missed.apply(standardized),
-            false=self.false.apply(standardized),
-            reasons=() if level == "ok" else self._reasons(standardized, figures),
+            missed=self.missed.apply(self.knots, values),
+            false=self.false.apply(self.knots, values),
+            reasons=() if level == "ok" else self._reasons(values),
         )
 
-    def _standardized(self, figures: Mapping[str, float]) -> Float64[np.ndarray, " f"]:
-        values = np.clip([figures[name] for name in self.features], self.lowest, self.highest)
-        return (values - np.array(self.center)) / np.array(self.spread)
-
-    def _reasons(self, standardized: Float64[np.ndarray, " f"], figures: Mapping[str, float]) -> tuple[str, ...]:
-        """Sentences on what lowers the estimate most, the strongest first."""
+    def _reasons(self, values: Sequence[float]) -> tuple[str, ...]:
+        """Sentences on what lowers the estimate most against a usual image, the strongest first."""
+        usual = [knots[len(knots) // 2] for knots in self.knots]
+        added = self.quality.parts(self.knots, values) - self.quality.parts(self.knots, usual)
         lowered: dict[str, float] = {}
-        for name, part in zip(self.features, standardized * np.array(self.quality.weights), strict=True):
-            reason = _reason(name, figures)
+        for name, value, part in zip(self.features, values, added, strict=True):
+            reason = _reason(name, value)
             lowered[reason] = lowered.get(reason, 0.0) - part
         strongest = sorted(lowered.items(), key=lambda entry: -entry[1])[:_N_REASONS]
         return tuple(reason for reason, by in strongest if by >= _SLIGHT)
@@ -161,11 +157,10 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def _reason(feature: str, figures: Mapping[str, float]) -> str:
+def _reason(feature: str, value: float) -> str:
     """What a figure that lowers the estimate means to a person."""
-    if feature in ("size", "size_squared"):
-        larger = figures.get("size", 0.0) > 0
-        return f"the cells look much {'larger' if larger else 'smaller'} than those that it learned from"
+    if feature == "size":
+        return f"the cells look much {'larger' if value > 0 else 'smaller'} than those that it learned from"
     if feature in ("unsure", "soft", "sure"):
         return "borders between cells and background are unclear to the network"
     if feature.startswith(("inside_", "varies_")):

@@ -119,13 +119,8 @@ def trust_figures(
         return None
     probability = probability[kept].astype(np.float64)
     diameter = np.sqrt(4 * area_px[kept].astype(np.float64) / np.pi) * factor
-    size = float(np.log2(np.median(diameter) / spec.typical_diameter_px))
     return sums.figures() | {
         "mean_probability": float(probability.mean()),
-        "median_probability": float(np.median(probability)),
         "low_probability": float(np.quantile(probability, 0.1)),
-        "share_below_half": float((probability < 0.5).mean()),
-        "size": size,
-        "size_squared": size**2,
-        "size_spread": float(diameter.std() / diameter.mean()),
+        "size": float(np.log2(np.median(diameter) / spec.typical_diameter_px)),
     }

@@ -1,10 +1,9 @@
 """Whether to rely on the cells of an image."""
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from organscope.decision.trust import LinearEstimate, TrustRule
+from organscope.decision.trust import AdditiveEstimate, TrustRule
 
 _FIGURES = {"mean_probability": 0.8, "size": 0.0}
 
@@ -12,13 +11,10 @@ _FIGURES = {"mean_probability": 0.8, "size": 0.0}
 def _rule(**changes):
     values = {
         "features": ("mean_probability", "size"),
-        "center": (0.7, 0.0),
-        "spread": (0.1, 1.0),
-        "lowest": (0.2, -2.0),
-        "highest": (1.0, 2.0),
-        "quality": LinearEstimate(weights=(0.1, -0.05), intercept=0.5),
-        "missed": LinearEstimate(weights=(-0.1, 0.05), intercept=0.3),
-        "false": LinearEstimate(weights=(-0.1, 0.0), intercept=0.2),
+        "knots": ((0.2, 0.7, 1.0), (-2.0, 0.0, 2.0)),
+        "quality": AdditiveEstimate(intercept=0.5, heights=((-0.4, 0.0, 0.3), (-0.1, 0.0, -0.1))),
+        "missed": AdditiveEstimate(intercept=0.3, heights=((0.5, 0.0, -0.3), (0.1, 0.0, 0.1))),
+        "false": AdditiveEstimate(intercept=0.2, heights=((0.5, 0.0, -0.3), (0.0, 0.0, 0.0))),
         "ok_from": 0.5,
         "check_from": 0.3,
     }
@@ -55,13 +51,19 @@ def test_an_image_without_cells_is_to_be_checked():
 
 
 def test_estimates_stay_shares():
-    steep = LinearEstimate(weights=(9.0, 0.0), intercept=0.5)
-    assert steep.apply(np.array([5.0, 0.0])) == 1.0
-    assert steep.apply(np.array([-5.0, 0.0])) == 0.0
+    steep = AdditiveEstimate(intercept=0.5, heights=((-9.0, 9.0),))
+    assert steep.apply(((0.0, 1.0),), [1.0]) == 1.0
+    assert steep.apply(((0.0, 1.0),), [0.0]) == 0.0
 
 
 @pytest.mark.parametrize(
-    "changes", [{"center": (0.7,)}, {"spread": (0.1, 0.0)}, {"check_from": 0.9}, {"features": ("size",)}]
+    "changes",
+    [
+        {"knots": ((0.2, 0.7, 1.0),)},
+        {"knots": ((0.2, 0.2, 1.0), (-2.0, 0.0, 2.0))},
+        {"check_from": 0.9},
+        {"features": ("size",)},
+    ],
 )
 def test_a_rule_that_does_not_fit_together_is_refused(changes):
     with pytest.raises(ValidationError):
