@@ -44,6 +44,7 @@ from organscope.pipeline import (
     with_rules,
 )
 from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
+from organscope.pipeline.given_labels import require_labels
 from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def analyze(
     image: _ImageLike,
     *,
     models: _ModelLike | Sequence[_ModelLike] = (),
+    labels: Any = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     costs: _Costs | None = None,
@@ -164,6 +166,7 @@ def analyze(
     Args:
         image: See `read_image`.
         models: Names, paths or `Model`s in place of `nuclei`, `organs` and `cell-organs` of the package.
+        labels: The cells, as for `measure`, where they are not to be searched for.
         diameter_px: See `segment`; so is `min_cell_recall`.
         min_cell_recall: Share of the cells to find.
         costs: See `decide`; so are `target_class` and `min_recall`.
@@ -176,10 +179,38 @@ def analyze(
         InputError: The image cannot be used.
         BundleError: A model cannot be used.
     """
-    loaded = _models((SEGMENTATION, CLASSIFICATION), models)
+    _require_search(labels, diameter_px, min_cell_recall)
+    loaded = _models((SEGMENTATION, CLASSIFICATION), models, cells_given=labels is not None)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
-    return Analysis(_answered(image, loaded, diameter_px, options))
+    return Analysis(_answered(image, loaded, diameter_px, options, labels))
+
+
+def measure(image: _ImageLike, labels: Any, **options: Any) -> Segmentation:
+    """Measure cells that another tool or a person outlined, without a network.
+
+    Args:
+        image: See `read_image`.
+        labels: Label image (y, x) of the image's size: 0 is background, every other number a cell; numbers stay as
+            they are. From Cellpose, StarDist, napari, `read_labels`, ...
+        **options: Of `read_image`.
+
+    Returns:
+        Table and outlines of the cells, as from `segment`, without a probability.
+
+    Raises:
+        UsageError: The labels are a mask of true and false, or no numbers.
+        ShapeError: They have another size than the image.
+        ValueRangeError: They are negative or no whole numbers.
+        InputError: The image cannot be used.
+
+    Example:
+        >>> cells = np.zeros((8, 8), np.uint16)
+        >>> cells[2:5, 3:6] = 7
+        >>> measure(np.zeros((8, 8), np.uint8), cells).table["area_px"].tolist()
+        [9]
+    """
+    return Segmentation(_answered(image, Models(cells_given=True), None, options, labels))
 
 
 def decide(
@@ -229,6 +260,7 @@ def run(
     cluster: str | None = None,
     memory: str | None = None,
     zarr: bool = False,
+    labels: str | os.PathLike | None = None,
     listener: Listener | None = None,
     **options: Any,
 ) -> RunResult:
@@ -248,6 +280,8 @@ def run(
         cluster: Dask scheduler, or a file that says how to start one.
         memory: Most memory to use, such as "2GB".
         zarr: Also write the labels of slides as OME-Zarr.
+        labels: Folder of label images that are measured in place of a search for cells; see
+            `organscope.pipeline.given_labels`.
         listener: Told of progress.
         **options: Of `organscope.pipeline.ReadOptions`: `um_per_px`, `channel`, ...
 
@@ -264,9 +298,12 @@ def run(
     workforce = WorkerConfig(workers, cluster)
     streaming = Streaming(None if memory is None else memory_from_text(memory), zarr_labels=zarr)
     plan = plan_run(_paths(inputs), Path(out))
-    loaded = with_rules(_models(_TASKS[task], models), positive=target_class, min_recall=min_recall, costs=costs)
+    _require_search(labels, diameter_px, min_cell_recall)
+    place = None if labels is None else require_labels(_path("a folder of labels", labels), len(plan.targets))
+    loaded = _models(_TASKS[task], models, cells_given=place is not None)
+    loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
-    reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px))
+    reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px), labels=place)
     return run_plan(plan, loaded, reading, listener, workforce, streaming)
 
 
@@ -557,11 +594,13 @@ def to_geojson(cells: Segmentation, path: str | os.PathLike) -> Path:
     return target
 
 
-def _answered(image: _ImageLike, models: Models, diameter_px: float | None, options: dict[str, Any]) -> Answered:
+def _answered(
+    image: _ImageLike, models: Models, diameter_px: float | None, options: dict[str, Any], labels: Any = None
+) -> Answered:
     sizing = _sizing(models, diameter_px)
     opened = read_image(image, **options)
     try:
-        return answer_now(opened, models, sizing)
+        return answer_now(opened, models, sizing, labels)
     finally:
         if opened is not image:
             opened.close()
@@ -576,9 +615,19 @@ def _sizing(models: Models, diameter_px: float | None) -> Sizing:
     return Sizing(diameter_px=float(diameter_px))
 
 
-def _models(tasks: Sequence[str], given: _ModelLike | Sequence[_ModelLike] | None) -> Models:
+def _models(
+    tasks: Sequence[str], given: _ModelLike | Sequence[_ModelLike] | None, *, cells_given: bool = False
+) -> Models:
     names = [] if given is None else _several(given)
-    return load_models(tasks, names, load=load_model)
+    return load_models(tasks, names, load=load_model, cells_given=cells_given)
+
+
+def _require_search(labels: Any, diameter_px: float | None, min_cell_recall: float | None) -> None:
+    if labels is not None and (diameter_px is not None or min_cell_recall is not None):
+        raise UsageError(
+            "Expected labels, or how to search for cells (diameter_px, min_cell_recall), found both. With labels no "
+            "cell is searched for."
+        )
 
 
 def _several(given: Any) -> list[Any]:
@@ -630,7 +679,7 @@ def _require_known(options: Mapping[str, Any], function: Callable[..., Any], wha
 
 def _options_of(function: Callable[..., Any]) -> list[str]:
     """What may be given by name, and is not given by this module."""
-    ours = ("source", "pixels", "bundle", "index", "fold", "progress", "sizing")
+    ours = ("source", "pixels", "bundle", "index", "fold", "progress", "sizing", "labels")
     return [name for name in signature(function).parameters if name not in ours]
 
 

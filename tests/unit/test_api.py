@@ -30,6 +30,7 @@ NAMES = {
         "read_labels",
         "write_labels",
         "to_geojson",
+        "measure",
         "errors",
         "__version__",
     ),

@@ -127,6 +127,16 @@ Cluster = Annotated[
         show_default=False,
     ),
 ]
+GivenLabels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FOLDER",
+        help="Label images or outlines of other tools, named as the images: these cells are measured and named, none "
+        "is searched for.",
+        show_default=False,
+    ),
+]
 Memory = Annotated[
     str | None,
     typer.Option(

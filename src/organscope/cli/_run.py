@@ -17,6 +17,7 @@ from organscope.cli._errors import SOME_FAILED, say
 from organscope.cli._options import plane_from_text
 from organscope.cli._output import as_data, output_console, plain_table, print_json, print_results, progress_of, shown
 from organscope.decision import RecallGuarantee, describe_guarantee
+from organscope.errors import UsageError
 from organscope.inference import OperatingPoint, Sizing, require_diameter
 from organscope.ops.pixel_size import PixelSize
 from organscope.pipeline import (
@@ -34,6 +35,7 @@ from organscope.pipeline import (
     warm_up,
     with_rules,
 )
+from organscope.pipeline.given_labels import require_labels
 
 
 def redecision_as_data(found: Redecision) -> dict[str, Any]:
@@ -122,9 +124,11 @@ def run_and_report(
     costs: Path | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
+    labels: Path | None = None,
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
+    plan = plan_run(inputs, output)
     reading = ReadOptions(
         um_per_px,
         channel,
@@ -133,12 +137,14 @@ def run_and_report(
         page=page,
         series=series,
         project=project,
+        labels=None if labels is None else require_labels(labels, len(plan.targets)),
         **plane_from_text(plane),
     )
     workforce = WorkerConfig(workers, cluster, threads)
     streaming = Streaming(None if memory is None else memory_from_text(memory), zarr_labels=zarr)
-    plan = plan_run(inputs, output)
-    models = load_models(tasks, bundles, threads=threads)
+    if labels is not None and (diameter_px is not None or min_cell_recall is not None):
+        raise UsageError("Expected --labels, or --diameter-px and --min-cell-recall to search for cells, found both.")
+    models = load_models(tasks, bundles, threads=threads, cells_given=labels is not None)
     models = with_rules(models, positive=positive, min_recall=min_recall, costs=costs)
     models = at_operating_point(models, min_cell_recall)
     if diameter_px is not None:

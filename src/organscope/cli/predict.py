@@ -122,6 +122,7 @@ Examples:
   organscope analyze images/ -o results --um-per-px 0.5 --json
   organscope analyze slides/ -o results --memory 2GB --workers 2
   organscope analyze images/ -o results --bundle runs/my-cells/bundle --bundle organs
+  organscope analyze images/ -o results --labels cellpose/
 """
 
 
@@ -129,6 +130,7 @@ def analyze(
     inputs: _options.Images,
     output: _options.Output,
     bundle: _options.AnyBundles = None,
+    labels: _options.GivenLabels = None,
     um_per_px: _options.PixelSize = None,
     diameter_px: _options.Diameter = None,
     channel: _options.Channel = None,
@@ -153,7 +155,8 @@ def analyze(
 
     Each image is read once. Writes what segment and classify write, OUT/summary.csv, and OUT/report.html, which
     opens from disk. With a bundle for single cells (cell-organs, or one given with --bundle) every row of cells.*
-    gets its organ, and where all cells together contradict the image as a whole, the answer is to abstain.
+    gets its organ, and where all cells together contradict the image as a whole, the answer is to abstain. With
+    --labels the cells are those of another tool or a person.
 
     Images that do not fit into memory, such as whole slides, are worked on by region and get labels.ome.tif,
     cells.parquet, cells-0001.geojson.gz and an organ map. The same command goes on with a run that was interrupted;
@@ -168,6 +171,6 @@ def analyze(
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
-        diameter_px=diameter_px,
+        diameter_px=diameter_px, labels=labels,
         positive=positive, min_recall=min_recall, costs=costs, min_cell_recall=min_cell_recall,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from organscope.io import Image
 from organscope.io.image import MAX_HELD_PX, hold_image
 from organscope.io.paths import result_stem
 from organscope.ops.polygons import cell_polygons
+from organscope.pipeline.given_labels import labels_from_array
 from organscope.pipeline.image import Answer, answer_image, write_answer
 from organscope.pipeline.models import Models, with_rules
 from organscope.pipeline.notebook import cells_html, organ_html
@@ -41,7 +42,7 @@ class Answered:
     def notes(self) -> tuple[str, ...]:
         """What a person should know: what was chosen in reading the image, and how the network saw it."""
         found = [*self.answer.notes]
-        if self.answer.cells is not None and self.answer.cells.scale.note:
+        if self.answer.cells is not None and self.answer.cells.scale is not None and self.answer.cells.scale.note:
             found.append(self.answer.cells.scale.note)
         if self.models.few_misses is not None:
             found.append(self.models.few_misses.sentence)
@@ -76,7 +77,7 @@ class Segmentation:
 
     @property
     def labels(self) -> Int32[np.ndarray, "y x"]:
-        """int32 (y, x): 0 is background, 1 to n the cells in raster order."""
+        """int32 (y, x): 0 is background, 1 to n the cells in raster order; given labels as they are."""
         return self._answered.answer.cells.labels
 
     @property
@@ -263,8 +264,14 @@ class Analysis:
         return organ_html(self.organ) + cells_html(self._answered.answer, self.notes)
 
 
-def answer_now(opened: Image, models: Models, sizing: Sizing) -> Answered:
+def answer_now(opened: Image, models: Models, sizing: Sizing, labels: Any = None) -> Answered:
     """Apply the bundles to an open image, which may be closed afterwards.
+
+    Args:
+        opened: The image.
+        models: A bundle for each answer that is wanted.
+        sizing: How large cells are.
+        labels: Its cells, where they are not to be searched for.
 
     Raises:
         InputError: The image cannot be used.
@@ -273,7 +280,8 @@ def answer_now(opened: Image, models: Models, sizing: Sizing) -> Answered:
     started = time.perf_counter()
     _require_holdable(opened)
     target = Target(opened.path, Path(result_stem(opened.path)))
-    answer = answer_image(hold_image(opened), models, sizing=sizing)
+    given = None if labels is None else labels_from_array(labels, opened)
+    answer = answer_image(hold_image(opened), models, sizing=sizing, labels=given)
     return Answered(answer, models, target, time.perf_counter() - started)
 
 

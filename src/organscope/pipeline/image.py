@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
-from jaxtyping import Int32, Num
+from jaxtyping import Float32, Int32, Num
 from PIL import Image as PillowImage
 
 from organscope.decision.trust import CellsTrust
@@ -31,7 +31,6 @@ from organscope.inference import (
     CellOrgans,
     Classification,
     Scale,
-    Segmentation,
     Sizing,
     classify_centers,
     classify_image,
@@ -48,7 +47,8 @@ from organscope.io.source import DEFAULT_MAX_PIXELS
 from organscope.io.tables import write_cells
 from organscope.ops.pixel_size import PixelSize
 from organscope.ops.polygons import cell_polygons
-from organscope.ops.regionprops import measure_cells
+from organscope.ops.regionprops import label_numbers, measure_cells
+from organscope.pipeline.given_labels import find_labels
 from organscope.pipeline.models import Models, PortableModels
 from organscope.pipeline.plan import CELL_MAP, CELLS_GEOJSON, EVIDENCE, LABELS, OVERLAY, Target, result_folder
 from organscope.pipeline.results import CellAnswer, Failure, ImageResult, answer_of_cells, combine_with_cells
@@ -71,7 +71,11 @@ _SEGMENTATION_SHARE = 0.8
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How every image of a run is opened and seen; see `organscope.io.open_image`, `organscope.inference.Sizing`."""
+    """How every image of a run is opened and seen; see `organscope.io.open_image`, `organscope.inference.Sizing`.
+
+    With `labels`, a folder of label images or the file of one, cells are not searched for; see
+    `organscope.pipeline.given_labels`.
+    """
 
     um_per_px: float | PixelSize | None = None
     channel: int | str | None = None
@@ -82,6 +86,7 @@ class ReadOptions:
     t: int | None = None
     series: int | None = None
     project: str | None = None
+    labels: Path | None = None
 
     def __post_init__(self) -> None:
         # Refuses what no file can have before a run starts.
@@ -106,7 +111,7 @@ class _FoundCells:
         labels: 0 for background, then 1..n.
         table: One row a cell, as it is written.
         organs: The organ of each; None where it was not named.
-        scale: How the network that found them saw the image.
+        scale: How the network that found them saw the image; None where labels were given.
         um_per_px: Pixel size of the table; None where it is unknown or cannot be true of these cells.
         trust: What the cells are worth; None where the bundle cannot tell.
         notes: Sentences on it.
@@ -115,7 +120,7 @@ class _FoundCells:
     labels: Int32[np.ndarray, "y x"]
     table: pd.DataFrame
     organs: CellOrgans | None = None
-    scale: Scale = field(default_factory=Scale)
+    scale: Scale | None = None
     um_per_px: PixelSize | None = None
     trust: CellsTrust | None = None
     notes: tuple[str, ...] = ()
@@ -181,7 +186,11 @@ def work_on_image(
     """
     started = time.perf_counter()
     with reading.open(target.source) as opened:
-        answer = answer_image(opened, models, sizing=reading.sizing, advance=advance)
+        labels, notes = None, ()
+        if reading.labels is not None:
+            labels, *notes = find_labels(reading.labels, target.stem, opened)
+        answer = answer_image(opened, models, sizing=reading.sizing, advance=advance, labels=labels)
+        answer = replace(answer, notes=(*answer.notes, *notes))
         write_answer(out / target.stem, answer)
     return answer.result(target, time.perf_counter() - started)
 
@@ -192,19 +201,27 @@ def answer_image(
     *,
     sizing: Sizing | None = None,
     advance: Callable[[float], None] | None = None,
+    labels: Int32[np.ndarray, "y x"] | None = None,
 ) -> Answer:
     """Apply the bundles to one image; nothing is written.
+
+    Args:
+        opened: The image.
+        models: A bundle for each answer that is wanted.
+        sizing: How large cells are.
+        advance: Told the fraction of the work that is done.
+        labels: Its cells, where they are not to be searched for.
 
     Raises:
         InputError: The image cannot be used.
     """
-    image = opened if models.cells is None else hold_image(opened)
+    image = hold_image(opened) if models.has_cells else opened
     answer = Answer(image, notes=reading_notes(image, models))
     if models.organs is not None:
         answer = replace(answer, classification=classify_image(image, models.organs, rules=models.image_rules))
-    if models.cells is None:
+    if not models.has_cells:
         return answer
-    found = _find_cells(image, models, advance, sizing=sizing, size_is_given=opened.size_is_given)
+    found = _find_cells(image, models, advance, sizing=sizing, size_is_given=opened.size_is_given, labels=labels)
     answer = replace(answer, cells=found, notes=answer.notes + found.notes)
     if answer.cells.organs is None:
         return answer
@@ -246,8 +263,11 @@ def _find_cells(
     *,
     sizing: Sizing | None = None,
     size_is_given: bool = False,
+    labels: Int32[np.ndarray, "y x"] | None = None,
 ) -> _FoundCells:
     """Segment an image, measure its cells and, where there is a bundle for it, name the organ of each.
+
+    Given labels are taken in place of a segmentation.
 
     A pixel size that is not `size_is_given` is left out of the measures where it cannot be true of the cells.
 
@@ -255,23 +275,27 @@ def _find_cells(
         InputError: The image is damaged, or of a kind that cannot be prepared.
     """
     end = 1.0 if models.cell_organs is None else _SEGMENTATION_SHARE
-    segmentation = segment_image(
-        image,
-        models.cells,
-        sizing=sizing or Sizing(),
-        faint_threshold=models.faint_threshold,
-        progress=_between(advance, 0.0, end),
-    )
-    areas_px = np.bincount(segmentation.labels.ravel())[1:]
+    probability = scale = trust = None
+    if labels is None:
+        segmentation = segment_image(
+            image,
+            models.cells,
+            sizing=sizing or Sizing(),
+            faint_threshold=models.faint_threshold,
+            progress=_between(advance, 0.0, end),
+        )
+        labels, probability = segmentation.labels, segmentation.probability
+        scale, trust = segmentation.scale, segmentation.trust
+    areas_px = np.bincount(label_numbers(labels)[0].ravel())[1:]
     um_per_px, notes = judge_pixel_size(image.um_per_px, areas_px, is_given=size_is_given)
-    table = _cell_table(image.read_whole(), segmentation, um_per_px)
+    table = _cell_table(image.read_whole(), labels, probability, um_per_px)
     found = _FoundCells(
-        labels=segmentation.labels,
+        labels=labels,
         table=table,
-        scale=segmentation.scale,
+        scale=scale,
         um_per_px=um_per_px,
-        trust=segmentation.trust,
-        notes=notes + trust_notes(segmentation.trust),
+        trust=trust,
+        notes=notes + trust_notes(trust),
     )
     if models.cell_organs is None:
         return found
@@ -291,7 +315,7 @@ def _write_cell_results(folder: Path, image: Image, found: _FoundCells, whole: C
     """
     outlines = cell_polygons(found.labels)
     pixels = image.visible(image.read_whole())
-    picture, labels = shrunk_to_bytes(pixels, found.labels, image.value_range)
+    picture, labels = shrunk_to_bytes(pixels, label_numbers(found.labels)[0], image.value_range)
     with result_folder(folder) as partial:
         write_labels(partial / LABELS, found.labels, found.um_per_px)
         write_cells(partial, found.table)
@@ -307,11 +331,15 @@ def _write_cell_results(folder: Path, image: Image, found: _FoundCells, whole: C
 
 
 def _cell_table(
-    pixels: Num[np.ndarray, "y x c"], segmentation: Segmentation, um_per_px: PixelSize | None
+    pixels: Num[np.ndarray, "y x c"],
+    labels: Int32[np.ndarray, "y x"],
+    probability: Float32[np.ndarray, " n"] | None,
+    um_per_px: PixelSize | None,
 ) -> pd.DataFrame:
     """One row a cell: what was measured, and the probability that the network gave it."""
-    table = pd.DataFrame(measure_cells(segmentation.labels, pixels, um_per_px))
-    table.insert(table.columns.get_loc("touches_border"), "probability", segmentation.probability)
+    table = pd.DataFrame(measure_cells(labels, pixels, um_per_px))
+    if probability is not None:
+        table.insert(table.columns.get_loc("touches_border"), "probability", probability)
     return table
 
 

@@ -32,6 +32,7 @@ class Models:
         cell_organs: Names the organ of each cell; only beside both others.
         rules: What mistakes cost and which organ of an image must not be missed.
         few_misses: How faint a cell may be; None for the bundle's own threshold.
+        cells_given: Cells are not searched for, because labels are given.
     """
 
     cells: Bundle | None = None
@@ -39,6 +40,12 @@ class Models:
     cell_organs: Bundle | None = None
     rules: Rules = field(default_factory=Rules)
     few_misses: OperatingPoint | None = None
+    cells_given: bool = False
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether results tell of cells."""
+        return self.cells is not None or self.cells_given
 
     @property
     def faint_threshold(self) -> float | None:
@@ -105,6 +112,7 @@ def load_models(
     *,
     threads: int | None = None,
     load: Callable[..., Bundle] = load_bundle,
+    cells_given: bool = False,
 ) -> Models:
     """Load one bundle for each task; a task that no given bundle is for takes the one inside the package.
 
@@ -116,6 +124,7 @@ def load_models(
         names: Bundles, or their names or paths; each says by its manifest which task it is for.
         threads: Processor threads for each network; all cores where None.
         load: Opens a bundle by its name or path.
+        cells_given: Labels are given, so that no bundle for segmentation is needed.
 
     Raises:
         UsageError: A bundle is for a task that the run does not have, or two are for one task.
@@ -131,13 +140,18 @@ def load_models(
         if task in chosen:
             raise UsageError(f"Expected one bundle for {task}, found two: give --bundle once for each task.")
         chosen[task] = bundle
+    if cells_given and SEGMENTATION in chosen:
+        raise UsageError(
+            f"Expected no bundle that finds cells beside given labels, found {chosen[SEGMENTATION].manifest.name}. "
+            "Leave one of both out."
+        )
     for task in tasks:
-        if task not in chosen:
+        if task not in chosen and not (cells_given and task == SEGMENTATION):
             chosen[task] = open_bundle(_DEFAULT_BUNDLES[task])
     cell_organs = chosen.get(_CELL_CLASSIFICATION)
     if cell_organs is None and _can_name_cells(tasks):
         cell_organs = _shipped_for_cells(chosen[CLASSIFICATION], open_bundle)
-    return Models(chosen.get(SEGMENTATION), chosen.get(CLASSIFICATION), cell_organs)
+    return Models(chosen.get(SEGMENTATION), chosen.get(CLASSIFICATION), cell_organs, cells_given=cells_given)
 
 
 def _task_of(bundle: Bundle) -> str:
@@ -176,12 +190,14 @@ class PortableModels:
         threads: For each network; one a core where None.
         rules: As in `Models`.
         few_misses: As in `Models`.
+        cells_given: As in `Models`.
     """
 
     bundles: dict[str, Path]
     threads: int | None
     rules: Rules
     few_misses: OperatingPoint | None
+    cells_given: bool
 
     @cached_property
     def loaded(self) -> Models:
@@ -192,11 +208,11 @@ class PortableModels:
             BundleError: A bundle is damaged.
         """
         bundles = {name: load_bundle(path, threads=self.threads) for name, path in self.bundles.items()}
-        return Models(**bundles, rules=self.rules, few_misses=self.few_misses)
+        return Models(**bundles, rules=self.rules, few_misses=self.few_misses, cells_given=self.cells_given)
 
 
 def portable(models: Models, threads: int | None) -> PortableModels:
     """The same models for other processes, each with so many threads."""
     bundles = {"cells": models.cells, "organs": models.organs, "cell_organs": models.cell_organs}
     paths = {name: bundle.source.absolute() for name, bundle in bundles.items() if bundle is not None}
-    return PortableModels(paths, threads, models.rules, models.few_misses)
+    return PortableModels(paths, threads, models.rules, models.few_misses, models.cells_given)

@@ -68,7 +68,7 @@ def write_run_files(
         writers[POLICY] = lambda path: write_policy(path, models)
     if models.few_misses is not None:
         writers[FEW_MISSES] = lambda path: _write_few_misses(path, models.few_misses)
-    if models.organs is not None and models.cells is not None:
+    if models.organs is not None and models.has_cells:
         # Imported here because only `analyze` makes a page.
 
         writers[SUMMARY] = lambda path: write_table(path, _summary_table(images, failures))
@@ -150,8 +150,8 @@ def _summary_table(images: Sequence[ImageResult], failures: Sequence[Failure]) -
             "height_px": image.height_px,
             "width_px": image.width_px,
             **um_per_px_columns(image.um_per_px),
-            "scale": round(image.scale.factor, 4),
-            "scale_source": image.scale.source,
+            "scale": None if image.scale is None else round(image.scale.factor, 4),
+            "scale_source": None if image.scale is None else image.scale.source,
             **({} if image.trust is None else image.trust.row()),
             "n_cells": image.n_cells,
             "median_area_px": image.median_area_px,

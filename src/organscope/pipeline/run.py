@@ -72,7 +72,8 @@ def _sort_images(
             ledger.expect_unreadable(stem, place, str(target.source))
             small.append(target)
             continue
-        is_slide = pixels > held_px
+        # Given labels are measured in memory.
+        is_slide = pixels > held_px and not models.cells_given
         identity = identity_of(target.source, of_slides if is_slide else facts)
         same = ledger.expect(stem, place, str(target.source), identity, pixels)
         stored = ledger.result(stem) if same else ""
@@ -117,7 +118,7 @@ def _pixels(source: Path, reading: ReadOptions) -> int | None:
 
 def _has_files(folder: Path, models: Models, is_slide: bool) -> bool:
     names = []
-    if models.cells is not None:
+    if models.has_cells:
         names += [CELLS_PARQUET, OVERLAY, SLIDE_LABELS if is_slide else LABELS]
     if models.organs is not None and is_slide:
         names.append(ORGAN_MAP)
