@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 #: Columns that are no measurement but name the cell or its class.
 _ID_COLUMN, _CLASS_COLUMN = "id", "organ"
 
-#: What stands before the first feature of a file, between two, and after the last.
-HEAD, SEPARATOR, TAIL = '{"type":"FeatureCollection","features":[\n', ",\n", "\n]}\n"
+#: What stands before the first feature of a file, and between two.
+HEAD, SEPARATOR = '{"type":"FeatureCollection","features":[\n', ",\n"
 
 _NAMESPACE = UUID("4b5f0d2c-6d4e-5c39-9c55-0f9a6a1f7d21")
 """Of the ids of cells."""
@@ -59,7 +59,19 @@ _COLOR_SEED = "389:"
 """With it the colors of the 27 organs that ship can be told apart."""
 
 
-def write_geojson(path: str | Path, outlines: Sequence[BaseGeometry], table: "pd.DataFrame", result: str = "") -> None:
+def collection_end(about: Mapping[str, Any] | None = None) -> str:
+    """What stands after the last feature: foreign members (RFC 7946, 6.1) of the collection, such as `cells_trust`."""
+    members = "".join(f",{json.dumps(name)}:{json.dumps(value)}" for name, value in (about or {}).items())
+    return f"\n]{members}}}\n"
+
+
+def write_geojson(
+    path: str | Path,
+    outlines: Sequence[BaseGeometry],
+    table: "pd.DataFrame",
+    result: str = "",
+    about: Mapping[str, Any] | None = None,
+) -> None:
     """Write a QuPath FeatureCollection, feature by feature, so that memory does not grow with the cells.
 
     Every feature has objectType `detection`, the cell's `id` as name, the numeric columns of the table as
@@ -73,6 +85,7 @@ def write_geojson(path: str | Path, outlines: Sequence[BaseGeometry], table: "pd
             gives them.
         table: One row a cell, in the order of the outlines, with a column `id`.
         result: Name of the image or of its result folder, which keeps ids of several images apart.
+        about: Members of the collection itself, see `collection_end`.
 
     Raises:
         ShapeError: The numbers of outlines and rows differ.
@@ -86,7 +99,7 @@ def write_geojson(path: str | Path, outlines: Sequence[BaseGeometry], table: "pd
         for feature in geojson_features(outlines, table, result):
             file.write(separator + feature)
             separator = SEPARATOR
-        file.write(TAIL)
+        file.write(collection_end(about))
 
 
 def geojson_features(outlines: Sequence[BaseGeometry], table: "pd.DataFrame", result: str = "") -> Iterator[str]:
@@ -403,5 +416,5 @@ def write_geojson_cells(
         properties = f'{{"objectType":"detection","name":"{number}"{classification}}}'
         stream.write(separator + _feature(geometry, properties, result))
         separator = SEPARATOR
-    stream.write(TAIL)
+    stream.write(collection_end())
     return len(numbers)

@@ -6,11 +6,11 @@ Tables and outlines of any number of cells, written as they come: Parquet, and g
 import csv
 import gzip
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from organscope.io.geojson import HEAD, SEPARATOR, TAIL
+from organscope.io.geojson import HEAD, SEPARATOR, collection_end
 from organscope.io.paths import atomic_path
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ def write_cell_table(path: Path, tables: "Iterable[pd.DataFrame]", example: "pd.
             writer.write_table(pyarrow.concat_tables(held), row_group_size=max(1, n_rows))
 
 
-def write_geojson_parts(folder: Path, features: Iterable[tuple[int, str]]) -> list[Path]:
+def write_geojson_parts(
+    folder: Path, features: Iterable[tuple[int, str]], about: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Write features as `cells-0001.geojson.gz` and so on, each a whole FeatureCollection; at least one.
 
     The same features give the same bytes.
@@ -94,6 +96,7 @@ def write_geojson_parts(folder: Path, features: Iterable[tuple[int, str]]) -> li
     Args:
         folder: Exists.
         features: How many cells, and their features with what stands between them; runs of any length.
+        about: Members of each collection itself, such as `cells_trust`.
     """
     written: list[Path] = []
     for run in _runs(features):
@@ -104,7 +107,7 @@ def write_geojson_parts(folder: Path, features: Iterable[tuple[int, str]]) -> li
             for text in run:
                 file.write(separator + text.encode())
                 separator = SEPARATOR.encode()
-            file.write(TAIL.encode())
+            file.write(collection_end(about).encode())
     return written
 
 

@@ -111,7 +111,7 @@ def _together_rows(together: JointCalibration | None) -> list[tuple[str, str]]:
 
 
 def _sides(spec: ClassificationSpec) -> str:
-    return f"; from all eight sides where the answer is below {spec.second_look:g}" if spec.second_look else ""
+    return f"; turned to all four sides where the answer is below {spec.second_look:g}" if spec.second_look else ""
 
 
 def _promise_rows(policy: Policy) -> list[tuple[str, str]]:

@@ -148,8 +148,8 @@ class ClassificationSpec(_Part):
         input_px: The field is resized to a square of this side.
         policy: From logits and features to a decision, on an image or on a cell.
         pooling: From the probabilities of an image's cells to one answer; only for the subject `cell`.
-        second_look: A cell whose most probable organ has less than this probability, at a temperature of 1, is seen
-            from all eight sides (turned and mirrored), and the logits are averaged; 0 for none.
+        second_look: A cell whose most probable organ has less than this probability, at a temperature of 1, is
+            turned to all four sides, and the logits are averaged; 0 for none.
         together: How the cells of an image and the image decide together; only for the subject `cell`, none where they
             were not calibrated beside each other.
     """

@@ -251,6 +251,11 @@ def reading_notes(image: Image, models: Models) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*image.notes, *scaled)))
 
 
+def trust_row(trust: CellsTrust | None) -> dict[str, str | float | None]:
+    """What tables and outlines say of the worth of the cells; nothing where the bundle cannot tell."""
+    return {} if trust is None else trust.row()
+
+
 def trust_notes(trust: CellsTrust | None) -> tuple[str, ...]:
     """What a person should know of the worth of the cells; nothing where they are `ok`."""
     return () if trust is None or not trust.sentence else (trust.sentence,)
@@ -319,7 +324,7 @@ def _write_cell_results(folder: Path, image: Image, found: _FoundCells, whole: C
     with result_folder(folder) as partial:
         write_labels(partial / LABELS, found.labels, found.um_per_px)
         write_cells(partial, found.table)
-        write_geojson(partial / CELLS_GEOJSON, outlines, found.table, folder.name)
+        write_geojson(partial / CELLS_GEOJSON, outlines, found.table, folder.name, trust_row(found.trust))
         write_overlay(partial / OVERLAY, draw_outlines(picture, labels), overlay_note(pixels, image.value_range))
         if found.organs is not None:
             colors = cell_colors(found.organs.organ_index, len(found.organs.organs))

@@ -27,7 +27,7 @@ from organscope.io.pixel_size import judge_pixel_size
 from organscope.io.tables import write_cell_table, write_geojson_parts
 from organscope.ops.pixel_size import PixelSize
 from organscope.ops.regionprops import measure_cells
-from organscope.pipeline.image import reading_notes, trust_notes
+from organscope.pipeline.image import reading_notes, trust_notes, trust_row
 from organscope.pipeline.models import Models
 from organscope.pipeline.plan import (
     CELL_MAP,
@@ -97,7 +97,7 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
     )
     with result_folder(task.slide.out / task.slide.target.stem) as folder:
         if models.cells is not None:
-            _write_cells(folder, image, um_per_px, models, everything)
+            _write_cells(folder, image, um_per_px, models, everything, trust)
             _write_labels(folder, task, um_per_px, _strips(task, models, windows, seams), view)
             result = replace(result, **areas, scale=task.slide.scale, trust=trust)
         shown, _ = shrunk_to_bytes(picture, view.labels, image.value_range, max_side_px=SIDE_PX)
@@ -203,7 +203,12 @@ def _write_labels(
 
 
 def _write_cells(
-    folder: Path, image: Image, um_per_px: PixelSize | None, models: Models, parts: Sequence[_Numbered]
+    folder: Path,
+    image: Image,
+    um_per_px: PixelSize | None,
+    models: Models,
+    parts: Sequence[_Numbered],
+    trust: CellsTrust | None,
 ) -> None:
     organs = () if models.cell_organs is None else tuple(models.cell_organs.manifest.classes)
     filled = [one for one in parts if one.part.n_cells]
@@ -211,7 +216,7 @@ def _write_cells(
     tables = (one.part.table(one.offset + 1, organs, in_um=in_um) for one in filled)
     write_cell_table(folder / CELLS_PARQUET, tables, _example(image, um_per_px, named=bool(organs)))
     features = ((one.part.n_cells, one.part.features(one.offset + 1, in_um=in_um)) for one in filled)
-    write_geojson_parts(folder, features)
+    write_geojson_parts(folder, features, trust_row(trust))
 
 
 def _example(image: Image, um_per_px: PixelSize | None, *, named: bool) -> pd.DataFrame:

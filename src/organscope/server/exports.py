@@ -25,7 +25,7 @@ from jaxtyping import Int32
 from pyarrow import parquet
 
 from organscope.io import atomic_path, open_image, write_cells, write_labels
-from organscope.io.geojson import HEAD, SEPARATOR, TAIL, geojson_features
+from organscope.io.geojson import HEAD, SEPARATOR, collection_end, geojson_features
 from organscope.io.labels import write_label_pyramid
 from organscope.io.tables import CSV_NAME, PARQUET_NAME
 from organscope.ops.pixel_size import PixelSize
@@ -142,7 +142,7 @@ def _write_geojson(path: Path, out: Path, found: Corrected) -> Path:
         for cell, feature in chain(((cell, text) for cell, text in known if cell not in found.replaced), drawn):
             file.write(separator + (_marked(feature) if cell in found.marked else feature))
             separator = SEPARATOR
-        file.write(TAIL)
+        file.write(collection_end())
     return path
 
 

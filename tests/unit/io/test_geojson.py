@@ -1,6 +1,7 @@
 """Outlines as QuPath reads them: ids, classes with colors, valid polygons."""
 
 import io
+import json
 from itertools import combinations
 
 import numpy as np
@@ -81,3 +82,12 @@ def test_a_cell_in_parts_begins_with_the_largest():
     labels[0, 0] = labels[4:8, 4:8] = 1
     (cell,) = cell_polygons(labels)
     assert [part.area for part in cell.geoms] == [16, 1]
+
+
+def test_a_collection_says_what_its_cells_are_worth(tmp_path):
+    path = tmp_path / "cells.geojson"
+    about = {"cells_trust": "check", "cells_missed": 0.4, "cells_quality": None}
+    write_geojson(path, cell_polygons(np.ones((2, 2), np.int32)), pd.DataFrame({"id": [1]}), about=about)
+    collection = json.loads(path.read_text())
+    assert {name: collection[name] for name in about} == about
+    assert len(collection["features"]) == 1

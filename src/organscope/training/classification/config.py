@@ -20,8 +20,8 @@ class _CellsConfig(Settings):
         picture_balance: 1 draws every image of an organ equally often however many cells it has, 0 every cell.
         room: The square that a training crop is turned, magnified and shifted in, as a multiple of
             `field.field_px`; 1 mirrors what lies outside the crop.
-        second_look: In use, cells whose answer is less probable than this before calibration are seen from all eight
-            sides, which takes seven more looks at each of them; 0 for none.
+        second_look: In use, cells whose answer is less probable than this before calibration are turned to all four
+            sides, which takes three more looks at each of them; 0 for none.
     """
 
     per_epoch: int = Field(4096, ge=1)

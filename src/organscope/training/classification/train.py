@@ -92,7 +92,7 @@ def _measure_draft(writer: BundleWriter, split: TrainingSplit, run: RunDirectory
 def _cell_facts(config: ClassificationConfig, data: TrainingData, split: TrainingSplit) -> list[str]:
     """Sentences for the card: what the network sees, and which cells it learnt from."""
     looks = (
-        f" Cells below {config.cells.second_look:g} are seen from all eight sides." if config.cells.second_look else ""
+        f" Cells below {config.cells.second_look:g} are turned to all four sides." if config.cells.second_look else ""
     )
     return [
         f"It sees the square of {config.field.field_px} px around the centroid of a cell, resized to "
