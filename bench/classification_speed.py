@@ -23,7 +23,12 @@ from organscope.inference import classify_image
 from organscope.models import Bundle, load_bundle
 from organscope.training.classification.config import ClassificationConfig, NetworkConfig
 from organscope.training.classification.data import Images
-from organscope.training.classification.export import prepared_fields, quantized_copy
+from organscope.training.classification.export import (
+    calibration_batches,
+    calibration_images,
+    prepared_fields,
+    quantized_copy,
+)
 from organscope.training.classification.network import OrganNetwork, build_network
 from organscope.training.config import check_settings
 from organscope.training.split import split_samples
@@ -44,7 +49,8 @@ def main() -> None:
     split = split_samples(config.data)
     with tempfile.TemporaryDirectory() as scratch:
         exact = load_bundle(options.run / "bundle", threads=options.threads)
-        quantized_copy(exact, config, split.training, Path(scratch) / "int8")
+        batches = calibration_batches(config, calibration_images(config, split.training))
+        quantized_copy(exact, batches, Path(scratch) / "int8")
         integers = load_bundle(Path(scratch) / "int8", threads=options.threads)
         samples = split.test[:: -(-len(split.test) // options.images)]
         images = Images(samples, config.field, config.preprocessing, np.inf)

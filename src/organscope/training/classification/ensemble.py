@@ -33,7 +33,14 @@ from organscope.training.classification.bundling import (
     versions,
 )
 from organscope.training.classification.config import ClassificationConfig
-from organscope.training.classification.export import OUTPUTS, Precision, average_graphs, quantized_copy
+from organscope.training.classification.export import (
+    OUTPUTS,
+    Precision,
+    average_graphs,
+    calibration_batches,
+    calibration_images,
+    quantized_copy,
+)
 from organscope.training.classification.ood import fit_looks
 from organscope.training.config import check_settings
 from organscope.training.quantize import expected_outputs
@@ -140,7 +147,8 @@ def _hold_out(member: _Member, scratch: Path, precision: Precision) -> _HeldOut:
     """Run the graph that ships on the images that its network never saw."""
     bundle = member.bundle
     if precision == "int8":
-        bundle = quantized_copy(bundle, member.config, member.split.training, scratch)
+        images = calibration_images(member.config, member.split.training)
+        bundle = quantized_copy(bundle, calibration_batches(member.config, images), scratch)
     outputs = run_validation(bundle, member.split.test)
     policy = bundle.manifest.spec.policy
     reference = bundle.tensors(policy.reference)["features"]

@@ -38,7 +38,7 @@ from organscope.models.runtime import Session
 from organscope.ops.intensity import standardize
 from organscope.training.classification.config import ClassificationConfig
 from organscope.training.classification.copies import gray_copies
-from organscope.training.classification.data import Images
+from organscope.training.classification.data import CellCrops, Images
 from organscope.training.classification.network import OrganNetwork
 from organscope.training.quantize import Batch, before_convolutions, expected_outputs, quantize, works_on_blocks
 
@@ -298,17 +298,16 @@ _N_CALIBRATION_IMAGES = 96
 _BATCH = 8
 
 
-def quantized_copy(bundle: Bundle, config: ClassificationConfig, training: list[Sample], folder: Path) -> Bundle:
+def quantized_copy(bundle: Bundle, batches: Iterable[Batch], folder: Path) -> Bundle:
     """Write a copy of a bundle whose graph computes in eight-bit integers, its head rounded to half precision.
 
     Args:
         bundle: In floating point.
-        config: Of its training.
-        training: Images that it learnt from; some of them give the ranges.
+        batches: Prepared fields that it learned from, with their gray copies; they give the ranges.
         folder: Of the copy.
     """
-    plain = pools_as_convolutions(bundle.read(bundle.manifest.graph.file), config.field.input_px)
-    graph = store_halves(_quantize_graph(plain, _batches(config, training)))
+    plain = pools_as_convolutions(bundle.read(bundle.manifest.graph.file), bundle.manifest.spec.input_px)
+    graph = store_halves(_quantize_graph(plain, batches))
     return _with_graph(bundle, graph, folder, _INT8_TOLERANCE)
 
 
@@ -325,14 +324,25 @@ def _with_graph(bundle: Bundle, graph: bytes, folder: Path, tolerance: float) ->
     return load_bundle(write_bundle(folder, manifest.model_copy(update={"test": test, "parity": None}), files))
 
 
-def _batches(config: ClassificationConfig, training: list[Sample]) -> Iterator[Float32[np.ndarray, "n y x 3"]]:
-    """Fields and their gray copies, whose contrast is stretched: without these their values would leave the ranges."""
-    step = -(-len(training) // _N_CALIBRATION_IMAGES)
-    images = Images(training[::step], config.field, config.preprocessing, np.inf)
-    for first in range(0, len(images), _BATCH):
-        numbers = range(first, min(first + _BATCH, len(images)))
-        fields = np.concatenate([images.fields(number)[:1] for number in numbers])
+def calibration_batches(
+    config: ClassificationConfig, training: Images | CellCrops
+) -> Iterator[Float32[np.ndarray, "n y x 3"]]:
+    """Fields and their gray copies, whose contrast is stretched: without these their values would leave the ranges.
+
+    Args:
+        config: Of the training.
+        training: Images or cells that the network learned from, not too many.
+    """
+    for first in range(0, len(training), _BATCH):
+        numbers = range(first, min(first + _BATCH, len(training)))
+        fields = np.concatenate([training.fields(number)[:1] for number in numbers])
         yield prepared_fields(np.concatenate([fields, gray_copies(fields)]), config)
+
+
+def calibration_images(config: ClassificationConfig, training: list[Sample]) -> Images:
+    """Some of the images that a network learned from, evenly spread."""
+    step = -(-len(training) // _N_CALIBRATION_IMAGES)
+    return Images(training[::step], config.field, config.preprocessing, np.inf)
 
 
 def prepared_fields(
