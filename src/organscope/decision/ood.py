@@ -110,6 +110,14 @@ def _kth_distance(
 BLANK = "nearly blank: there is too little contrast to see tissue"
 STRANGE = "texture unlike that of the training images, as of another kind of microscope, stain or damage"
 
+UNKNOWN_SCALE = (
+    "texture unlike that of the training images, as of another stain, scanner or pixel size; `organscope analyze`, "
+    "which measures the cells, sees it at their size"
+)
+
+_MAGNIFICATION = "magnification"
+"""How the words of faults of scale begin. Another laboratory's stain can look the same, so none is named for it."""
+
 
 class ReferenceDistribution(BaseModel):
     """Looks of images of one kind, as a normal distribution.
@@ -169,6 +177,11 @@ class QualityLimits(BaseModel):
     max_surprise: float
     faults: tuple[LookFault, ...] = ()
 
+    def at_known_scale(self) -> "QualityLimits":
+        """The same without faults of scale, for an image that is shown with cells as large as those of the training."""
+        kept = tuple(fault for fault in self.faults if not fault.words.startswith(_MAGNIFICATION))
+        return self.model_copy(update={"faults": kept})
+
 
 def quality_issue(
     contrasts: Float[np.ndarray, " n"], looks: Float[np.ndarray, "m f"], limits: QualityLimits | None
@@ -203,7 +216,9 @@ def quality_issue(
     surprise = [float(np.median(fault.cloud.surprise(looks[seen]))) for fault in limits.faults]
     named = [(own, fault.words) for own, fault in zip(surprise, limits.faults, strict=True)]
     nearest = min(named, default=(np.inf, STRANGE))
-    return nearest[1] if nearest[0] <= limits.max_surprise else STRANGE
+    if nearest[0] > limits.max_surprise:
+        return STRANGE
+    return UNKNOWN_SCALE if nearest[1].startswith(_MAGNIFICATION) else nearest[1]
 
 
 def look_excess(looks: Float[np.ndarray, "n f"], limits: QualityLimits) -> Float64[np.ndarray, "n tests"]:
@@ -216,8 +231,8 @@ def look_excess(looks: Float[np.ndarray, "n f"], limits: QualityLimits) -> Float
 class QualityMonitor:
     """Collects the looks of the fields of one image, and says what is wrong with them."""
 
-    def __init__(self, limits: QualityLimits | None) -> None:
-        self._limits = limits
+    def __init__(self, limits: QualityLimits | None, *, scale_known: bool = False) -> None:
+        self._limits = limits.at_known_scale() if scale_known and limits is not None else limits
         self._contrasts: list[float] = []
         self._looks: list[np.ndarray] = []
 

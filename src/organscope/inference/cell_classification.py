@@ -80,6 +80,7 @@ def classify_centers(
     *,
     progress: Callable[[float], None] | None = None,
     preparation: ImageNormalizer | None = None,
+    factor: float = 1.0,
 ) -> CellOrgans:
     """Name the organ of the cells whose centroids these are.
 
@@ -92,6 +93,7 @@ def classify_centers(
         bundle: As in `classify_cells`.
         progress: As in `classify_cells`.
         preparation: Of the image for this bundle, where it is known already.
+        factor: Pixels for one of the image that make its cells as large as those of the training.
 
     Raises:
         UsageError: The bundle is for something else.
@@ -105,7 +107,7 @@ def classify_centers(
     probabilities = np.empty((n_cells, len(bundle.manifest.classes)), np.float32)
     distance = np.empty(n_cells, np.float32)
     done = 0
-    for cells, inputs in _batches(_crops_of_tiles(image, centers, bundle, preparation)):
+    for cells, inputs in _batches(_crops_of_tiles(image, centers, bundle, preparation, factor)):
         logits, features = _seen(bundle, inputs)
         probabilities[cells] = softmax(logits, policy.temperature)
         distance[cells] = nearest_distance(features, reference, policy.n_neighbours)
@@ -162,11 +164,15 @@ def decide_pooled(
 
 
 def _crops_of_tiles(
-    image: Image, centers: Float64[np.ndarray, "n 2"], bundle: Bundle, preparation: ImageNormalizer | None
+    image: Image,
+    centers: Float64[np.ndarray, "n 2"],
+    bundle: Bundle,
+    preparation: ImageNormalizer | None,
+    factor: float,
 ) -> Iterator[tuple[Int64[np.ndarray, " m"], Float32[np.ndarray, "m input input 3"]]]:
     """The cells of one tile after the other, at most a batch at a time, as the network takes them."""
     spec, shape = bundle.manifest.spec, (image.height_px, image.width_px)
-    sides = sides_px(spec.field_px, image.um_per_px)
+    sides = sides_px(spec.field_px, image.um_per_px, factor)
     starts = crop_starts(centers, sides)
     for cells in _by_tile(centers):
         corner = starts[cells].min(axis=0)

@@ -98,7 +98,9 @@ class Classification:
     evidence: Evidence | None = None
 
 
-def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) -> Classification:
+def classify_image(
+    image: Image, bundle: Bundle, *, rules: Rules | None = None, factor: float | None = None
+) -> Classification:
     """Name the organ, or abstain.
 
     The network sees square fields of the size that it was trained on: the fewest that cover the image, evenly
@@ -113,6 +115,8 @@ def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) 
         image: Any size from 1 x 1 px; gray, RGB, or one chosen channel.
         bundle: For classification.
         rules: What mistakes cost, and the organ that must not be missed.
+        factor: Pixels for one of the image that make its cells as large as those of the training. Where it is known,
+            fields are cut at that size, and no image is refused for its magnification.
 
     Raises:
         UsageError: The bundle is not for classification of whole images.
@@ -121,9 +125,10 @@ def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) 
     require_subject(bundle, "image")
     policy = bundle.policy
     preparation = ImageNormalizer(image, bundle.manifest.preprocessing)
-    judge = QualityMonitor(policy.quality)
+    judge = QualityMonitor(policy.quality, scale_known=factor is not None)
     spec = bundle.manifest.spec
-    fields = judge.watch(image_fields(image, preparation, spec.field_px, spec.input_px))
+    sides = sides_px(spec.field_px, image.um_per_px, factor or 1.0)
+    fields = judge.watch(image_fields(image, preparation, sides, spec.input_px))
     outputs = [bundle.run(preparation.standardised(field)[None]) for field in fields]
     logits = np.concatenate([output["logits"] for output in outputs])
     features = np.concatenate([output["features"] for output in outputs])
@@ -136,14 +141,15 @@ def classify_image(image: Image, bundle: Bundle, *, rules: Rules | None = None) 
         logits=logits,
         features=features,
         decision=decide(probabilities, distance, policy, doubt=judge.fault(), rules=rules),
-        evidence=_evidence(image, bundle, outputs),
+        evidence=_evidence(image, bundle, outputs, sides),
     )
 
 
-def _evidence(image: Image, bundle: Bundle, outputs: list[dict[str, np.ndarray]]) -> Evidence | None:
+def _evidence(
+    image: Image, bundle: Bundle, outputs: list[dict[str, np.ndarray]], sides: tuple[int, int]
+) -> Evidence | None:
     if EVIDENCE not in bundle.manifest.graph.outputs:
         return None
-    sides = sides_px(bundle.manifest.spec.field_px, image.um_per_px)
     rows, columns = (
         field_starts(length, side) for length, side in zip((image.height_px, image.width_px), sides, strict=True)
     )
@@ -151,19 +157,18 @@ def _evidence(image: Image, bundle: Bundle, outputs: list[dict[str, np.ndarray]]
 
 
 def image_fields(
-    image: Image, preparation: ImageNormalizer, field_px: int, input_px: int, *, most: int | None = None
+    image: Image, preparation: ImageNormalizer, sides: tuple[int, int], input_px: int, *, most: int | None = None
 ) -> Iterator[UInt8[np.ndarray, "input input 3"]]:
     """The fewest square fields that cover an image, scaled to 8 bits and resized as in training.
 
     Args:
         image: Any size.
         preparation: Of this image.
-        field_px: Side of a field, in pixels of the image; what a smaller image lacks is mirrored.
+        sides: Height and width of a field, in pixels of the image; what a smaller image lacks is mirrored.
         input_px: Side that it is resized to.
         most: Of more fields only so many are yielded, spread evenly.
     """
     shape = (image.height_px, image.width_px)
-    sides = sides_px(field_px, image.um_per_px)
     rows, columns = (_field_spans(length, side) for length, side in zip(shape, sides, strict=True))
     places = [(row, column) for row in rows for column in columns]
     step = 1.0 if most is None else max(1.0, len(places) / most)
@@ -186,7 +191,7 @@ _FARTHEST = 2.0
 
 
 @dataclass(frozen=True)
-class _FieldGrid:
+class FieldGrid:
     """Where the fields of an image lie.
 
     Attributes:
@@ -249,20 +254,25 @@ class FieldAnswers:
         )
 
 
-def field_grid(image: Image, bundle: Bundle) -> _FieldGrid:
-    """The fewest fields that cover an image, evenly spread."""
-    sides = sides_px(bundle.manifest.spec.field_px, image.um_per_px)
+def field_grid(image: Image, bundle: Bundle, factor: float | None = None) -> FieldGrid:
+    """The fewest fields that cover an image, evenly spread; `factor` as in `classify_image`."""
+    sides = sides_px(bundle.manifest.spec.field_px, image.um_per_px, factor or 1.0)
     rows, columns = (
         tuple(field_starts(length, side)) for length, side in zip((image.height_px, image.width_px), sides, strict=True)
     )
-    return _FieldGrid(rows, columns, sides)
+    return FieldGrid(rows, columns, sides)
 
 
 class FieldReader:
     """Shows fields of one image to a classifier."""
 
-    def __init__(self, image: Image, bundle: Bundle) -> None:
+    def __init__(self, image: Image, bundle: Bundle, factor: float | None = None) -> None:
         """Read a sample of the image to know its black and white.
+
+        Args:
+            image: Any.
+            bundle: For classification.
+            factor: As in `classify_image`.
 
         Raises:
             UsageError: The bundle is not for classification of whole images.
@@ -274,7 +284,7 @@ class FieldReader:
         self._bundle = bundle
         self._preparation = ImageNormalizer(image, bundle.manifest.preprocessing)
         self._reference = bundle.tensors(bundle.policy.reference)["features"]
-        self.grid = field_grid(image, bundle)
+        self.grid = field_grid(image, bundle, factor)
 
     def answers(self, numbers: Sequence[int]) -> FieldAnswers:
         """What the network says of these fields of the grid.
@@ -321,7 +331,9 @@ def join_answers(parts: Sequence[FieldAnswers]) -> FieldAnswers:
     return FieldAnswers(**{name: values[order] if len(values) else values for name, values in joined.items()})
 
 
-def answer_of_fields(found: FieldAnswers, bundle: Bundle, rules: Rules | None = None) -> Classification:
+def answer_of_fields(
+    found: FieldAnswers, bundle: Bundle, rules: Rules | None = None, *, scale_known: bool = False
+) -> Classification:
     """The organ of the image that these are all fields with tissue of; features are left out, being many.
 
     An image without tissue gets every organ with the same probability, and is abstained from.
@@ -329,7 +341,8 @@ def answer_of_fields(found: FieldAnswers, bundle: Bundle, rules: Rules | None = 
     policy, organs = bundle.policy, tuple(bundle.manifest.classes)
     if len(found.number):
         probabilities = softmax(found.logits, policy.temperature).mean(axis=0)
-        distance, doubt = float(np.median(found.distance)), quality_issue(found.contrast, found.look, policy.quality)
+        limits = policy.quality.at_known_scale() if scale_known and policy.quality is not None else policy.quality
+        distance, doubt = float(np.median(found.distance)), quality_issue(found.contrast, found.look, limits)
     else:
         probabilities, distance, doubt = np.full(len(organs), 1 / len(organs)), _FARTHEST, NO_TISSUE
     return Classification(

@@ -215,12 +215,15 @@ class SlideSettings:
         window_px: Longest side of a window.
         max_tile_px: Most pixels that go through the network at a time.
         faint_threshold: As in `organscope.inference.segment_image`.
+        factor: Pixels for one of the image that make its cells as large as those of the training, for classifiers;
+            None where cells are not asked for.
     """
 
     factors: tuple[float, float] = (1.0, 1.0)
     window_px: int = WINDOW_PX
     max_tile_px: int = MAX_TILE_PX
     faint_threshold: float | None = None
+    factor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -290,7 +293,7 @@ class SlideReader:
         self._cells = cells
         self._cell_organs = cell_organs
         self._tissue = Tissue(image)
-        self._fields = None if organs is None else FieldReader(image, organs)
+        self._fields = None if organs is None else FieldReader(image, organs, settings.factor)
         self._maps = None if cells is None else self._window_maps(cells)
         rows, columns = slide_windows(self._image_px, settings.window_px, cells)
         self._thread = ThreadPoolExecutor(1, "organscope-maps")
@@ -432,7 +435,9 @@ class SlideReader:
         organs = None
         if self._cell_organs is not None:
             centers = np.stack([columns["centroid_y_px"], columns["centroid_x_px"]], axis=1)
-            organs = classify_centers(self._image, centers, self._cell_organs, preparation=self._crops)
+            organs = classify_centers(
+                self._image, centers, self._cell_organs, preparation=self._crops, factor=self._settings.factor or 1.0
+            )
         return RegionCells(labels, corner_px, columns, outlines, organs)
 
 

@@ -86,9 +86,9 @@ def squaring_factors(size: PixelSize | None) -> tuple[float, float]:
     return size[0] / side, size[1] / side
 
 
-def sides_px(side_px: int, size: PixelSize | None) -> tuple[int, int]:
-    """Rows and columns of the rectangle that is a square of `side_px` once pixels are made square."""
-    return tuple(max(1, round(side_px / along)) for along in squaring_factors(size))
+def sides_px(side_px: int, size: PixelSize | None, factor: float = 1.0) -> tuple[int, int]:
+    """Rows and columns of the rectangle that is a square of `side_px` once pixels are square and the image scaled."""
+    return tuple(max(1, round(side_px / (factor * along))) for along in squaring_factors(size))
 
 
 def pixel_size_text(size: PixelSize, unit: str = "um") -> str:

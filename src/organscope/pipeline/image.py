@@ -65,6 +65,9 @@ from organscope.reporting.overlays import (
     write_overlay,
 )
 
+_MIN_CELLS = 5
+"""With fewer the size of cells says nothing about the magnification."""
+
 _SEGMENTATION_SHARE = 0.8
 """Part of the work on an image that finding its cells is, where the organ of each is named too."""
 
@@ -217,13 +220,15 @@ def answer_image(
     """
     image = hold_image(opened) if models.has_cells else opened
     answer = Answer(image, notes=reading_notes(image, models))
+    factor = None
+    if models.has_cells:
+        found = _find_cells(image, models, advance, sizing=sizing, size_is_given=opened.size_is_given, labels=labels)
+        answer = replace(answer, cells=found, notes=answer.notes + found.notes)
+        factor = found.scale.factor if labels is None and len(found.table) >= _MIN_CELLS else None
     if models.organs is not None:
-        answer = replace(answer, classification=classify_image(image, models.organs, rules=models.image_rules))
-    if not models.has_cells:
-        return answer
-    found = _find_cells(image, models, advance, sizing=sizing, size_is_given=opened.size_is_given, labels=labels)
-    answer = replace(answer, cells=found, notes=answer.notes + found.notes)
-    if answer.cells.organs is None:
+        organ = classify_image(image, models.organs, rules=models.image_rules, factor=factor)
+        answer = replace(answer, classification=organ)
+    if answer.cells is None or answer.cells.organs is None:
         return answer
     heard = answer_of_cells(answer.cells.organs, answer.classification)
     organ = combine_with_cells(answer.classification, heard, models.together, models.rules)
@@ -305,7 +310,8 @@ def _find_cells(
     if models.cell_organs is None:
         return found
     centers = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
-    organs = classify_centers(image, centers, models.cell_organs, progress=_between(advance, end, 1.0))
+    progress = _between(advance, end, 1.0)
+    organs = classify_centers(image, centers, models.cell_organs, progress=progress, factor=scale.factor)
     place = table.columns.get_loc("touches_border")
     table.insert(place, "organ", np.array(organs.organs, object)[organs.organ_index])
     table.insert(place + 1, "organ_probability", organs.confidence)

@@ -17,7 +17,7 @@ from organscope.decision.aggregation import pool_total
 from organscope.decision.trust import CellsTrust
 from organscope.inference import Classification
 from organscope.inference.cell_classification import decide_pooled
-from organscope.inference.classify import FieldAnswers, answer_of_fields, field_grid, join_answers
+from organscope.inference.classify import FieldAnswers, FieldGrid, answer_of_fields, field_grid, join_answers
 from organscope.inference.regions import column_order, slide_windows
 from organscope.inference.trust import MapSums, trust_figures
 from organscope.io import Image
@@ -25,6 +25,7 @@ from organscope.io.labels import TILE_PX, ZarrLabels, write_label_pyramid
 from organscope.io.ome_zarr import write_map_zarr
 from organscope.io.pixel_size import judge_pixel_size
 from organscope.io.tables import write_cell_table, write_geojson_parts
+from organscope.models import Bundle
 from organscope.ops.pixel_size import PixelSize
 from organscope.ops.regionprops import measure_cells
 from organscope.pipeline.image import reading_notes, trust_notes, trust_row
@@ -81,7 +82,10 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
     picture = image.displayed(image.thumbnail(SIDE_PX))
     view = LabelView(task.slide.size_px, picture.shape[:2])
     fields = None if models.organs is None else _fields(windows, len(models.organs.manifest.classes))
-    classification = None if fields is None else answer_of_fields(fields, models.organs, models.image_rules)
+    scale_known = task.slide.settings.factor is not None
+    classification = None
+    if fields is not None:
+        classification = answer_of_fields(fields, models.organs, models.image_rules, scale_known=scale_known)
     areas = {} if models.cells is None else _areas(everything)
     trust = None if models.cells is None else _trust(task, models, everything)
     um_per_px, doubts = judge_pixel_size(
@@ -109,7 +113,8 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
             result = replace(result, cell_answer=_cell_answer(everything, models, classification))
             _write_cell_map(folder, shown, view, everything, models)
         if fields is not None:
-            counts = _write_organ_map(folder, image, um_per_px, models, fields, shown)
+            grid = field_grid(image, models.organs, task.slide.settings.factor)
+            counts = _write_organ_map(folder, image, um_per_px, models.organs, grid, fields, shown)
             result = replace(result, fields_by_organ=counts)
     if classification is not None:
         classification = replace(classification, logits=classification.logits[:0])
@@ -266,15 +271,21 @@ def _write_cell_map(
 
 
 def _write_organ_map(
-    folder: Path, image: Image, um_per_px: PixelSize | None, models: Models, fields: FieldAnswers, shown: np.ndarray
+    folder: Path,
+    image: Image,
+    um_per_px: PixelSize | None,
+    bundle: Bundle,
+    grid: FieldGrid,
+    fields: FieldAnswers,
+    shown: np.ndarray,
 ) -> np.ndarray:
     """Write the map as image and as numbers.
 
     Returns:
         In how many fields each organ is the most probable.
     """
-    bundle, size = models.organs, (image.height_px, image.width_px)
-    grid, organs = field_grid(image, bundle), list(bundle.manifest.classes)
+    size = (image.height_px, image.width_px)
+    organs = list(bundle.manifest.classes)
     values = np.full((len(organs), len(grid.rows) * len(grid.columns)), np.nan, np.float32)
     if len(fields.number):
         values[:, fields.number] = softmax(fields.logits, bundle.policy.temperature).T

@@ -135,6 +135,7 @@ class SlideRun:
             window_px=self._streaming.window_px,
             max_tile_px=self._streaming.tile_px(models, self._workforce.workers),
             faint_threshold=models.faint_threshold,
+            factor=None if scale is None else scale.factor,
         )
         return replace(
             slide,

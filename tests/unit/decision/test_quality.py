@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from organscope.decision import QualityLimits, fit_quality, quality_issue
-from organscope.decision.ood import BLANK, STRANGE, LookFault, ReferenceDistribution, look_excess
+from organscope.decision.ood import BLANK, STRANGE, UNKNOWN_SCALE, LookFault, ReferenceDistribution, look_excess
 from organscope.errors import ShapeError, ValueRangeError
 
 LIMITS = QualityLimits(
@@ -33,6 +33,23 @@ def test_reasons_by_hand():
     # Too far from the blurred images to be one of them.
     assert _fault((-6.1, 0.0)) == STRANGE
     assert _fault((0.0, 0.0), contrast=9.9) == BLANK
+
+
+def _with_scale_fault():
+    smaller = LookFault(words="magnification about half", cloud=LIMITS.faults[0].cloud, limit=0.0)
+    return LIMITS.model_copy(update={"faults": (smaller,)})
+
+
+def test_magnification_is_no_reason_to_name():
+    looks = np.array([[-1.6, 0.0]])
+    assert quality_issue(np.array([100.0]), looks, _with_scale_fault()) == UNKNOWN_SCALE
+
+
+def test_at_a_known_scale_no_image_is_refused_for_its_magnification():
+    known = _with_scale_fault().at_known_scale()
+    assert quality_issue(np.array([100.0]), np.array([[-1.6, 0.0]]), known) == ""
+    assert quality_issue(np.array([100.0]), np.array([[-4.0, 0.0]]), known) == STRANGE
+    assert LIMITS.at_known_scale() == LIMITS
 
 
 def test_excess_by_hand():

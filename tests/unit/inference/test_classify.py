@@ -46,6 +46,13 @@ def test_fields_overlap_where_they_do_not_fit(organs_bundle, opened):
     assert classify_image(opened(plain(RED, 128, 129)), organs_bundle).logits.shape[0] == 6
 
 
+def test_fields_are_cut_at_the_size_of_the_cells(organs_bundle, opened):
+    image = opened(plain(RED, 64, 64))
+    assert len(classify_image(image, organs_bundle, factor=2.0).logits) == 4
+    assert len(classify_image(image, organs_bundle, factor=0.5).logits) == 1
+    assert len(classify_image(image, organs_bundle, factor=1.0).logits) == 1
+
+
 def test_a_bundle_for_cells_is_refused(colon, cells_bundle, opened):
     with pytest.raises(UsageError, match="Expected a bundle for classification"):
         classify_image(opened(colon), cells_bundle)

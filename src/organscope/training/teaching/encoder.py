@@ -32,6 +32,7 @@ from organscope.models import load_bundle
 from organscope.models.runtime import Session, parse_safe_graph
 from organscope.ops.corruptions import gray_copy, restained
 from organscope.ops.intensity import Preprocessing, standardize
+from organscope.ops.pixel_size import sides_px
 
 SHIPPED_ENCODER = "imagenet"
 INPUT, FEATURES = "input", "features"
@@ -180,7 +181,8 @@ def _read(sample: Sample, settings: EncoderSettings, file: Path) -> ImageFeature
         return kept
     with sample.open() as image:
         preparation = ImageNormalizer(image, settings.preprocessing)
-        fields = image_fields(image, preparation, settings.field_px, settings.input_px, most=_MAX_FIELDS)
+        sides = sides_px(settings.field_px, image.um_per_px)
+        fields = image_fields(image, preparation, sides, settings.input_px, most=_MAX_FIELDS)
         return _ReadImage(np.stack(list(fields)), *image_statistics(image))
 
 
