@@ -1,12 +1,6 @@
-"""One pool of processes over many tasks; worker processes ignore Ctrl-C, and every task ends in an outcome.
+"""One function over many tasks: in this process, in several that may die, or on a cluster; each ends in an outcome.
 
 Ctrl-C goes to every process of a terminal; only the one that started the others is to hear it.
-
-Tasks in several processes of this machine, any of which may die.
-
-How many cores this process may use.
-
-One function over many tasks: in this process, in several, or on a cluster; every task ends in an outcome.
 """
 
 import multiprocessing
@@ -17,40 +11,21 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any, Self, TypeVar
 
-import psutil
 from threadpoolctl import threadpool_limits
 
 from organscope.errors import InputError, UsageError
+from organscope.system import (
+    held_back_interrupts,
+    interrupt_main_thread,
+    leave_interrupts_to_parent,
+    usable_cores,
+)
 from organscope.task_result import Outcome, attempt, attempt_pickled, prepare_pickled
-
-
-@contextmanager
-def _held_back_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back, also from the processes that are started meanwhile, for as long as they live.
-
-    Without that a worker that is still importing would print a traceback. Windows has no signal masks to inherit:
-    there nothing is held back.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leave_interrupts_to_parent() -> None:
-    """In a process that another one started: Ctrl-C is not for it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
 
 _MOST_DEATHS = 3
 """One death may be bad luck, such as a neighbor that took the memory; the third of one task is the task's own."""
@@ -95,7 +70,7 @@ class _Worker:
         self._line.close()
 
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
-        with _held_back_interrupts():  # This may start the process.
+        with held_back_interrupts():  # This may start the process.
             return self._pool.submit(function, *arguments)
 
     def _start(self) -> None:
@@ -199,7 +174,7 @@ def _too_many_deaths() -> InputError:
 
 def _begin_process(line: Connection, threads: int) -> None:
     """Leave Ctrl-C to the parent, do as it says, and do not outlive it."""
-    _leave_interrupts_to_parent()
+    leave_interrupts_to_parent()
     threading.Thread(target=_obey, args=(line,), daemon=True).start()
     threadpool_limits(threads)
     # Before this there is nothing to clean up, and a signal ends the process without a word.
@@ -215,7 +190,7 @@ def _obey(line: Connection) -> None:
             # clean up by itself.
             os._exit(1)
         # A signal, which also wakes what waits.
-        os.kill(os.getpid(), signal.SIGTERM)
+        interrupt_main_thread()
 
 
 def _leave(*_: object) -> None:
@@ -246,7 +221,7 @@ def run_parallel(
         return
     # Spawned, not forked: decoders and onnxruntime hold threads and locks that a fork would break.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=leave_interrupts_to_parent)
     try:
         yield from _run_window(pool, function, iter(items), workers * _WAITING_PER_WORKER)
     finally:
@@ -274,14 +249,8 @@ def _run_window(
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[_Item], _Result], item: _Item) -> Future:
-    with _held_back_interrupts():  # This may start a worker.
+    with held_back_interrupts():  # This may start a worker.
         return pool.submit(function, item)
-
-
-def usable_cores() -> int:
-    """Physical cores, or fewer where this process is held to fewer."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(psutil.cpu_count(logical=False) or allowed, allowed)
 
 
 _Task = TypeVar("Task")

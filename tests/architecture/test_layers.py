@@ -18,6 +18,9 @@ LEAVES = {
     "organscope.parallel": 250,
     "organscope.task_result": 250,
     "organscope.pipeline.ledger": 250,
+    "organscope.pipeline.progress": 250,
+    "organscope.pipeline.status": 250,
+    "organscope.system": 250,
     "organscope.server.settings": 250,
 }
 """Modules that a worker process or a small command starts with, and the most modules that each may load."""

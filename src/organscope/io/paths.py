@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from organscope.errors import OutputError, UsageError
 from organscope.io.remote import is_url, located, require_packages
+from organscope.system import name_key, portable_name
 
 ZARR_SUFFIX = ".zarr"
 _IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf2", ".tf8", ".png", ".jpg", ".jpeg", ".bmp"})
@@ -44,16 +45,16 @@ def image_files(inputs: Iterable[str | Path]) -> list[tuple[Path, str]]:
             output stem.
         MissingExtraError: The packages that an address needs are not installed.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, tuple[Path, str]] = {}
     for source in map(located, inputs):
         for path, stem in _images_of(source):
-            if stem in found and not _same_file(found[stem], path):
+            earlier, _ = found.setdefault(name_key(stem), (path, stem))
+            if earlier is not path and not _same_file(earlier, path):
                 raise UsageError(
-                    f"Two inputs would write to one target '{stem}': {found[stem]} and {path}. "
+                    f"Two inputs would write to one target '{stem}': {earlier} and {path}. "
                     "Rename one, or give them to two runs with different output folders."
                 )
-            found.setdefault(stem, path)
-    return [(path, stem) for stem, path in found.items()]
+    return list(found.values())
 
 
 def walk_images(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -105,7 +106,7 @@ def _walk(folder: Path, root: Path, seen: set[Path]) -> Iterator[tuple[Path, str
         mode = _mode(path)
         if _may_be_image(path, mode):
             below = PurePosixPath(path.relative_to(root).as_posix())
-            yield path, str(below.with_name(_stem(path.name)))
+            yield path, _portable(below.with_name(_stem(path.name)))
         elif mode is not None and stat.S_ISDIR(mode):
             yield from _walk(path, root, seen)
 
@@ -137,13 +138,17 @@ def is_zarr(path: Path) -> bool:
 
 def result_stem(source: Path) -> str:
     """What the results of an image that is named by itself are called."""
-    return _stem(source.file_name if is_url(source) else source.name)
+    return portable_name(_stem(source.file_name if is_url(source) else source.name))
 
 
 def _stem(name: str) -> str:
     # "slide.ome.tif" and "slide.ome.zarr" are the slide, not "slide.ome".
     stem = Path(name).stem
     return stem[: -len(".ome")] if stem.lower().endswith(".ome") and len(stem) > len(".ome") else stem
+
+
+def _portable(path: PurePosixPath) -> str:
+    return "/".join(map(portable_name, path.parts))
 
 
 def _same_file(first: Path, second: Path) -> bool:
@@ -197,7 +202,7 @@ def place_below(folder: Path, sample_id: str, suffix: str) -> Path:
     Raises:
         OutputError: The folder is not writable.
     """
-    parts = [part if part != ".." else "_" for part in PurePosixPath(sample_id).parts if part != "/"]
+    parts = [portable_name(part) if part != ".." else "_" for part in PurePosixPath(sample_id).parts if part != "/"]
     path = folder.joinpath(*parts)
     path = path.with_name(path.name + suffix)
     make_folder(path.parent)

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from jaxtyping import Float32
 
 from organscope.errors import BundleError, ManifestError, ShapeError, UnsafeGraphError
-from organscope.parallel import usable_cores
+from organscope.system import usable_cores
 
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 _QUANTIZED_DOMAIN = "com.microsoft"

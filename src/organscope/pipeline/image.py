@@ -10,7 +10,6 @@ One image of a run, tried: its result, or its failure as a sentence.
 import errno
 import os
 import platform
-import sys
 import tempfile
 import time
 import traceback
@@ -21,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
 from jaxtyping import Float32, Int32, Num
 from PIL import Image as PillowImage
 
@@ -64,6 +62,7 @@ from organscope.reporting.overlays import (
     write_evidence,
     write_overlay,
 )
+from organscope.system import peak_memory_mb
 
 _MIN_CELLS = 5
 """With fewer the size of cells says nothing about the magnification."""
@@ -380,16 +379,6 @@ def _discs() -> np.ndarray:
     y, x = np.mgrid[:_SIDE_PX, :_SIDE_PX]
     pixels[(y % 24 - 12) ** 2 + (x % 24 - 12) ** 2 < 49] //= 4
     return pixels
-
-
-def peak_memory_mb() -> float:
-    """The most memory that this process has held so far, in megabytes (1e6 bytes)."""
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset / 1e6
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}

@@ -23,6 +23,9 @@ FOLDER = ".organscope"
 _FILE = "ledger.sqlite3"
 _FORMAT = 1
 
+WINDOWS, SEAMS = "windows", "seams"
+"""The stages of a slide."""
+
 _State = Literal["waiting", "running", "done", "quarantined"]
 
 _TABLES = f"""

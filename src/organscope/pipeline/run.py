@@ -12,7 +12,7 @@ from pathlib import Path
 
 from organscope import __version__
 from organscope.errors import OrganscopeError
-from organscope.pipeline.image import Attempt, ReadOptions, peak_memory_mb, this_process
+from organscope.pipeline.image import Attempt, ReadOptions, this_process
 from organscope.pipeline.ledger import Ledger, identity_of, ledger_path
 from organscope.pipeline.memory import Streaming
 from organscope.pipeline.models import Models
@@ -28,11 +28,13 @@ from organscope.pipeline.plan import (
     prepare_output,
     remove_partial_outputs,
 )
-from organscope.pipeline.progress import Listener, plan_slides
+from organscope.pipeline.progress import Listener
 from organscope.pipeline.results import Failure, ImageResult, RunResult, result_as_text, result_from_text
+from organscope.pipeline.slide_plan import plan_slides
 from organscope.pipeline.slides import SlideRun, parts_folder
 from organscope.pipeline.status import require_idle
 from organscope.pipeline.workers import WorkerConfig, attempts
+from organscope.system import peak_memory_mb
 
 
 @dataclass(frozen=True)

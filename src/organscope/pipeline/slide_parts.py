@@ -228,9 +228,6 @@ def _unpacked(packed: UInt8[np.ndarray, " n"], dtype: type) -> np.ndarray:
     return np.frombuffer(imagecodecs.zstd_decode(packed.tobytes()), dtype)
 
 
-WINDOWS, SEAMS = "windows", "seams"
-
-
 @dataclass(frozen=True)
 class Slide:
     """One slide of a run.

@@ -15,11 +15,12 @@ from organscope.errors import OutputError
 from organscope.inference.regions import SlideReader
 from organscope.inference.stitching import OpenPieces, SeamBatch
 from organscope.io import Image
-from organscope.pipeline.image import ReadOptions, peak_memory_mb, this_process
-from organscope.pipeline.ledger import Region
+from organscope.pipeline.image import ReadOptions, this_process
+from organscope.pipeline.ledger import SEAMS, WINDOWS, Region
 from organscope.pipeline.models import Models, PortableModels
 from organscope.pipeline.results import ImageResult
-from organscope.pipeline.slide_parts import SEAMS, WINDOWS, FinishTask, Part, Slide, write_seams, write_window
+from organscope.pipeline.slide_parts import FinishTask, Part, Slide, write_seams, write_window
+from organscope.system import peak_memory_mb
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from organscope.models import Bundle
 from organscope.ops.pixel_size import PixelSize
 from organscope.ops.regionprops import measure_cells
 from organscope.pipeline.image import reading_notes, trust_notes, trust_row
+from organscope.pipeline.ledger import SEAMS, WINDOWS
 from organscope.pipeline.models import Models
 from organscope.pipeline.plan import (
     CELL_MAP,
@@ -41,7 +42,7 @@ from organscope.pipeline.plan import (
     result_folder,
 )
 from organscope.pipeline.results import CellAnswer, ImageResult, answer_of_counts, combine_with_cells
-from organscope.pipeline.slide_parts import SEAMS, WINDOWS, FinishTask, Part
+from organscope.pipeline.slide_parts import FinishTask, Part
 from organscope.reporting.overlays import (
     SIDE_PX,
     LabelView,

@@ -18,13 +18,13 @@ from organscope.inference.stitching import OpenEdges, Seams, join_seams
 from organscope.io.remote import is_url
 from organscope.parallel import run_tasks
 from organscope.pipeline.image import OUT_OF_SPACE, Attempt, ReadOptions, unforeseen
-from organscope.pipeline.ledger import FOLDER, Ledger
+from organscope.pipeline.ledger import FOLDER, SEAMS, WINDOWS, Ledger
 from organscope.pipeline.memory import Streaming
 from organscope.pipeline.models import Models, portable
 from organscope.pipeline.plan import Target
 from organscope.pipeline.progress import Listener
 from organscope.pipeline.results import Failure, result_as_text
-from organscope.pipeline.slide_parts import SEAMS, WINDOWS, FinishTask, Part, Slide, is_whole
+from organscope.pipeline.slide_parts import FinishTask, Part, Slide, is_whole
 from organscope.pipeline.slide_tasks import Done, SeamTask, Task, WindowTask, Worker
 from organscope.pipeline.workers import WorkerConfig
 from organscope.task_result import Outcome

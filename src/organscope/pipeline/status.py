@@ -12,8 +12,7 @@ from typing import Literal
 import psutil
 
 from organscope.errors import UsageError
-from organscope.pipeline.ledger import read_ledger
-from organscope.pipeline.slide_parts import WINDOWS
+from organscope.pipeline.ledger import WINDOWS, read_ledger
 
 CLOCK_SLACK_S = 60
 """The system reckons the age of processes from its own start, and its clock may have been put right since."""

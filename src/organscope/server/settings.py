@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from organscope.errors import UsageError
+from organscope.system import memory_bytes
 
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _DEFAULT_SHARE = 0.75
 #: Of the cap: above, what can wait is asked to.
 CROWDED_SHARE = 0.9
@@ -20,10 +20,7 @@ CROWDED_SHARE = 0.9
 
 def _default_cap_bytes() -> int:
     """Three quarters of the memory of this machine, or of the container around this process."""
-    total = psutil.virtual_memory().total
-    with suppress(OSError, ValueError):
-        total = min(total, int(_CGROUP_LIMIT.read_text()))
-    return int(_DEFAULT_SHARE * total)
+    return int(_DEFAULT_SHARE * memory_bytes())
 
 
 def used_bytes() -> int:

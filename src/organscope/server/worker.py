@@ -21,11 +21,10 @@ from organscope.server.analysis import AnalysisError, Progress, analyze, prepare
 from organscope.server.database import Database
 from organscope.server.settings import Limits, Settings
 from organscope.server.store import keep_summary, keep_view, remove_files
+from organscope.system import lower_priority
 
 _IDLE_S = 0.2
 _REPORT_EVERY_S = 0.2
-#: Pages come first: the network takes what they leave.
-_NICENESS = 5
 
 
 class Cancelled(BaseException):
@@ -111,8 +110,8 @@ def main() -> None:
     """Read the settings and work."""
     fields = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True).start()
-    with suppress(OSError, AttributeError):
-        os.nice(_NICENESS)
+    # Pages come first: the network takes what they leave.
+    lower_priority()
     limits = Limits(image_pixels=fields["image_pixels"])
     _work(Settings(Path(fields["store"]), bundles=tuple(fields["bundles"]), threads=fields["threads"], limits=limits))
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from organscope.system import end_group, killed_by, own_group
+
 PROGRAM = (sys.executable, "-m", "organscope.sweep.trial_entry")
 POLL_SECONDS = 0.2
 _STOP_SECONDS = 15.0
@@ -38,8 +40,8 @@ class TrialProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
                 env=os.environ | _thread_limits(threads),
+                **own_group(),
             )
 
     @property
@@ -57,11 +59,7 @@ class TrialProcess:
 
     def stop(self) -> None:
         """Ask it to end, as Ctrl-C would, and kill it with all that it started if it does not."""
-        self._signal(signal.SIGINT)
-        if not self._wait(_STOP_SECONDS):
-            self._signal(signal.SIGKILL)
-            self._process.wait()
-        self._signal(signal.SIGKILL)
+        end_group(self._process, _STOP_SECONDS, signal.SIGINT)
 
     def failure(self) -> str | None:
         """Why it ended, in a line; nothing where it ended well."""
@@ -69,10 +67,8 @@ class TrialProcess:
         if code == 0:
             return None
         tail = self._tail()
-        if code == -signal.SIGKILL:
-            return "killed by SIGKILL, as the system does when memory runs out"
-        if code is not None and code < 0:
-            return f"killed by {signal.Signals(-code).name}"
+        if (name := killed_by(code)) is not None:
+            return f"killed by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
         last = next((line for line in reversed(tail) if "rror" in line), tail[-1] if tail else "nothing was printed")
         if any(_OUT_OF_MEMORY.search(line) for line in tail):
             return f"out of memory: {last[:300]}"
@@ -84,12 +80,6 @@ class TrialProcess:
         except subprocess.TimeoutExpired:
             return False
         return True
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            return
 
     def _new_rows(self) -> list[dict[str, Any]]:
         # The file is replaced as a whole, so a line is never half there.

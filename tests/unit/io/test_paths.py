@@ -2,8 +2,11 @@
 
 import pytest
 
+from organscope import system
 from organscope.errors import ImageReadError, UsageError
 from organscope.io import image_files, open_image
+from organscope.io.paths import place_below
+from organscope.io.remote import is_url, located
 
 
 @pytest.fixture
@@ -111,3 +114,29 @@ def test_empty_folder_says_what_was_looked_for(tmp_path):
 def test_missing_input(tmp_path):
     with pytest.raises(UsageError, match="nothing at"):
         image_files([tmp_path / "gone"])
+
+
+def test_results_get_names_that_every_system_accepts(tmp_path):
+    for name in ("con.png", "NUL/a.png", "ends with dots...png", "blank .tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [stem for _, stem in image_files([tmp_path])] == ["NUL_/a", "blank_", "con_", "ends with dots__"]
+    assert image_files([tmp_path / "con.png"]) == [(tmp_path / "con.png", "con_")]
+    assert place_below(tmp_path, "set/aux", ".tif") == tmp_path / "set" / "aux_.tif"
+
+
+def test_names_that_differ_in_case_alone_are_one_where_the_system_says_so(tmp_path, monkeypatch):
+    for name in ("one/A.png", "two/a.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    inputs = [tmp_path / "one" / "A.png", tmp_path / "two" / "a.png"]
+    monkeypatch.setattr(system, "FOLDS_CASE", False)
+    assert [stem for _, stem in image_files(inputs)] == ["A", "a"]
+    monkeypatch.setattr(system, "FOLDS_CASE", True)
+    with pytest.raises(UsageError, match="one target 'a'"):
+        image_files(inputs)
+
+
+def test_a_drive_is_no_address():
+    for name in ("C:/images/a.png", "c:\\images\\a.png", "D:a.png"):
+        assert not is_url(located(name))

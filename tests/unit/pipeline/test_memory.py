@@ -7,7 +7,8 @@ from organscope.errors import UsageError
 from organscope.inference.maps import MAX_TILE_PX
 from organscope.pipeline import Models, ReadOptions, Streaming, memory_from_text, plan_run
 from organscope.pipeline.memory import WAITING_BYTES, expected_bytes
-from organscope.pipeline.progress import duration_text, plan_slides
+from organscope.pipeline.progress import duration_text
+from organscope.pipeline.slide_plan import plan_slides
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from organscope.errors import OutputError
 from organscope.io import Image
 from organscope.io.image import hold_image
 from organscope.pipeline import Failure, ImageResult, Listener, Models, ReadOptions, plan_run, run_plan
-from organscope.pipeline.image import peak_memory_mb
 
 
 class Recorder(Listener):
@@ -128,4 +127,3 @@ def test_figures_of_a_result(tmp_path, picture, models):
     assert (empty.n_cells, empty.median_area_px) == (0, None)
     assert isinstance(image, ImageResult)
     assert image.megapixels == pytest.approx(64 * 96 / 1e6)
-    assert peak_memory_mb() > 10
