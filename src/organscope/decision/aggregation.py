@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float64, Int, Shaped
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from organscope.decision.calibration import check_labels, fit_temperature, softmax
@@ -151,6 +150,9 @@ def fit_pooling(
 
 def _fit_correlation(scores: Float[np.ndarray, "m c"], counts: Int[np.ndarray, " m"], truth: Int[np.ndarray, " m"]):
     """Minimize the negative log-likelihood of smoothed targets over the logarithm of the correlation."""
+    # Imported here because only fitting needs it: it loads 200 modules.
+    from scipy.optimize import minimize_scalar
+
     n_images, n_classes = scores.shape
     miss = 1.0 / (n_images + 2)
     targets = np.full(scores.shape, miss / n_classes)

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.optimize import isotonic_regression, minimize_scalar
 from scipy.special import log_softmax
 
 from organscope.errors import ShapeError, ValueRangeError
@@ -73,6 +72,9 @@ def fit_temperature(logits: Float[np.ndarray, "n c"], labels: Int[np.ndarray, " 
         ShapeError: There is no row, or not one label a row.
         ValueRangeError: A logit is not finite or a label is no class.
     """
+    # Imported here because only fitting needs it: it loads 200 modules.
+    from scipy.optimize import minimize_scalar
+
     check_labels(logits, labels)
     exact = _finite(logits)
     n, n_classes = exact.shape
@@ -149,6 +151,9 @@ def _curve(x: Float[np.ndarray, " b"], share: Float[np.ndarray, " b"], size: Int
     knots, which = np.unique(x, return_inverse=True)
     weight = np.bincount(which, weights=size)
     mean = np.bincount(which, weights=size * share) / weight
+    # Imported here because only fitting needs it: it loads 200 modules.
+    from scipy.optimize import isotonic_regression
+
     rising = isotonic_regression(mean, weights=weight).x
     # Rounded sums may fall by one unit in the last place; a curve never falls.
     rising = np.clip(np.maximum.accumulate(rising), 0.0, 1.0)

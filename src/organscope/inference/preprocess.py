@@ -3,17 +3,17 @@
 Compiled preparation of pixels of which few values exist.
 """
 
-import numba
 import numpy as np
 from jaxtyping import Float32, Num, UInt8
 
 from organscope.errors import UsageError
 from organscope.io import Image
 from organscope.models import Bundle
+from organscope.ops._kernels import kernel
 from organscope.ops.intensity import Preprocessing, intensity_range, scale_intensity, standardize, to_rgb
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _look_up(pixels, table):
     """Replace every value of a color by its entry of that color's column: float32 y x c."""
     n_rows, n_columns, n_colors = pixels.shape

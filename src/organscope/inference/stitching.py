@@ -22,8 +22,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from shapely import STRtree
 from shapely import box as rectangle
 
@@ -392,6 +390,10 @@ def _touching(one: Int64[np.ndarray, " n"], other: Int64[np.ndarray, " n"]) -> I
 
 
 def _components(pairs: Int64[np.ndarray, "m 2"], n: int) -> Int64[np.ndarray, " n"]:
+    # Imported here because only slides need it: it loads 150 modules.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 

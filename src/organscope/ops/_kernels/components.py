@@ -1,10 +1,11 @@
 """Compiled passes over a label image that follow runs: stretches of one row with one label."""
 
-import numba
 import numpy as np
 
+from organscope.ops._kernels import inner_kernel, kernel
 
-@numba.njit(cache=True)
+
+@kernel()
 def count_runs(labels):
     """Number of runs of cells; `join_runs` needs memory for so many."""
     n_rows, n_columns = labels.shape
@@ -18,7 +19,7 @@ def count_runs(labels):
     return n_runs
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def find_root(root, run):
     """The first run of the piece, with the way to it made shorter."""
     while root[run] != run:
@@ -27,7 +28,7 @@ def find_root(root, run):
     return run
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _join_above(root, label, start, end, run, above, above_end):
     """Join a run with the runs of its label in the row above that touch it, also at a corner.
 
@@ -44,7 +45,7 @@ def _join_above(root, label, start, end, run, above, above_end):
     return above
 
 
-@numba.njit(cache=True)
+@kernel()
 def join_runs(labels, n_runs):
     """Label, length and root of every run; the runs of one 8-connected piece have one root."""
     n_rows, n_columns = labels.shape

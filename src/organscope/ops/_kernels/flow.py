@@ -1,7 +1,8 @@
 """Compiled walk along a field of directions, from every pixel to the core of its cell."""
 
-import numba
 import numpy as np
+
+from organscope.ops._kernels import inner_kernel, kernel
 
 _WEAKEST = 0.2
 """A shorter vector points nowhere: a network that sees two answers gives their mean, which is nearly none."""
@@ -12,7 +13,7 @@ _NEXT_SECTOR = 0.41421356
 _UNDECIDED, _LOST = -2, -1
 
 
-@numba.njit(cache=True)
+@kernel()
 def follow_flow(cores, flow_y, flow_x, foreground):
     """Give every foreground pixel the core that its flow leads to; 0 where it leads to none.
 
@@ -42,7 +43,7 @@ def follow_flow(cores, flow_y, flow_x, foreground):
     return labels.reshape(cores.shape)
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _next_pixel(pixel, flow_y, flow_x, foreground):
     """The neighbor that the flow points to, within the same connected piece; the pixel itself if there is none."""
     n_rows, n_columns = foreground.shape

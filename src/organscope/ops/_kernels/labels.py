@@ -5,11 +5,12 @@ Compiled filling of holes in cells.
 Compiled renumbering of a large label image, in place.
 """
 
-import numba
 import numpy as np
 
+from organscope.ops._kernels import inner_kernel, kernel
 
-@numba.njit(cache=True)
+
+@kernel()
 def sum_cells(labels, values):
     """Area (int64), sum of the values (float64) and first flat position (int64) of each label 0..n; 0 is left empty."""
     n = 0
@@ -30,7 +31,7 @@ def sum_cells(labels, values):
     return area, total, first
 
 
-@numba.njit(cache=True)
+@kernel()
 def renumber(labels, number):
     """Replace every label by `number[label]`, in place."""
     for y in range(labels.shape[0]):
@@ -38,7 +39,7 @@ def renumber(labels, number):
             labels[y, x] = number[labels[y, x]]
 
 
-@numba.njit(cache=True)
+@kernel()
 def fill_holes(labels, blocked):
     """Give every background region that a single cell encloses to that cell, in place.
 
@@ -60,7 +61,7 @@ def fill_holes(labels, blocked):
                     labels[region[place] // n_columns, region[place] % n_columns] = owner
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _explore(y, x, owner, labels, blocked, mark, region):
     """Collect the background region of a pixel; its size, or 0 where it is open.
 
@@ -90,7 +91,7 @@ def _explore(y, x, owner, labels, blocked, mark, region):
     return n
 
 
-@numba.njit(cache=True)
+@kernel()
 def number_in_raster_order(labels, n_cells):
     """Give labels 1..n the order in which their first pixels come, row by row.
 

@@ -3,11 +3,12 @@
 Compiled tracing of the edges between pixels.
 """
 
-import numba
 import numpy as np
 
+from organscope.ops._kernels import inner_kernel, kernel
 
-@numba.njit(cache=True)
+
+@kernel()
 def sum_pixels(labels, n_cells):
     """First pixel, area, moments about the first pixel, and whether the cell touches the image's border.
 
@@ -40,7 +41,7 @@ def sum_pixels(labels, n_cells):
     return first, bottom, sums, touches
 
 
-@numba.njit(cache=True)
+@kernel()
 def sum_intensity(labels, pixels, n_cells):
     """Sum of every channel over each cell."""
     n_rows, n_columns, n_channels = pixels.shape
@@ -54,7 +55,7 @@ def sum_intensity(labels, pixels, n_cells):
     return total
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _is_edge(labels, y, x, cell):
     """Whether a pixel belongs to the cell and one of its 4 neighbors does not."""
     n_rows, n_columns = labels.shape
@@ -65,7 +66,7 @@ def _is_edge(labels, y, x, cell):
     return labels[y - 1, x] != cell or labels[y + 1, x] != cell or labels[y, x - 1] != cell or labels[y, x + 1] != cell
 
 
-@numba.njit(cache=True)
+@kernel()
 def sum_perimeter(labels, n_cells):
     """Count each cell's edge pixels by how its edge goes on from them: straight, oblique and in between.
 
@@ -94,7 +95,7 @@ def sum_perimeter(labels, n_cells):
     return counts
 
 
-@numba.njit(cache=True)
+@kernel()
 def sum_crossings(labels, n_cells):
     """How often lines along rows, columns and both diagonals of the pixel grid cross the border of each cell."""
     n_rows, n_columns = labels.shape
@@ -112,13 +113,13 @@ def sum_crossings(labels, n_cells):
     return counts
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _label_at(labels, y, x):
     """The label of a pixel; background beyond the image."""
     return labels[y, x] if 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] else 0
 
 
-@numba.njit(cache=True)
+@kernel()
 def row_extents(labels, top, offset):
     """Leftmost and rightmost pixel of every row of every cell; left > right where a row has none.
 
@@ -138,7 +139,7 @@ def row_extents(labels, top, offset):
     return left, right
 
 
-@numba.njit(cache=True)
+@kernel()
 def hull_areas(left, right, offset):
     """Pixels whose center lies in or on the convex hull of each cell's pixels.
 
@@ -147,18 +148,19 @@ def hull_areas(left, right, offset):
     """
     n_cells = offset.size - 2
     areas = np.zeros(n_cells + 1, dtype=np.int64)
+    one = np.int64(1)  # A literal would have the kernel compiled once for each of its values.
     for cell in range(1, n_cells + 1):
         begin, end = offset[cell], offset[cell + 1]
         if end > begin:
-            lower = _hull_side(left[begin:end], right[begin:end], 1)
-            upper = _hull_side(right[begin:end], left[begin:end], -1)
+            lower = _hull_side(left[begin:end], right[begin:end], one)
+            upper = _hull_side(right[begin:end], left[begin:end], -one)
             for row in range(end - begin):
                 # The right side was computed on mirrored x, so its ceiling is the floor wanted here.
                 areas[cell] += -upper[row] - lower[row] + 1
     return areas
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _hull_side(near, far, sign):
     """For each row the first whole x inside the hull, seen from the left (sign 1) or mirrored (-1)."""
     n_rows = near.size
@@ -190,7 +192,7 @@ _EMPTY = np.iinfo(np.int64).max
 """No pixel of the cell reaches this row."""
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _diamond_side(near, far, sign, doubled):
     """Outermost doubled x of the pixels' diamonds on one doubled row; `EMPTY` where there are none."""
     n_rows = near.size
@@ -213,7 +215,7 @@ _RIGHT_Y = np.array([0, 0, -1, -1])
 _RIGHT_X = np.array([0, -1, -1, 0])
 
 
-@numba.njit(cache=True)
+@kernel()
 def trace_cells(labels, n_cells):
     """The ring that encloses the largest area, for each cell.
 
@@ -229,7 +231,7 @@ def trace_cells(labels, n_cells):
     area = np.zeros(n_cells + 1, dtype=np.int64)
     span = np.zeros((n_cells + 1, 2), dtype=np.int64)
     corners = np.empty((1024, 2), dtype=np.int32)
-    n = 0
+    n = np.int64(0)
     for y in range(n_rows):
         for x in range(n_columns):
             cell = labels[y, x]
@@ -243,7 +245,7 @@ def trace_cells(labels, n_cells):
     return corners[:n], span
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _trace_ring(labels, start_y, start_x, seen, corners, n):
     """Follow one ring with its pixels on the right hand, from a pixel's upper left corner back to it.
 
@@ -277,19 +279,20 @@ def _trace_ring(labels, start_y, start_x, seen, corners, n):
             heading = turned
         if y == start_y and x == start_x and heading == 0:
             break
-    corners[n] = corners[begin]
+    corners[n, 0], corners[n, 1] = corners[begin, 0], corners[begin, 1]
     return corners, n + 1, doubled_area // 2
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _is_cell(labels, y, x, cell):
     """Whether a pixel lies in the image and belongs to the cell."""
     return 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and labels[y, x] == cell
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _grown(corners):
     """The same corners in twice the room."""
     larger = np.empty((2 * corners.shape[0], 2), dtype=corners.dtype)
-    larger[: corners.shape[0]] = corners
+    for place in range(corners.shape[0]):
+        larger[place, 0], larger[place, 1] = corners[place, 0], corners[place, 1]
     return larger

@@ -1,10 +1,11 @@
 """Compiled weighted sums along one axis, each in a fixed order."""
 
-import numba
 import numpy as np
 
+from organscope.ops._kernels import kernel
 
-@numba.njit(cache=True, nogil=True)
+
+@kernel(nogil=True)
 def blend_columns(pixels, index, weight):
     """Columns of the result as weighted sums of columns: float32 y x c to y n c."""
     n_rows, _, n_channels = pixels.shape
@@ -21,7 +22,7 @@ def blend_columns(pixels, index, weight):
     return result
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def blend_rows(pixels, index, weight):
     """Rows of the result as weighted sums of rows: float32 y x c to n x c."""
     _, n_columns, n_channels = pixels.shape

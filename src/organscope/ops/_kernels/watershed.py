@@ -8,16 +8,16 @@ Nothing looks beyond the four neighbors of a foreground pixel, so that each conn
 its own, and ties go to the first pixel in raster order, so that its place in the image does not matter.
 """
 
-import numba
 import numpy as np
 
+from organscope.ops._kernels import inner_kernel, kernel
 from organscope.ops._kernels.components import find_root
 
 N_LEVELS = 256
 """Heights that flooding tells apart; finer steps change no label that a person would see."""
 
 
-@numba.njit(cache=True)
+@kernel()
 def flood(seeds, levels, foreground):
     """Grow seeds over the foreground, highest level first and first come first served within a level.
 
@@ -52,7 +52,7 @@ def flood(seeds, levels, foreground):
     return labels.reshape(seeds.shape)
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _push_last(pixel, level, first, last, following):
     """Put a pixel at the end of its level's queue."""
     following[pixel] = -1
@@ -63,7 +63,7 @@ def _push_last(pixel, level, first, last, following):
     last[level] = pixel
 
 
-@numba.njit(cache=True)
+@kernel()
 def smooth_inside(height, foreground, n_times):
     """Average every foreground pixel with its foreground neighbors on four sides, `n_times` over."""
     n_rows, n_columns = height.shape
@@ -86,7 +86,7 @@ def smooth_inside(height, foreground, n_times):
     return current
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _pixels_by_level(levels, foreground):
     """Flat positions of the foreground, highest level first, in raster order within a level (counting sort)."""
     start = np.zeros(257, dtype=np.int64)
@@ -105,7 +105,7 @@ def _pixels_by_level(levels, foreground):
     return order
 
 
-@numba.njit(cache=True)
+@kernel()
 def find_peaks(levels, foreground, least):
     """Mark one pixel of each peak whose dynamics is at least `least` levels, and of the highest of every piece.
 
@@ -115,11 +115,14 @@ def find_peaks(levels, foreground, least):
     """
     n_columns = levels.shape[1]
     level = levels.reshape(-1)
-    parent = np.full(level.size, -1, dtype=np.int32)
+    parent = np.empty(level.size, dtype=np.int32)
+    for pixel in range(level.size):
+        parent[pixel] = -1
     peak = np.empty(level.size, dtype=np.int32)
     is_peak = np.zeros(level.size, dtype=np.bool_)
     order = _pixels_by_level(levels, foreground)
-    for pixel in order:
+    for place in range(order.size):
+        pixel = np.int64(order[place])
         parent[pixel] = pixel
         peak[pixel] = pixel
         for side in range(4):
@@ -140,13 +143,13 @@ def find_peaks(levels, foreground, least):
     return is_peak.reshape(levels.shape)
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _is_lower(one, other, level):
     """Whether peak `one` is lower than `other`, or as high and later in raster order."""
     return level[one] < level[other] or (level[one] == level[other] and one > other)
 
 
-@numba.njit(cache=True)
+@inner_kernel()
 def _step_to(pixel, side, n_columns, size):
     """The neighbor above, left, below or right of a flat position; -1 outside the image."""
     if side == 0:
@@ -158,7 +161,7 @@ def _step_to(pixel, side, n_columns, size):
     return pixel + 1 if pixel % n_columns < n_columns - 1 else -1
 
 
-@numba.njit(cache=True)
+@kernel()
 def grow_cores(levels, foreground, is_peak, least):
     """Number the cores: all that is connected to a marked peak and less than `least` levels below it.
 
@@ -178,7 +181,7 @@ def grow_cores(levels, foreground, is_peak, least):
         waiting[0], n_waiting = peak, 1
         while n_waiting > 0:
             n_waiting -= 1
-            pixel = waiting[n_waiting]
+            pixel = np.int64(waiting[n_waiting])
             for side in range(4):
                 neighbor = _step_to(pixel, side, n_columns, level.size)
                 if neighbor < 0 or not is_open[neighbor] or cores[neighbor] != 0:
