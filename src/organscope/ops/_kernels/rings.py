@@ -1,10 +1,11 @@
 """Compiled passes over a label image: the surroundings of cells, and sums over both."""
 
-import numba
 import numpy as np
 
+from organscope.ops._kernels import kernel
 
-@numba.njit(cache=True, nogil=True)
+
+@kernel(nogil=True)
 def surrounding_labels(labels, down, across):
     """For each background pixel the cell at the first of the offsets that meets one; 0 in cells and where none does.
 
@@ -27,7 +28,7 @@ def surrounding_labels(labels, down, across):
     return nearest
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def add_values(labels, values, total, n_pixels):
     """Add the values (y x c) of every cell to its row of `total`, and its pixels to `n_pixels`, in place."""
     for y in range(labels.shape[0]):
