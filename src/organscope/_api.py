@@ -45,6 +45,7 @@ from organscope.pipeline import (
 )
 from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
 from organscope.pipeline.given_labels import require_labels
+from organscope.pipeline.measures import require_measures
 from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def segment(
     model: _ModelLike | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
+    measures: Sequence[str] | str = (),
     **options: Any,
 ) -> Segmentation:
     """Find every cell.
@@ -107,6 +109,7 @@ def segment(
         model: Name, path or `Model` for segmentation; `nuclei` of the package where None.
         diameter_px: Typical diameter of the cells; estimated where None.
         min_cell_recall: Share of the cells to find, such as .98: fainter ones are kept too, the price is in `notes`.
+        measures: More than shape and intensity: `texture`, `stain`, `neighbors`; see docs/measures.md.
         **options: Of `read_image`.
 
     Returns:
@@ -118,7 +121,7 @@ def segment(
         BundleError: The model cannot be used.
     """
     models = at_operating_point(_models((SEGMENTATION,), model), _share("min_cell_recall", min_cell_recall))
-    return Segmentation(_answered(image, models, diameter_px, options))
+    return Segmentation(_answered(image, models, diameter_px, options, measures=measures))
 
 
 def classify(
@@ -154,6 +157,7 @@ def analyze(
     *,
     models: _ModelLike | Sequence[_ModelLike] = (),
     labels: Any = None,
+    measures: Sequence[str] | str = (),
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     costs: _Costs | None = None,
@@ -167,6 +171,7 @@ def analyze(
         image: See `read_image`.
         models: Names, paths or `Model`s in place of `nuclei`, `organs` and `cell-organs` of the package.
         labels: The cells, as for `measure`, where they are not to be searched for.
+        measures: See `segment`.
         diameter_px: See `segment`; so is `min_cell_recall`.
         min_cell_recall: Share of the cells to find.
         costs: See `decide`; so are `target_class` and `min_recall`.
@@ -183,16 +188,17 @@ def analyze(
     loaded = _models((SEGMENTATION, CLASSIFICATION), models, cells_given=labels is not None)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
-    return Analysis(_answered(image, loaded, diameter_px, options, labels))
+    return Analysis(_answered(image, loaded, diameter_px, options, labels, measures))
 
 
-def measure(image: _ImageLike, labels: Any, **options: Any) -> Segmentation:
+def measure(image: _ImageLike, labels: Any, *, measures: Sequence[str] | str = (), **options: Any) -> Segmentation:
     """Measure cells that another tool or a person outlined, without a network.
 
     Args:
         image: See `read_image`.
         labels: Label image (y, x) of the image's size: 0 is background, every other number a cell; numbers stay as
             they are. From Cellpose, StarDist, napari, `read_labels`, ...
+        measures: See `segment`.
         **options: Of `read_image`.
 
     Returns:
@@ -210,7 +216,7 @@ def measure(image: _ImageLike, labels: Any, **options: Any) -> Segmentation:
         >>> measure(np.zeros((8, 8), np.uint8), cells).table["area_px"].tolist()
         [9]
     """
-    return Segmentation(_answered(image, Models(cells_given=True), None, options, labels))
+    return Segmentation(_answered(image, Models(cells_given=True), None, options, labels, measures))
 
 
 def decide(
@@ -261,6 +267,7 @@ def run(
     memory: str | None = None,
     zarr: bool = False,
     labels: str | os.PathLike | None = None,
+    measures: Sequence[str] | str = (),
     listener: Listener | None = None,
     **options: Any,
 ) -> RunResult:
@@ -282,6 +289,7 @@ def run(
         zarr: Also write the labels of slides as OME-Zarr.
         labels: Folder of label images that are measured in place of a search for cells; see
             `organscope.pipeline.given_labels`.
+        measures: See `segment`.
         listener: Told of progress.
         **options: Of `organscope.pipeline.ReadOptions`: `um_per_px`, `channel`, ...
 
@@ -299,11 +307,12 @@ def run(
     streaming = Streaming(None if memory is None else memory_from_text(memory), zarr_labels=zarr)
     plan = plan_run(_paths(inputs), Path(out))
     _require_search(labels, diameter_px, min_cell_recall)
+    wanted = require_measures(measures)
     place = None if labels is None else require_labels(_path("a folder of labels", labels), len(plan.targets))
     loaded = _models(_TASKS[task], models, cells_given=place is not None)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
-    reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px), labels=place)
+    reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px), labels=place, measures=wanted)
     return run_plan(plan, loaded, reading, listener, workforce, streaming)
 
 
@@ -595,12 +604,17 @@ def to_geojson(cells: Segmentation, path: str | os.PathLike) -> Path:
 
 
 def _answered(
-    image: _ImageLike, models: Models, diameter_px: float | None, options: dict[str, Any], labels: Any = None
+    image: _ImageLike,
+    models: Models,
+    diameter_px: float | None,
+    options: dict[str, Any],
+    labels: Any = None,
+    measures: Sequence[str] | str = (),
 ) -> Answered:
     sizing = _sizing(models, diameter_px)
     opened = read_image(image, **options)
     try:
-        return answer_now(opened, models, sizing, labels)
+        return answer_now(opened, models, sizing, labels, measures)
     finally:
         if opened is not image:
             opened.close()
@@ -679,7 +693,7 @@ def _require_known(options: Mapping[str, Any], function: Callable[..., Any], wha
 
 def _options_of(function: Callable[..., Any]) -> list[str]:
     """What may be given by name, and is not given by this module."""
-    ours = ("source", "pixels", "bundle", "index", "fold", "progress", "sizing", "labels")
+    ours = ("source", "pixels", "bundle", "index", "fold", "progress", "sizing", "labels", "measures")
     return [name for name in signature(function).parameters if name not in ours]
 
 

@@ -137,6 +137,14 @@ GivenLabels = Annotated[
         show_default=False,
     ),
 ]
+Measures = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="More columns of cells.*: texture, stain, neighbors, or several with commas.",
+        show_default=False,
+    ),
+]
 Memory = Annotated[
     str | None,
     typer.Option(

@@ -36,6 +36,7 @@ from organscope.pipeline import (
     with_rules,
 )
 from organscope.pipeline.given_labels import require_labels
+from organscope.pipeline.measures import require_measures
 
 
 def redecision_as_data(found: Redecision) -> dict[str, Any]:
@@ -125,6 +126,7 @@ def run_and_report(
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     labels: Path | None = None,
+    measures: str | None = None,
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
@@ -138,6 +140,7 @@ def run_and_report(
         series=series,
         project=project,
         labels=None if labels is None else require_labels(labels, len(plan.targets)),
+        measures=require_measures([name.strip() for name in (measures or "").split(",") if name.strip()]),
         **plane_from_text(plane),
     )
     workforce = WorkerConfig(workers, cluster, threads)

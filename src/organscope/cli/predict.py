@@ -38,6 +38,7 @@ def segment(
     cluster: _options.Cluster = None,
     memory: _options.Memory = None,
     zarr: _options.ZarrLabels = False,
+    measures: _options.Measures = None,
     as_json: _options.Json = False,
     debug: _options.Debug = False,
 ) -> None:
@@ -64,6 +65,7 @@ def segment(
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
+        measures=measures,
         diameter_px=diameter_px, min_cell_recall=min_recall if min_cell_recall is None else min_cell_recall,
     )  # fmt: skip
 
@@ -122,7 +124,7 @@ Examples:
   organscope analyze images/ -o results --um-per-px 0.5 --json
   organscope analyze slides/ -o results --memory 2GB --workers 2
   organscope analyze images/ -o results --bundle runs/my-cells/bundle --bundle organs
-  organscope analyze images/ -o results --labels cellpose/
+  organscope analyze images/ -o results --labels cellpose/ --measures texture,neighbors
 """
 
 
@@ -144,6 +146,7 @@ def analyze(
     cluster: _options.Cluster = None,
     memory: _options.Memory = None,
     zarr: _options.ZarrLabels = False,
+    measures: _options.Measures = None,
     positive: _options.Positive = None,
     min_recall: _options.MinRecall = None,
     min_cell_recall: _options.MinCellRecall = None,
@@ -171,6 +174,7 @@ def analyze(
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
+        measures=measures,
         diameter_px=diameter_px, labels=labels,
         positive=positive, min_recall=min_recall, costs=costs, min_cell_recall=min_cell_recall,
     )  # fmt: skip

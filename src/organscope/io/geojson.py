@@ -40,6 +40,9 @@ _ID_COLUMN, _CLASS_COLUMN = "id", "organ"
 #: What stands before the first feature of a file, and between two.
 HEAD, SEPARATOR = '{"type":"FeatureCollection","features":[\n', ",\n"
 
+_END = "}}}"
+"""Of a feature, after its measurements."""
+
 _NAMESPACE = UUID("4b5f0d2c-6d4e-5c39-9c55-0f9a6a1f7d21")
 """Of the ids of cells."""
 
@@ -108,6 +111,16 @@ def geojson_features(outlines: Sequence[BaseGeometry], table: "pd.DataFrame", re
         yield _feature(geometry, properties, result)
 
 
+def add_measurements(features: str, columns: Mapping[str, np.ndarray]) -> str:
+    """Features of `geojson_features`, joined by `SEPARATOR`, with more numbers, one row of the columns a feature."""
+    names = [f",{json.dumps(name)}:" for name in columns]
+    rows = zip(*(_numbers(values) for values in columns.values()), strict=True)
+    return SEPARATOR.join(
+        feature[: -len(_END)] + "".join(name + value for name, value in zip(names, row, strict=True) if value) + _END
+        for feature, row in zip(features.split(SEPARATOR), rows, strict=True)
+    )
+
+
 def _feature(geometry: str, properties: str, result: str) -> str:
     number = uuid5(_NAMESPACE, f"{result}\n{geometry}")
     return f'{{"type":"Feature","id":"{number}","geometry":{geometry},"properties":{properties}}}'
@@ -149,9 +162,10 @@ def _classification_text(name: str, color: str = "") -> str:
     return json.dumps({"name": name, "color": rgb}, separators=(",", ":"))
 
 
-def _numbers(column: "pd.Series") -> Iterator[str]:
+def _numbers(column: "pd.Series | np.ndarray") -> Iterator[str]:
     """Values as JSON numbers, "" where missing or infinite (JSON has no word for these)."""
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    is_array = isinstance(column, np.ndarray)
+    values = column.astype(np.float64) if is_array else column.to_numpy(dtype=np.float64, na_value=np.nan)
     return (
         f"{value:.9g}" if known else ""
         for value, known in zip(values.tolist(), np.isfinite(values).tolist(), strict=True)

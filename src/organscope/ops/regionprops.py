@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64, Num
+from scipy import ndimage
 
 from organscope.errors import ShapeError, ValueRangeError
 from organscope.ops._kernels.components import count_runs, join_runs
@@ -140,6 +141,12 @@ def label_numbers(labels: Int32[np.ndarray, "y x"]) -> tuple[Int32[np.ndarray, "
         return np.ascontiguousarray(labels), ids
     number = np.cumsum(present, dtype=np.int32)
     return np.where(present, number, 0).astype(np.int32)[labels], ids
+
+
+def cell_boxes(labels: Int32[np.ndarray, "y x"], n_cells: int) -> Int64[np.ndarray, "n 4"]:
+    """First and end row, first and end column of the cells 1..n."""
+    boxes = ndimage.find_objects(labels, n_cells)
+    return np.array([(y.start, y.stop, x.start, x.stop) for y, x in boxes], np.int64).reshape(-1, 4)
 
 
 def _present(labels: Int32[np.ndarray, "y x"], largest: int) -> Bool[np.ndarray, " n"]:

@@ -1,7 +1,7 @@
 """What the bundles say of one image, as people work with it in Python: cells, organ, both; decide again, save."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from organscope.io.paths import result_stem
 from organscope.ops.polygons import cell_polygons
 from organscope.pipeline.given_labels import labels_from_array
 from organscope.pipeline.image import Answer, answer_image, write_answer
+from organscope.pipeline.measures import require_measures
 from organscope.pipeline.models import Models, with_rules
 from organscope.pipeline.notebook import cells_html, organ_html
 from organscope.pipeline.outputs import write_run_files
@@ -264,7 +265,9 @@ class Analysis:
         return organ_html(self.organ) + cells_html(self._answered.answer, self.notes)
 
 
-def answer_now(opened: Image, models: Models, sizing: Sizing, labels: Any = None) -> Answered:
+def answer_now(
+    opened: Image, models: Models, sizing: Sizing, labels: Any = None, measures: Sequence[str] | str = ()
+) -> Answered:
     """Apply the bundles to an open image, which may be closed afterwards.
 
     Args:
@@ -272,16 +275,18 @@ def answer_now(opened: Image, models: Models, sizing: Sizing, labels: Any = None
         models: A bundle for each answer that is wanted.
         sizing: How large cells are.
         labels: Its cells, where they are not to be searched for.
+        measures: More that is measured.
 
     Raises:
         InputError: The image cannot be used.
         UsageError: It is too large to hold.
     """
     started = time.perf_counter()
+    wanted = require_measures(measures)
     _require_holdable(opened)
     target = Target(opened.path, Path(result_stem(opened.path)))
     given = None if labels is None else labels_from_array(labels, opened)
-    answer = answer_image(hold_image(opened), models, sizing=sizing, labels=given)
+    answer = answer_image(hold_image(opened), models, sizing=sizing, labels=given, measures=wanted)
     return Answered(answer, models, target, time.perf_counter() - started)
 
 

@@ -13,7 +13,7 @@ import platform
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,6 +47,7 @@ from organscope.ops.pixel_size import PixelSize
 from organscope.ops.polygons import cell_polygons
 from organscope.ops.regionprops import label_numbers, measure_cells
 from organscope.pipeline.given_labels import find_labels
+from organscope.pipeline.measures import more_measures, require_measures
 from organscope.pipeline.models import Models, PortableModels
 from organscope.pipeline.plan import CELL_MAP, CELLS_GEOJSON, EVIDENCE, LABELS, OVERLAY, Target, result_folder
 from organscope.pipeline.results import CellAnswer, Failure, ImageResult, answer_of_cells, combine_with_cells
@@ -76,7 +77,7 @@ class ReadOptions:
     """How every image of a run is opened and seen; see `organscope.io.open_image`, `organscope.inference.Sizing`.
 
     With `labels`, a folder of label images or the file of one, cells are not searched for; see
-    `organscope.pipeline.given_labels`.
+    `organscope.pipeline.given_labels`. `measures` are those of `organscope.pipeline.measures`.
     """
 
     um_per_px: float | PixelSize | None = None
@@ -89,10 +90,12 @@ class ReadOptions:
     series: int | None = None
     project: str | None = None
     labels: Path | None = None
+    measures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Refuses what no file can have before a run starts.
         Choice(self.channel, self.page, self.z, self.t, self.series, self.project)
+        require_measures(self.measures)
 
     def open(self, source: Path) -> Image:
         """Open an image of the run.
@@ -191,7 +194,8 @@ def work_on_image(
         labels, notes = None, ()
         if reading.labels is not None:
             labels, *notes = find_labels(reading.labels, target.stem, opened)
-        answer = answer_image(opened, models, sizing=reading.sizing, advance=advance, labels=labels)
+        asked = {"sizing": reading.sizing, "labels": labels, "measures": reading.measures}
+        answer = answer_image(opened, models, advance=advance, **asked)
         answer = replace(answer, notes=(*answer.notes, *notes))
         write_answer(out / target.stem, answer)
     return answer.result(target, time.perf_counter() - started)
@@ -204,6 +208,7 @@ def answer_image(
     sizing: Sizing | None = None,
     advance: Callable[[float], None] | None = None,
     labels: Int32[np.ndarray, "y x"] | None = None,
+    measures: Sequence[str] = (),
 ) -> Answer:
     """Apply the bundles to one image; nothing is written.
 
@@ -213,6 +218,7 @@ def answer_image(
         sizing: How large cells are.
         advance: Told the fraction of the work that is done.
         labels: Its cells, where they are not to be searched for.
+        measures: More that is measured; see `organscope.pipeline.measures`.
 
     Raises:
         InputError: The image cannot be used.
@@ -222,6 +228,10 @@ def answer_image(
     factor = None
     if models.has_cells:
         found = _find_cells(image, models, advance, sizing=sizing, size_is_given=opened.size_is_given, labels=labels)
+        if measures:
+            centers = found.table[["centroid_y_px", "centroid_x_px"]].to_numpy()
+            columns = more_measures(image, found.labels, centers, measures, found.um_per_px)
+            found = replace(found, table=found.table.assign(**columns))
         answer = replace(answer, cells=found, notes=answer.notes + found.notes)
         factor = found.scale.factor if labels is None and len(found.table) >= _MIN_CELLS else None
     if models.organs is not None:

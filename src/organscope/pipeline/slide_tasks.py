@@ -109,7 +109,7 @@ class Worker:
 
             self.release()
             with self._open(task.slide) as image:
-                return finish_slide(task, image, self._models)
+                return finish_slide(task, image, self._models, self._reading.measures)
         started = time.perf_counter()
         reader = self._reader(task.slide)
         do = self._window if isinstance(task, WindowTask) else self._seams

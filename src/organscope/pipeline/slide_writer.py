@@ -21,6 +21,7 @@ from organscope.inference.classify import FieldAnswers, FieldGrid, answer_of_fie
 from organscope.inference.regions import column_order, slide_windows
 from organscope.inference.trust import MapSums, trust_figures
 from organscope.io import Image
+from organscope.io.geojson import add_measurements
 from organscope.io.labels import TILE_PX, ZarrLabels, write_label_pyramid
 from organscope.io.ome_zarr import write_map_zarr
 from organscope.io.pixel_size import judge_pixel_size
@@ -30,6 +31,7 @@ from organscope.ops.pixel_size import PixelSize
 from organscope.ops.regionprops import measure_cells
 from organscope.pipeline.image import reading_notes, trust_notes, trust_row
 from organscope.pipeline.ledger import SEAMS, WINDOWS
+from organscope.pipeline.measures import more_measures_of_slide
 from organscope.pipeline.models import Models
 from organscope.pipeline.plan import (
     CELL_MAP,
@@ -70,8 +72,14 @@ class _Numbered:
     offset: int
 
 
-def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
+def finish_slide(task: FinishTask, image: Image, models: Models, measures: Sequence[str] = ()) -> ImageResult:
     """Write the results of a slide.
+
+    Args:
+        task: All regions of the slide are done.
+        image: The slide.
+        models: A bundle for each answer that is wanted.
+        measures: More that is measured; see `organscope.pipeline.measures`.
 
     Raises:
         InputError: The image is damaged.
@@ -102,8 +110,9 @@ def finish_slide(task: FinishTask, image: Image, models: Models) -> ImageResult:
     )
     with result_folder(task.slide.out / task.slide.target.stem) as folder:
         if models.cells is not None:
-            _write_cells(folder, image, um_per_px, models, everything, trust)
             _write_labels(folder, task, um_per_px, _strips(task, models, windows, seams), view)
+            more = _more_columns(folder, image, um_per_px, everything, measures)
+            _write_cells(folder, image, um_per_px, models, everything, more, trust)
             result = replace(result, **areas, scale=task.slide.scale, trust=trust)
         shown, _ = shrunk_to_bytes(picture, view.labels, image.value_range, max_side_px=SIDE_PX)
         if models.cells is not None:
@@ -208,21 +217,45 @@ def _write_labels(
     write_label_pyramid(folder / SLIDE_LABELS, shown(), size, um_per_px)
 
 
+def _more_columns(
+    folder: Path, image: Image, um_per_px: PixelSize | None, parts: Sequence[_Numbered], measures: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Measures that are asked for of all cells, from the labels that are written."""
+    if not measures:
+        return {}
+    filled = [one.part for one in parts if one.part.n_cells]
+    centers = [np.stack([part.column("centroid_y_px"), part.column("centroid_x_px")], axis=1) for part in filled]
+    joined = np.concatenate([np.zeros((0, 2)), *centers])
+    return more_measures_of_slide(image, folder / SLIDE_LABELS, joined, measures, um_per_px)
+
+
 def _write_cells(
     folder: Path,
     image: Image,
     um_per_px: PixelSize | None,
     models: Models,
     parts: Sequence[_Numbered],
+    more: dict[str, np.ndarray],
     trust: CellsTrust | None,
 ) -> None:
     organs = () if models.cell_organs is None else tuple(models.cell_organs.manifest.classes)
     filled = [one for one in parts if one.part.n_cells]
     in_um = um_per_px is not None
-    tables = (one.part.table(one.offset + 1, organs, in_um=in_um) for one in filled)
-    write_cell_table(folder / CELLS_PARQUET, tables, _example(image, um_per_px, named=bool(organs)))
-    features = ((one.part.n_cells, one.part.features(one.offset + 1, in_um=in_um)) for one in filled)
-    write_geojson_parts(folder, features, trust_row(trust))
+
+    def of(one: _Numbered) -> dict[str, np.ndarray]:
+        return {name: values[one.offset : one.offset + one.part.n_cells] for name, values in more.items()}
+
+    tables = (one.part.table(one.offset + 1, organs, in_um=in_um).assign(**of(one)) for one in filled)
+    example = _example(image, um_per_px, named=bool(organs))
+    write_cell_table(
+        folder / CELLS_PARQUET, tables, example.assign(**{name: values[:0] for name, values in more.items()})
+    )
+    features = ((one, one.part.features(one.offset + 1, in_um=in_um)) for one in filled)
+    write_geojson_parts(
+        folder,
+        ((one.part.n_cells, add_measurements(text, of(one)) if more else text) for one, text in features),
+        trust_row(trust),
+    )
 
 
 def _example(image: Image, um_per_px: PixelSize | None, *, named: bool) -> pd.DataFrame:
