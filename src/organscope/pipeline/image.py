@@ -320,7 +320,9 @@ def _find_cells(
         return found
     centers = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
     progress = _between(advance, end, 1.0)
-    organs = classify_centers(image, centers, models.cell_organs, progress=progress, factor=scale.factor)
+    organs = classify_centers(
+        image, centers, models.cell_organs, progress=progress, factor=1.0 if scale is None else scale.factor
+    )
     place = table.columns.get_loc("touches_border")
     table.insert(place, "organ", np.array(organs.organs, object)[organs.organ_index])
     table.insert(place + 1, "organ_probability", organs.confidence)

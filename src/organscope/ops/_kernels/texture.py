@@ -1,10 +1,11 @@
 """Compiled texture of cells: moments of their levels, and how often levels lie side by side."""
 
-import numba
 import numpy as np
 
+from organscope.ops._kernels import inner_kernel, kernel
 
-@numba.njit(cache=True, nogil=True)
+
+@kernel(nogil=True)
 def moments_of_cells(labels, gray, n_cells):
     """Number of pixels, mean, and sums of the 2nd, 3rd and 4th power of what differs from it: float64 (n + 1, 5)."""
     n_rows, n_columns = labels.shape
@@ -28,7 +29,7 @@ def moments_of_cells(labels, gray, n_cells):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def cooccurrence_features(labels, levels, boxes, n_levels):
     """Contrast, homogeneity, energy, correlation and entropy of each cell (n, 5); not-a-number without a pair.
 
@@ -43,14 +44,14 @@ def cooccurrence_features(labels, levels, boxes, n_levels):
     features = np.full((boxes.shape[0], 5), np.nan)
     counts = np.zeros((n_levels, n_levels), dtype=np.int64)
     for cell in range(boxes.shape[0]):
-        counts[:] = 0
+        counts.fill(0)
         n_pairs = _count_pairs(labels, levels, boxes[cell], cell + 1, counts)
         if n_pairs > 0:
             _describe(counts, n_pairs, features[cell])
     return features
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel(nogil=True)
 def _count_pairs(labels, levels, box, cell, counts):
     n_pairs = 0
     for y in range(box[0], box[1]):
@@ -66,7 +67,7 @@ def _count_pairs(labels, levels, box, cell, counts):
     return n_pairs
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel(nogil=True)
 def _describe(counts, n_pairs, out):
     mean, square = 0.0, 0.0
     contrast, homogeneity, energy, product, entropy = 0.0, 0.0, 0.0, 0.0, 0.0
