@@ -7,6 +7,7 @@ paths, addresses and `Image` are accepted wherever an image is.
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from inspect import signature
 from pathlib import Path
@@ -47,6 +48,7 @@ from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Se
 from organscope.pipeline.given_labels import require_labels
 from organscope.pipeline.measures import require_measures
 from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
+from organscope.pipeline.spatial import require_spatial, write_spatial
 
 if TYPE_CHECKING:
     from organscope.training.teaching import Taught
@@ -268,6 +270,8 @@ def run(
     zarr: bool = False,
     labels: str | os.PathLike | None = None,
     measures: Sequence[str] | str = (),
+    anndata: bool = False,
+    spatialdata: bool = False,
     listener: Listener | None = None,
     **options: Any,
 ) -> RunResult:
@@ -290,6 +294,8 @@ def run(
         labels: Folder of label images that are measured in place of a search for cells; see
             `organscope.pipeline.given_labels`.
         measures: See `segment`.
+        anndata: Also write the cells of each image as AnnData.
+        spatialdata: Also write image, labels, outlines and cells of each image as SpatialData.
         listener: Told of progress.
         **options: Of `organscope.pipeline.ReadOptions`: `um_per_px`, `channel`, ...
 
@@ -313,7 +319,10 @@ def run(
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
     reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px), labels=place, measures=wanted)
-    return run_plan(plan, loaded, reading, listener, workforce, streaming)
+    require_spatial(anndata=anndata, spatialdata=spatialdata)
+    result = run_plan(plan, loaded, reading, listener, workforce, streaming)
+    unwritten = write_spatial(result, reading, anndata=anndata, spatialdata=spatialdata)
+    return replace(result, failures=(*result.failures, *unwritten))
 
 
 def list_models() -> pd.DataFrame:

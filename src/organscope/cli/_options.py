@@ -145,6 +145,16 @@ Measures = Annotated[
         show_default=False,
     ),
 ]
+AnnData = Annotated[
+    bool, typer.Option("--anndata", help="Also write the cells as AnnData (cells.h5ad); needs organscope[spatial].")
+]
+SpatialData = Annotated[
+    bool,
+    typer.Option(
+        "--spatialdata",
+        help="Also write image, labels, outlines and cells as SpatialData; needs organscope[spatial].",
+    ),
+]
 Memory = Annotated[
     str | None,
     typer.Option(

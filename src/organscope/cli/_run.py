@@ -7,7 +7,7 @@ What the promise of few missed cells costs, as text and as JSON.
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from organscope.pipeline import (
 )
 from organscope.pipeline.given_labels import require_labels
 from organscope.pipeline.measures import require_measures
+from organscope.pipeline.spatial import require_spatial, write_spatial
 
 
 def redecision_as_data(found: Redecision) -> dict[str, Any]:
@@ -127,6 +128,8 @@ def run_and_report(
     min_cell_recall: float | None = None,
     labels: Path | None = None,
     measures: str | None = None,
+    anndata: bool = False,
+    spatialdata: bool = False,
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
@@ -147,6 +150,7 @@ def run_and_report(
     streaming = Streaming(None if memory is None else memory_from_text(memory), zarr_labels=zarr)
     if labels is not None and (diameter_px is not None or min_cell_recall is not None):
         raise UsageError("Expected --labels, or --diameter-px and --min-cell-recall to search for cells, found both.")
+    require_spatial(anndata=anndata, spatialdata=spatialdata)
     models = load_models(tasks, bundles, threads=threads, cells_given=labels is not None)
     models = with_rules(models, positive=positive, min_recall=min_recall, costs=costs)
     models = at_operating_point(models, min_cell_recall)
@@ -157,6 +161,8 @@ def run_and_report(
     seconds_to_start = time.perf_counter() - started
     with progress_of(len(plan.targets)) as listener:
         result = run_plan(plan, models, reading, listener, workforce, streaming)
+    unwritten = write_spatial(result, reading, anndata=anndata, spatialdata=spatialdata)
+    result = replace(result, failures=(*result.failures, *unwritten))
     if as_json:
         promised = _promise_as_data(models.rules.promise) | _few_misses_as_data(models.few_misses)
         print_json(as_data(result) | promised | {"seconds_to_start": round(seconds_to_start, 3)})

@@ -39,6 +39,8 @@ def segment(
     memory: _options.Memory = None,
     zarr: _options.ZarrLabels = False,
     measures: _options.Measures = None,
+    anndata: _options.AnnData = False,
+    spatialdata: _options.SpatialData = False,
     as_json: _options.Json = False,
     debug: _options.Debug = False,
 ) -> None:
@@ -65,7 +67,7 @@ def segment(
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
-        measures=measures,
+        measures=measures, anndata=anndata, spatialdata=spatialdata,
         diameter_px=diameter_px, min_cell_recall=min_recall if min_cell_recall is None else min_cell_recall,
     )  # fmt: skip
 
@@ -147,6 +149,8 @@ def analyze(
     memory: _options.Memory = None,
     zarr: _options.ZarrLabels = False,
     measures: _options.Measures = None,
+    anndata: _options.AnnData = False,
+    spatialdata: _options.SpatialData = False,
     positive: _options.Positive = None,
     min_recall: _options.MinRecall = None,
     min_cell_recall: _options.MinCellRecall = None,
@@ -174,7 +178,7 @@ def analyze(
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
-        measures=measures,
+        measures=measures, anndata=anndata, spatialdata=spatialdata,
         diameter_px=diameter_px, labels=labels,
         positive=positive, min_recall=min_recall, costs=costs, min_cell_recall=min_cell_recall,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,12 @@ from organscope.pipeline.notebook import cells_html, organ_html
 from organscope.pipeline.outputs import write_run_files
 from organscope.pipeline.plan import Plan, Target, prepare_output
 from organscope.pipeline.results import RunResult
+from organscope.pipeline.spatial import SpatialCells, image_facts
 from organscope.pipeline.status import require_idle
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,28 @@ class Segmentation:
     def polygons(self) -> list[Any]:
         """One valid shapely geometry a cell in pixels x, y, holes included; a MultiPolygon where it is in parts."""
         return cell_polygons(self.labels)
+
+    def to_anndata(self) -> "AnnData":
+        """One observation a cell, with measures, classes and centers; see `organscope.pipeline.spatial`.
+
+        Raises:
+            MissingExtraError: The extra [spatial] is not installed.
+        """
+        return self._spatial().to_anndata()
+
+    def to_spatialdata(self) -> "SpatialData":
+        """Image, labels, outlines and table; see `organscope.pipeline.spatial`.
+
+        Raises:
+            MissingExtraError: The extra [spatial] is not installed.
+        """
+        image = self._answered.answer.image
+        return self._spatial().to_spatialdata(self.labels, self.polygons, image.displayed(image.read_whole()))
+
+    def _spatial(self) -> SpatialCells:
+        answer = self._answered.answer
+        facts = image_facts(answer.classification)
+        return SpatialCells(self.name, self.table, answer.cells.um_per_px, facts)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -257,6 +284,14 @@ class Analysis:
             OutputError: The folder cannot be written.
         """
         return self._answered.save(out)
+
+    def to_anndata(self) -> "AnnData":
+        """See `Segmentation.to_anndata`; `uns` says the organ of the image too."""
+        return self.cells.to_anndata()
+
+    def to_spatialdata(self) -> "SpatialData":
+        """See `Segmentation.to_spatialdata`."""
+        return self.cells.to_spatialdata()
 
     def __repr__(self) -> str:
         return f"Analysis({self.cells!r}, {self.organ!r})"
