@@ -231,6 +231,18 @@ class _FitSettings(Settings):
     cache_mb: int = Field(3000, ge=0)
 
 
+class _DistillationSettings(Settings):
+    """Trained networks to learn from beside the labels.
+
+    Attributes:
+        teachers: Bundles of the same head, by name, folder or zip; their maps are averaged.
+        share: Of the teachers in the maps that are learned; the rest is what people drew.
+    """
+
+    teachers: tuple[str, ...] = ()
+    share: float = Field(0.5, ge=0, le=1)
+
+
 class SegmentationConfig(TrainingSettings):
     """The whole configuration of a segmentation training.
 
@@ -244,4 +256,5 @@ class SegmentationConfig(TrainingSettings):
     loss: LossSettings = LossSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     fit: _FitSettings = _FitSettings()
+    distillation: _DistillationSettings = _DistillationSettings()
     int8: Literal["auto", "never"] = "auto"

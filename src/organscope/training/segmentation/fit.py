@@ -28,6 +28,7 @@ from organscope.training.origin import Place
 from organscope.training.run import Report, RunDirectory
 from organscope.training.segmentation.config import LossSettings, SegmentationConfig
 from organscope.training.segmentation.data import Images, TrainingCrops
+from organscope.training.segmentation.distillation import Teachers
 from organscope.training.segmentation.encoders import load_encoder
 from organscope.training.segmentation.network import Start, build_network, with_readout
 
@@ -181,6 +182,7 @@ class _Trainer:
         keras.utils.set_random_seed(fit.seed)
         keras.config.set_dtype_policy(dtype_policy(fit.precision))
         self.network = build_network(config.network)
+        self._teachers = Teachers(config) if config.distillation.teachers else None
         keras.config.set_dtype_policy("float32")
         self.average = build_network(config.network)
         self.average.set_weights(self.network.get_weights())
@@ -219,7 +221,7 @@ class _Trainer:
         epoch = self.progress.epoch + 1
         place = Place() if self._together is None else self._together.place
         supply = TimedLoader(TrainingCrops(images, probability, self.config, epoch, place))
-        self.step_losses = [self._step(*batch) for batch in supply]
+        self.step_losses = [self._step(images, self._taught(images, maps)) for images, maps in supply]
         self.waiting_share = supply.waiting_share
         if self._together is not None:
             self._together.share_statistics(self.network)
@@ -236,6 +238,9 @@ class _Trainer:
         """Begin with trained weights of the encoder, see `encoder_weights` of the configuration."""
         load_encoder(self.average, weights)
         self.network.set_weights(self.average.get_weights())
+
+    def _taught(self, images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+        return maps if self._teachers is None else self._teachers.mixed(images, maps)
 
     def _alone(self, images: np.ndarray, maps: np.ndarray) -> float:
         return float(self.network.train_on_batch(images, maps, return_dict=True)["loss"])

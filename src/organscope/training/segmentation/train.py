@@ -25,6 +25,7 @@ from organscope.training.segmentation.bundling import (
 )
 from organscope.training.segmentation.config import SegmentationConfig
 from organscope.training.segmentation.data import Images
+from organscope.training.segmentation.distillation import teachers_in_words
 from organscope.training.segmentation.fit import fit
 from organscope.training.segmentation.network import Start, network_in_words
 from organscope.training.segmentation.quantize import compare_bundles, prepared_tiles, quantize_graph
@@ -234,8 +235,10 @@ def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, in
     epochs, fit = run.metrics(), config.fit
     kept = epochs[-1] if fit.keep == "last" else max(epochs, key=lambda row: row["score"])
     chosen = "thresholds" if fit.keep == "last" else "epoch, thresholds"
+    taught = config.distillation
     return [
         network_in_words(config.network),
+        *([teachers_in_words(taught.teachers, taught.share)] if taught.teachers else []),
         f"{n_parts[0]} images trained it, {n_parts[1]} chose {chosen} and calibration, {n_parts[2]} were only scored.",
         f"Epoch {kept['epoch']} of {len(epochs)}, each {fit.steps_per_epoch} steps of {fit.batch} "
         f"crops of {fit.crop_px} px; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all.",
