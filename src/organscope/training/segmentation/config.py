@@ -1,7 +1,7 @@
 """What a segmentation training is told."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -248,7 +248,11 @@ class SegmentationConfig(TrainingSettings):
 
     Attributes:
         int8: `auto` ships eight-bit integers where they are faster and lose next to no PQ on the validation images.
+        tuning_images: Training images of each data set that thresholds and calibration are chosen on beside the
+            validation images, where these are few. A network scores images that trained it hardly better.
     """
+
+    FREE_ON_RESUME: ClassVar[frozenset[str]] = TrainingSettings.FREE_ON_RESUME | {"tuning_images"}
 
     task: Literal["segmentation"] = "segmentation"
     preprocessing: Preprocessing = Preprocessing()
@@ -258,3 +262,4 @@ class SegmentationConfig(TrainingSettings):
     fit: _FitSettings = _FitSettings()
     distillation: _DistillationSettings = _DistillationSettings()
     int8: Literal["auto", "never"] = "auto"
+    tuning_images: int = Field(0, ge=0)

@@ -29,16 +29,16 @@ from organscope.training.segmentation.distillation import teachers_in_words
 from organscope.training.segmentation.fit import fit
 from organscope.training.segmentation.network import Start, network_in_words
 from organscope.training.segmentation.quantize import compare_bundles, prepared_tiles, quantize_graph
-from organscope.training.segmentation.tuning import measure_operating_points, tune_decoder, typical_diameter_px
+from organscope.training.segmentation.tuning import (
+    measure_operating_points,
+    tune_decoder,
+    tuning_samples,
+    typical_diameter_px,
+)
 from organscope.training.split import TrainingSplit, split_cells
 
 if TYPE_CHECKING:
     from organscope.training.segmentation.distributed import DistributedTrainer
-
-
-_FEW_IMAGES = 6
-"""With fewer validation images a fine-tuning chooses thresholds and calibration on the training images as well: a
-handful of cells says less than cells that the network has seen for a few steps."""
 
 
 def train_segmentation(
@@ -116,7 +116,8 @@ def train_with(
             return None
         facts = [*_begun_from(start, config.fit.blend), *_facts(config, run, n_parts)]
         writer = BundleWriter(network, config, split.fingerprint(), facts)
-        bundle = _measure(writer, config, split, _held_out(split, start), run, report, integers)
+        held = tuning_samples(split, config.tuning_images, is_finetuning=start is not None)
+        bundle = _measure(writer, config, split, held, run, report, integers)
         if together is not None:
             # The others have waited: TensorFlow takes the end of one process for a failure of all.
             together.wait()
@@ -203,13 +204,6 @@ def _certificate(bundle: Bundle, tried: Bundle | None, held: list[Sample]) -> Ce
     return certificate("inner validation", samples, [*found, *compare_use(bundle, samples)], **versions())
 
 
-def _held_out(split: TrainingSplit, start: Start | None) -> list[Sample]:
-    """The images that thresholds and calibration are chosen on."""
-    if start is None or len(split.validation) >= _FEW_IMAGES:
-        return split.validation
-    return [*split.validation, *split.training]
-
-
 def _score(bundle: Bundle, config: SegmentationConfig, split: TrainingSplit, report: Report) -> list[Score]:
     rows = []
     for index in split.indexes:
@@ -235,11 +229,12 @@ def _facts(config: SegmentationConfig, run: RunDirectory, n_parts: tuple[int, in
     epochs, fit = run.metrics(), config.fit
     kept = epochs[-1] if fit.keep == "last" else max(epochs, key=lambda row: row["score"])
     chosen = "thresholds" if fit.keep == "last" else "epoch, thresholds"
-    taught = config.distillation
+    taught, n_tuning = config.distillation, config.tuning_images
     return [
         network_in_words(config.network),
         *([teachers_in_words(taught.teachers, taught.share)] if taught.teachers else []),
         f"{n_parts[0]} images trained it, {n_parts[1]} chose {chosen} and calibration, {n_parts[2]} were only scored.",
+        *([f"Up to {n_tuning} training images of each set helped to choose these."] if n_tuning else []),
         f"Epoch {kept['epoch']} of {len(epochs)}, each {fit.steps_per_epoch} steps of {fit.batch} "
         f"crops of {fit.crop_px} px; {sum(row['seconds'] for row in epochs) / 60:.0f} minutes in all.",
     ]

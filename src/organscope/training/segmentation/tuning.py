@@ -3,6 +3,7 @@
 What is measured on held-out images so that few misses have a price, and what is known about the size of cells.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from typing import Any
@@ -21,14 +22,31 @@ from organscope.evaluation.metrics.segmentation import (
 from organscope.inference.operating_points import COLUMNS
 from organscope.inference.stitching import decode_bands
 from organscope.ops.instances import THRESHOLDS, Decoder, Head, decode_cells, decoder_in_words
+from organscope.training.split import TrainingSplit
 
 _MOST_PX = 1 << 25
 """Pixels of all images together that thresholds are tried on; larger images count with their middle."""
+
+_FEW_IMAGES = 6
+"""With fewer validation images a fine-tuning chooses thresholds and calibration on the training images as well: a
+handful of cells says less than cells that the network has seen for a few steps."""
 
 MapsAndLabels = tuple[str, np.ndarray, np.ndarray]
 """Name of the dataset, maps float32 (y, x, k), labels int32 (y, x)."""
 
 _Options = list[dict[str, Any]]
+
+
+def tuning_samples(split: TrainingSplit, n_training: int, *, is_finetuning: bool) -> list[Sample]:
+    """The images that thresholds and calibration are chosen on; `n_training` of each data set's training images too."""
+    if is_finetuning and len(split.validation) < _FEW_IMAGES:
+        return [*split.validation, *split.training]
+    by_set: dict[str, list[Sample]] = defaultdict(list)
+    for sample in split.training:
+        by_set[sample.dataset].append(sample)
+    chosen = (np.unique(np.linspace(0, len(own) - 1, n_training).astype(int)) for own in by_set.values())
+    more = (own[number] for own, numbers in zip(by_set.values(), chosen, strict=True) for number in numbers)
+    return [*split.validation, *more]
 
 
 def tune_decoder(images: Iterable[MapsAndLabels], n_images: int, head: Head, report: Callable[[str], None]) -> Decoder:

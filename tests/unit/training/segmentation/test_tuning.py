@@ -1,5 +1,7 @@
 """The search for the decoder's thresholds, on maps whose best decoder is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -8,7 +10,7 @@ from organscope.evaluation.metrics.segmentation import segmentation_scores
 from organscope.ops.instances import Decoder, decode_cells
 from organscope.training.segmentation import tuning
 from organscope.training.segmentation.data import training_maps
-from organscope.training.segmentation.tuning import tune_decoder
+from organscope.training.segmentation.tuning import tune_decoder, tuning_samples
 
 
 def picture(seed: int) -> tuple[str, np.ndarray, np.ndarray]:
@@ -61,3 +63,22 @@ def test_every_head_is_tuned(head):
     decoder = tune_decoder(iter([("set", maps, labels)]), 1, head, lambda line: None)
     assert decoder.head == head
     assert segmentation_scores(labels, decode_cells(maps, decoder))["pq"] > 0.95
+
+
+def _split(n_training: int, n_validation: int) -> SimpleNamespace:
+    """As much of a split as is asked for: names of images and of their sets."""
+    training = [SimpleNamespace(id=n, dataset="large" if n < n_training - 2 else "small") for n in range(n_training)]
+    return SimpleNamespace(training=training, validation=[SimpleNamespace(id=100 + n) for n in range(n_validation)])
+
+
+def _chosen(split: SimpleNamespace, n_training: int, *, is_finetuning: bool = False) -> list[int]:
+    return [sample.id for sample in tuning_samples(split, n_training, is_finetuning=is_finetuning)]
+
+
+def test_thresholds_are_chosen_on_validation_images_and_some_of_each_set_that_trained():
+    split = _split(12, 2)
+    assert _chosen(split, 0) == [100, 101]
+    assert _chosen(split, 3) == [100, 101, 0, 4, 9, 10, 11]
+    assert len(_chosen(split, 99)) == 14
+    assert len(_chosen(split, 0, is_finetuning=True)) == 14
+    assert _chosen(_split(12, 6), 0, is_finetuning=True) == [*range(100, 106)]
