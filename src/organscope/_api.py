@@ -48,6 +48,7 @@ from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Se
 from organscope.pipeline.given_labels import require_labels
 from organscope.pipeline.measures import require_measures
 from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
+from organscope.pipeline.rois import require_rois, write_rois
 from organscope.pipeline.spatial import require_spatial, write_spatial
 
 if TYPE_CHECKING:
@@ -270,6 +271,7 @@ def run(
     zarr: bool = False,
     labels: str | os.PathLike | None = None,
     measures: Sequence[str] | str = (),
+    roi: str | os.PathLike | None = None,
     anndata: bool = False,
     spatialdata: bool = False,
     listener: Listener | None = None,
@@ -294,6 +296,8 @@ def run(
         labels: Folder of label images that are measured in place of a search for cells; see
             `organscope.pipeline.given_labels`.
         measures: See `segment`.
+        roi: GeoJSON of regions of interest, a folder of such files, or "tissue": count cells in them, see
+            `organscope.pipeline.rois`.
         anndata: Also write the cells of each image as AnnData.
         spatialdata: Also write image, labels, outlines and cells of each image as SpatialData.
         listener: Told of progress.
@@ -319,8 +323,11 @@ def run(
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
     reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px), labels=place, measures=wanted)
+    regions = None if roi is None else require_rois(str(_path("regions", roi)), len(plan.targets))
     require_spatial(anndata=anndata, spatialdata=spatialdata)
     result = run_plan(plan, loaded, reading, listener, workforce, streaming)
+    if regions is not None:
+        result = write_rois(result, reading, regions)
     unwritten = write_spatial(result, reading, anndata=anndata, spatialdata=spatialdata)
     return replace(result, failures=(*result.failures, *unwritten))
 

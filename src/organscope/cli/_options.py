@@ -145,6 +145,15 @@ Measures = Annotated[
         show_default=False,
     ),
 ]
+Roi = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|FOLDER|tissue",
+        help="Count cells in regions of interest: GeoJSON in pixels, as QuPath exports annotations, a folder of such "
+        "files named as the images, or 'tissue'.",
+        show_default=False,
+    ),
+]
 AnnData = Annotated[
     bool, typer.Option("--anndata", help="Also write the cells as AnnData (cells.h5ad); needs organscope[spatial].")
 ]

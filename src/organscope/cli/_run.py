@@ -37,6 +37,7 @@ from organscope.pipeline import (
 )
 from organscope.pipeline.given_labels import require_labels
 from organscope.pipeline.measures import require_measures
+from organscope.pipeline.rois import require_rois, write_rois
 from organscope.pipeline.spatial import require_spatial, write_spatial
 
 
@@ -128,6 +129,7 @@ def run_and_report(
     min_cell_recall: float | None = None,
     labels: Path | None = None,
     measures: str | None = None,
+    roi: str | None = None,
     anndata: bool = False,
     spatialdata: bool = False,
 ) -> None:
@@ -150,6 +152,7 @@ def run_and_report(
     streaming = Streaming(None if memory is None else memory_from_text(memory), zarr_labels=zarr)
     if labels is not None and (diameter_px is not None or min_cell_recall is not None):
         raise UsageError("Expected --labels, or --diameter-px and --min-cell-recall to search for cells, found both.")
+    regions = None if roi is None else require_rois(roi, len(plan.targets))
     require_spatial(anndata=anndata, spatialdata=spatialdata)
     models = load_models(tasks, bundles, threads=threads, cells_given=labels is not None)
     models = with_rules(models, positive=positive, min_recall=min_recall, costs=costs)
@@ -161,6 +164,8 @@ def run_and_report(
     seconds_to_start = time.perf_counter() - started
     with progress_of(len(plan.targets)) as listener:
         result = run_plan(plan, models, reading, listener, workforce, streaming)
+    if regions is not None:
+        result = write_rois(result, reading, regions)
     unwritten = write_spatial(result, reading, anndata=anndata, spatialdata=spatialdata)
     result = replace(result, failures=(*result.failures, *unwritten))
     if as_json:

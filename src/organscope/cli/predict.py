@@ -39,6 +39,7 @@ def segment(
     memory: _options.Memory = None,
     zarr: _options.ZarrLabels = False,
     measures: _options.Measures = None,
+    roi: _options.Roi = None,
     anndata: _options.AnnData = False,
     spatialdata: _options.SpatialData = False,
     as_json: _options.Json = False,
@@ -67,7 +68,7 @@ def segment(
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
-        measures=measures, anndata=anndata, spatialdata=spatialdata,
+        measures=measures, roi=roi, anndata=anndata, spatialdata=spatialdata,
         diameter_px=diameter_px, min_cell_recall=min_recall if min_cell_recall is None else min_cell_recall,
     )  # fmt: skip
 
@@ -149,6 +150,7 @@ def analyze(
     memory: _options.Memory = None,
     zarr: _options.ZarrLabels = False,
     measures: _options.Measures = None,
+    roi: _options.Roi = None,
     anndata: _options.AnnData = False,
     spatialdata: _options.SpatialData = False,
     positive: _options.Positive = None,
@@ -178,7 +180,7 @@ def analyze(
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
-        measures=measures, anndata=anndata, spatialdata=spatialdata,
+        measures=measures, roi=roi, anndata=anndata, spatialdata=spatialdata,
         diameter_px=diameter_px, labels=labels,
         positive=positive, min_recall=min_recall, costs=costs, min_cell_recall=min_cell_recall,
     )  # fmt: skip

@@ -8,10 +8,16 @@ Only what is certainly empty counts: a network is spared there, so a cell that w
 import math
 
 import numpy as np
+import shapely
 from jaxtyping import Num
+from scipy import ndimage
+from shapely.geometry.base import BaseGeometry
+from skimage.morphology import remove_small_holes, remove_small_objects
 
+from organscope.errors import InputError
 from organscope.io import Image
 from organscope.io.image import block_mean
+from organscope.ops.polygons import cell_polygons
 
 _BLOCK_PX = 16
 """Side of the blocks, in pixels of full resolution, whose mean color is judged. A nucleus of 8 px across, half as
@@ -47,6 +53,37 @@ def is_glass(blocks: Num[np.ndarray, "y x c"], value_range: tuple[float, float])
     if float(colors.min()) < _BRIGHT or uneven > _EVEN:
         return False
     return float((colors.max(axis=2) - colors.min(axis=2)).max()) <= _COLORLESS
+
+
+_VIEW_PX = 2048
+_SMALLEST = 2e-4
+"""Share of the image that a piece of tissue covers at least, and a hole in it."""
+
+
+def tissue_outlines(image: Image) -> list[BaseGeometry]:
+    """Outlines of the pieces of tissue on a slide, x and y in pixels of full resolution, the largest first.
+
+    Judged are the pixels of a view of at most 2048 px: glass is bright and without color. Pieces and holes of less
+    than 0.02 % of the image do not count.
+
+    Raises:
+        InputError: The image is damaged, or has no colors to tell tissue from glass by.
+    """
+    pixels = image.visible(image.thumbnail(_VIEW_PX))
+    if pixels.shape[2] != 3:
+        raise InputError(f"Expected a color image to find tissue in, found one channel in {image.path}.")
+    low, high = image.value_range
+    colors = ndimage.uniform_filter((pixels.astype(np.float32) - low) / (high - low), (3, 3, 0))
+    is_tissue = (colors.min(axis=2) < _BRIGHT) | (colors.max(axis=2) - colors.min(axis=2) > _COLORLESS)
+    smallest = max(1, round(_SMALLEST * is_tissue.size))
+    is_tissue = remove_small_objects(is_tissue, max_size=smallest)
+    is_tissue = remove_small_holes(is_tissue, max_size=smallest)
+    pieces, _ = ndimage.label(is_tissue)
+    across, down = image.width_px / pixels.shape[1], image.height_px / pixels.shape[0]
+    outlines = shapely.transform(
+        np.array(cell_polygons(pieces.astype(np.int32)), object), lambda xy: xy * (across, down)
+    )
+    return sorted(outlines.tolist(), key=lambda outline: -outline.area)
 
 
 _LEVEL_SLACK = 1.01

@@ -231,6 +231,75 @@ def read_geojson(path: Path, height_px: int, width_px: int) -> Cells:
     return cells
 
 
+@dataclass(frozen=True)
+class Region:
+    """A region of interest.
+
+    Attributes:
+        name: As the file names it, else its class, else its place in the file.
+        class_name: Of QuPath; "" without.
+        geometry: A valid polygon or several, x and y in pixels of the image.
+    """
+
+    name: str
+    class_name: str
+    geometry: BaseGeometry
+
+
+def read_regions(path: Path) -> list[Region]:
+    """The regions of interest of a file as QuPath exports annotations; cells and detections are no regions.
+
+    What lies in a region of the class `Ignore*` is cut out of all others, as QuPath means it.
+
+    Raises:
+        AnnotationError: The file is no GeoJSON, or has no region with an area.
+    """
+    regions, ignored = [], []
+    for number, feature in enumerate(_features(_load(path), path), start=1):
+        properties = feature.get("properties")
+        properties = properties if isinstance(properties, dict) else {}
+        if _kind(feature, properties) in ("cell", "detection", *_NO_CELLS):
+            continue
+        try:
+            geometry = _valid_area(feature.get("geometry") or {})
+        except (AttributeError, TypeError, IndexError, ValueError, KeyError, shapely.GEOSException) as error:
+            raise AnnotationError(
+                f"{path}: expected polygons, found feature {number} that is none ({error})."
+            ) from None
+        class_name, _ = _classification(properties.get("classification"))
+        name = str(properties.get("name") or class_name or f"region {number}")
+        if not geometry.is_empty:
+            (ignored if class_name == "Ignore*" else regions).append(Region(name, class_name, geometry))
+    if not regions:
+        raise AnnotationError(
+            f"{path}: expected regions of interest, found none. Draw annotations and export them as GeoJSON."
+        )
+    without = shapely.union_all([region.geometry for region in ignored])
+    return [replace(region, geometry=shapely.difference(region.geometry, without)) for region in regions]
+
+
+def _valid_area(geometry: dict) -> BaseGeometry:
+    """All polygons of a geometry as one valid shape; empty where it has no area."""
+    parts = [shapely.Polygon(_flat(rings[0]), [_flat(ring) for ring in rings[1:]]) for rings in _polygons(geometry)]
+    return shapely.union_all(shapely.make_valid(parts, method="structure", keep_collapsed=False))
+
+
+def write_regions(path: Path, regions: Sequence[Region], result: str) -> None:
+    """Write regions as annotations for QuPath.
+
+    Raises:
+        OutputError: The folder is not writable or the disk is full.
+    """
+    geometries = list(_geometries([region.geometry for region in regions]))
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(HEAD)
+        for n, (region, geometry) in enumerate(zip(regions, geometries, strict=True)):
+            classification = f',"classification":{_classification_text(region.class_name)}' if region.class_name else ""
+            properties = f'{{"objectType":"annotation","name":{json.dumps(region.name)}{classification}}}'
+            file.write((SEPARATOR if n else "") + _feature(geometry, properties, result))
+        file.write(collection_end())
+
+
 def _objects(path: Path, cells: Cells) -> list[_Object]:
     objects = []
     n_nuclei = n_only_nuclei = 0

@@ -25,13 +25,15 @@ SLIDE_LABELS = "labels.ome.tif"
 SLIDE_LABELS_ZARR = "labels.ome.zarr"
 SLIDE_GEOJSON = re.compile(r"cells-\d{4,}\.geojson\.gz")
 ANNDATA = "cells.h5ad"
+ROI_CELLS_CSV, ROI_CELLS_PARQUET = "roi_cells.csv", "roi_cells.parquet"
+TISSUE = "tissue.geojson"
 SPATIALDATA = "cells.spatialdata.zarr"
 ORGAN_MAP = "organ_map.png"
 ORGAN_MAP_ZARR = "organ_map.ome.zarr"
 _IMAGE_FILES = (
     LABELS, _CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY, CELL_MAP, EVIDENCE,
     SLIDE_LABELS, SLIDE_LABELS_ZARR, ORGAN_MAP, ORGAN_MAP_ZARR,
-    ANNDATA, SPATIALDATA,
+    ANNDATA, SPATIALDATA, ROI_CELLS_CSV, ROI_CELLS_PARQUET, TISSUE,
 )  # fmt: skip
 _IMAGES = (LABELS, OVERLAY, CELL_MAP, EVIDENCE, SLIDE_LABELS, SLIDE_LABELS_ZARR, ORGAN_MAP, ORGAN_MAP_ZARR, SPATIALDATA)
 
@@ -41,9 +43,10 @@ REPORT = "report.html"
 POLICY = "policy.json"
 DECISIONS = "decisions.csv"
 FEW_MISSES = "few_misses.json"
+ROIS = "rois.csv"
 _TRIAL_PREFIX = ".organscope-"
 """Of the file that tries whether an output folder can be written."""
-_RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES)
+_RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES, ROIS)
 
 
 def is_result_file(path: Path) -> bool:
