@@ -1,4 +1,4 @@
-"""Servers of tiny bundles."""
+"""Servers of tiny bundles, and a browser."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +8,8 @@ import pytest
 import tiny_bundles
 from web_server import Server
 
+CHROMIUM = Path("/usr/bin/chromium")
+
 
 @pytest.fixture(scope="session")
 def tiny_options(tmp_path_factory) -> list[str]:
@@ -15,6 +17,19 @@ def tiny_options(tmp_path_factory) -> list[str]:
     cells = tiny_bundles.write_tiny_segmentation(folder / "cells")
     organs = tiny_bundles.write_tiny_classification(folder / "organs")
     return ["--bundle", str(cells), "--bundle", str(organs)]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium of the system; tests that ask for it are skipped where there is none."""
+    if not CHROMIUM.is_file():
+        pytest.skip("no Chromium at /usr/bin/chromium (apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """An expert puts cells right in a real browser: draw, reshape, split, merge, undo; a server that goes away."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,29 +11,13 @@ from PIL import Image as PillowImage
 from web_pictures import until
 from web_server import Server
 
-CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 60_000
-
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.is_file(), reason="no Chromium at /usr/bin/chromium (apt install chromium)"
-)
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     started = Server(tmp_path_factory.mktemp("store"))
     yield started
     started.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

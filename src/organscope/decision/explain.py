@@ -86,8 +86,8 @@ def reasons_in_words(asked: Explanation, policy: Policy) -> list[str]:
     found = [f"{asked.doubt[:1].upper()}{asked.doubt[1:]}."] if asked.doubt else []
     if is_out_of_distribution(asked.distance, policy):
         found.append(
-            "The image is unlike everything that the model was trained on "
-            f"(distance {asked.distance:.2f}; it answers up to {policy.max_distance:.2f})."
+            "The image is unlike everything that the model was trained on, in tissue, stain, magnification or kind of "
+            "microscope."
         )
     if asked.probability < policy.min_confidence:
         found.append(_unsure(asked, policy))

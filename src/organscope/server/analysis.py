@@ -25,12 +25,14 @@ from organscope.pipeline import Listener, Models, Plan, ReadOptions, Target, run
 from organscope.pipeline.memory import Streaming
 from organscope.pipeline.outputs import CELL_COLUMNS
 from organscope.pipeline.plan import CELLS_PARQUET, POLICY, PREDICTIONS, SUMMARY
+from organscope.pipeline.progress import SlidePlan
 from organscope.pipeline.redecide import read_predictions
 from organscope.pipeline.results import read_policy
 from organscope.server.queue import Job
 from organscope.server.results import outlines, write_columns, write_outlines
 from organscope.server.settings import Limits
 from organscope.server.tiles import display_range, needs_pyramid, write_pyramid
+from organscope.server.wording import for_page
 
 _VIEW_PX = 1024
 #: Below this spread of gray, of 1, there is hardly anything to see; tissue has 0.1 and more.
@@ -184,14 +186,19 @@ def cells_of(out: Path) -> pd.DataFrame:
 
 
 class Progress(Listener):
-    """Passes on how far the image is."""
+    """Passes on how far the image is, and whether it is worked on by region, so that it can go on another time."""
 
-    def __init__(self, advance: Callable[[float], None]) -> None:
+    def __init__(self, advance: Callable[[float, bool], None]) -> None:
         self._advance = advance
+        self._is_by_region = False
+
+    def slides_planned(self, plan: SlidePlan) -> None:
+        """The image is a slide."""
+        self._is_by_region = True
 
     def image_advanced(self, fraction: float) -> None:
         """A part of the image is done."""
-        self._advance(fraction)
+        self._advance(fraction, self._is_by_region)
 
 
 def _plain(value: Any) -> Any:
@@ -208,4 +215,4 @@ def _pixel_size(row: dict[str, Any]) -> PixelSize | None:
 
 def _for_user(message: str, job: Job) -> str:
     """The sentence with the name that the user gave, not the place of the file."""
-    return message.replace(job.path, job.name).replace(Path(job.path).name, job.name)
+    return for_page(message.replace(job.path, job.name).replace(Path(job.path).name, job.name))

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     image TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
     state TEXT NOT NULL, stage TEXT NOT NULL DEFAULT '', fraction REAL NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '',
-    created REAL NOT NULL, started REAL, ended REAL, seconds REAL, worker INTEGER
+    created REAL NOT NULL, started REAL, ended REAL, seconds REAL, worker INTEGER, since REAL
 );
 CREATE INDEX IF NOT EXISTS jobs_of_image ON jobs(image);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs(state, number);
@@ -44,6 +44,7 @@ CREATE INDEX IF NOT EXISTS corrections_of_image ON corrections(image, number);
 _ADDED = (
     ("images", "file_stem", "TEXT NOT NULL DEFAULT ''"),
     ("studies", "choice", "TEXT NOT NULL DEFAULT '{}'"),
+    ("jobs", "since", "REAL"),
     ("corrections", "batch", "INTEGER"),
     ("corrections", "of", "INTEGER"),
     ("corrections", "shape", "TEXT"),

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from organscope.errors import OrganscopeError, OutputError
+from organscope.server.wording import for_page
 
 _RETRY_AFTER_S = 5
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -88,5 +89,5 @@ def answer_refusals(app: FastAPI) -> None:
 def problem(status: int, detail: str, retry_after_s: int | None = None) -> JSONResponse:
     """The answer to a request that is refused."""
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-    printable = detail.encode("utf-8", "replace").decode("utf-8")
+    printable = for_page(detail).encode("utf-8", "replace").decode("utf-8")
     return JSONResponse({"detail": printable}, status, headers)

@@ -117,7 +117,7 @@ def _entry(told: Told, settings: Settings) -> Entry:
         n_cells=f"{told.said.n_cells:,}",
         overlay=str(results / OVERLAY),
         overlay_caption=_overlay_caption(found, read_note(results / OVERLAY)),
-        evidence=str(evidence) if evidence.is_file() else "",
+        evidence=str(evidence) if evidence.is_file() and not verdict["is_strange"] else "",
         evidence_caption=f"Evidence: orange speaks for {verdict['top'][0]['organ']}, blue against it.",
         cells=str(results / CELLS_PARQUET),
         um_per_px=row["summary"]["um_per_px"],

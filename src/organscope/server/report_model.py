@@ -21,6 +21,7 @@ from organscope.ops.pixel_size import PixelSize, pixel_area_um2
 from organscope.pipeline.plan import CELLS_PARQUET
 from organscope.reporting.overlays import display_note
 from organscope.server.corrections import Corrected
+from organscope.server.wording import for_page
 
 
 @dataclass(frozen=True)
@@ -182,10 +183,9 @@ def _quality(row: dict[str, Any], max_distance: float | None) -> list[dict[str, 
     if summary is None:
         return flags
     if summary["doubt"]:
-        flags.append({"flag": "doubt", "reason": summary["doubt"]})
+        flags.append({"flag": "doubt", "reason": for_page(summary["doubt"])})
     if max_distance is not None and summary["distance"] > max_distance:
-        reason = f"far from the training images (distance {summary['distance']:.2f}, limit {max_distance:.2f})"
-        flags.append({"flag": "unlike training", "reason": reason})
+        flags.append({"flag": "unlike training", "reason": "unlike the training images in tissue, stain or magnification"})
     return flags
 
 
@@ -194,4 +194,4 @@ def _notes(row: dict[str, Any]) -> list[str]:
     notes = list((row["summary"] or view).get("notes") or ())
     # Images that were analyzed by an earlier version do not say whether they are stretched.
     notes.append(display_note(tuple(view["shown"]), is_stretched=view.get("stretched", False)) if view else "")
-    return [note for note in notes if note]
+    return [for_page(note) for note in notes if note]

@@ -18,6 +18,7 @@ from organscope.decision.explain import (
 from organscope.pipeline.plan import POLICY
 from organscope.pipeline.results import StoredPolicy, read_policy
 from organscope.server.settings import Settings
+from organscope.server.wording import for_page
 
 _TOP_ORGANS = 5
 _MAX_POLICIES = 16
@@ -104,6 +105,11 @@ class DecisionService:
         return [(self.policy_of(group[0]), group) for group in groups.values()]
 
 
+def is_strange(row: dict[str, Any], stored: StoredPolicy) -> bool:
+    """Whether a finished image is unlike those that the bundle was calibrated on."""
+    return is_out_of_distribution(row["summary"]["distance"], stored.policy) or bool(row["summary"]["doubt"])
+
+
 def _rules_of(stored: StoredPolicy, question: Constraints) -> Rules:
     """The question as rules for one bundle.
 
@@ -133,7 +139,7 @@ def _verdict(
 ) -> dict[str, Any]:
     order = np.argsort(-own, kind="stable")
     in_set = None if answers.in_set is None else [stored.organs[k] for k in order if answers.in_set[i, k]]
-    strange = is_out_of_distribution(row["summary"]["distance"], stored.policy) or bool(row["summary"]["doubt"])
+    strange = is_strange(row, stored)
     return {
         "image": row["id"],
         "organ": stored.organs[int(answers.organ_index[i])],
@@ -179,7 +185,7 @@ def _why(row: dict[str, Any], stored: StoredPolicy, answers: Answers, i: int, po
         doubt=row["summary"]["doubt"],
         not_ruled_out=stored.organs[positive] if is_open else None,
     )
-    return reasons_in_words(doubted, stored.policy) or [answers.reasons[i]]
+    return [for_page(reason) for reason in reasons_in_words(doubted, stored.policy) or [answers.reasons[i]]]
 
 
 def organs_known(images: Sequence[dict[str, Any]]) -> list[str]:

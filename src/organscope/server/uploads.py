@@ -24,6 +24,7 @@ from organscope.ops.pixel_size import PixelSize
 from organscope.server.errors import RefusalError
 from organscope.server.settings import Limits, Settings
 from organscope.server.store import NewImage, new_id
+from organscope.server.wording import for_page
 
 _MAX_LISTED = 2_000
 
@@ -46,12 +47,14 @@ class _Entry:
 def find_allowed(settings: Settings, path: str) -> Path:
     """The file or folder of a path such as `slides/case 12/a.svs`, whose first part names an allowed folder.
 
+    The whole path of a file inside an allowed folder is taken too.
+
     Raises:
         RefusalError: 403, where the path leads out of the allowed folders in any way; 404, where nothing is there.
     """
     roots = {folder.resolve().name: folder.resolve() for folder in settings.allowed}
-    parts = PurePosixPath(path).parts
-    if "\\" in path or "\0" in path or path.startswith("/") or ".." in parts or not parts or parts[0] not in roots:
+    parts = PurePosixPath(allowed_name(settings, path)).parts
+    if "\\" in path or "\0" in path or ".." in parts or not parts or parts[0] not in roots:
         raise _outside(path, roots)
     root = roots[parts[0]]
     try:
@@ -64,6 +67,16 @@ def find_allowed(settings: Settings, path: str) -> Path:
     if not found.is_relative_to(root):
         raise _outside(path, roots)
     return found
+
+
+def allowed_name(settings: Settings, path: str) -> str:
+    """The path from the name of the allowed folder on, where it is the whole path of something in one; else as it is."""
+    whole = PurePosixPath(path.strip())
+    for folder in settings.allowed if whole.is_absolute() else ():
+        for root in (folder.absolute(), folder.resolve()):
+            if whole.is_relative_to(root):
+                return str(PurePosixPath(folder.resolve().name) / whole.relative_to(root))
+    return path
 
 
 def list_allowed(settings: Settings, path: str) -> list[_Entry]:
@@ -338,7 +351,7 @@ def _remove(arrivals: Upload, settings: Settings) -> None:
 
 def _sentence(error: InputError, path: Path, name: str) -> str:
     """The reason with the name that the user knows, not the place on this machine."""
-    return str(error).replace(str(path), shown_name(name))
+    return for_page(str(error).replace(str(path), shown_name(name)))
 
 
 _SLIDES = "Ask the operator to allow the folder of the slide, and give its path."

@@ -31,6 +31,10 @@ class Cancelled(BaseException):
     """Nobody wants the image any more. No Exception, so that the run does not take it for a failure of the image."""
 
 
+class _Yielded(BaseException):
+    """An image that is worked on by region makes room for others; its finished regions are kept."""
+
+
 def _work(settings: Settings) -> None:
     """Analyze what is in the queue, for ever."""
     database = Database(settings.database)
@@ -48,13 +52,16 @@ def work_on(job: queue.Job, database: Database, models: Models, settings: Settin
     """Analyze one image and note how it ended."""
     out = settings.result_folder(job.image)
     try:
-        _advance(database, job, "preparing the image", 0.0)
-        keep_view(database, job.image, prepare_view(job, out, settings.limits))
+        if not job.is_shown:
+            _advance(database, job, "preparing the image", 0.0)
+            keep_view(database, job.image, prepare_view(job, out, settings.limits))
+            _advance(database, job, "finding cells and organ", 0.0)
         report = _Reporter(database, job)
-        report(0.0)
         summary = analyze(job, out, models, settings.limits, Progress(report))
         keep_summary(database, job.image, summary)
         queue.end(database, job.number, queue.DONE)
+    except _Yielded:
+        queue.put_back(database, job.number)
     except Cancelled:
         _clear(database, job, settings)
         queue.end(database, job.number, queue.CANCELLED)
@@ -74,7 +81,16 @@ class _Reporter:
         self._job = job
         self._told = 0.0
 
-    def __call__(self, fraction: float) -> None:
+    def __call__(self, fraction: float, is_by_region: bool) -> None:
+        """Tell how far the image is.
+
+        Raises:
+            Cancelled: It is not wanted any more.
+            _Yielded: Others go first.
+        """
+        if is_by_region and queue.should_yield(self._database, self._job.number):
+            _advance(self._database, self._job, "finding cells and organ", fraction)
+            raise _Yielded
         if time.monotonic() - self._told >= _REPORT_EVERY_S:
             self._told = time.monotonic()
             _advance(self._database, self._job, "finding cells and organ", fraction)

@@ -7,7 +7,7 @@ import pytest
 from organscope.errors import UsageError
 from organscope.server.errors import RefusalError
 from organscope.server.settings import Settings
-from organscope.server.uploads import find_allowed, list_allowed
+from organscope.server.uploads import allowed_name, find_allowed, list_allowed
 
 
 @pytest.fixture
@@ -31,6 +31,16 @@ def allowed(tmp_path, png):
 )
 def test_what_lies_inside_is_found(allowed, path):
     assert find_allowed(allowed, path).exists()
+
+
+def test_a_whole_path_inside_is_found_under_its_short_name(allowed):
+    (root,) = allowed.allowed
+    assert find_allowed(allowed, str(root / "case 1" / "a.png")).is_file()
+    assert allowed_name(allowed, f"{root}/case 1") == "slides/case 1"
+    for outside in (root.parent / "secret" / "b.png", root / ".." / "secret" / "b.png", root / "way out" / "b.png"):
+        with pytest.raises(RefusalError) as refusal:
+            find_allowed(allowed, str(outside))
+        assert refusal.value.status == 403
 
 
 @pytest.mark.parametrize(

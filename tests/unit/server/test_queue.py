@@ -103,6 +103,15 @@ def test_time_left_grows_along_the_queue(database, three):
     assert 0 < left[three[0]] < left[three[1]] < left[three[2]]
 
 
+def test_time_left_of_a_slow_image_is_told_by_its_own_speed(database, three):
+    """At 7 % of a slide, what was expected minus the clock said 197 s where 2,000 s were left."""
+    job = queue.claim(database, 7)
+    database.read().execute("UPDATE jobs SET started = started - 150 WHERE number = ?", (job.number,))
+    assert queue.seconds_left(database)[three[0]] >= 150, "beyond what was expected"
+    queue.report(database, job.number, "looking", 0.07)
+    assert queue.seconds_left(database)[three[0]] == pytest.approx(150 * 93 / 7, rel=0.02)
+
+
 def test_pace_is_that_of_finished_images(database, three):
     assert queue.seconds_per_megapixel(database) == queue.DEFAULT_SECONDS_PER_MEGAPIXEL
     database.read().execute("UPDATE jobs SET state = 'done', seconds = 3.0, ended = 1.0")
@@ -132,3 +141,72 @@ def test_a_store_has_one_server(tmp_path):
         pass
     with sole_server(tmp_path):
         pass
+
+
+def submitted(database, tmp_path, owner: str, **sides_px: int) -> None:
+    """Put one image of each name and side into the queue, in a study of its own."""
+    study = store.add_study(database, owner, "a", None, None)
+    images = [NewImage(name, name, tmp_path / name, True, 1, side, side, None) for name, side in sides_px.items()]
+    store.add_images(database, study, images, Settings(tmp_path))
+
+
+def order(database) -> list[str]:
+    """All images that wait, in the order in which they are worked on."""
+    found = []
+    while (job := queue.claim(database, 7)) is not None:
+        found.append(job.image)
+        queue.end(database, job.number, queue.DONE)
+    return found
+
+
+def test_short_images_do_not_wait_for_long_ones(database, tmp_path):
+    submitted(database, tmp_path, "ada", slide=40_000, large=2_000, small=500)
+    assert order(database) == ["small", "large", "slide"]
+
+
+def test_users_take_turns(database, tmp_path):
+    submitted(database, tmp_path, "ada", **{f"a{n}": 1000 for n in range(4)})
+    submitted(database, tmp_path, "ben", b=1000)
+    first = queue.claim(database, 7)
+    database.read().execute("UPDATE jobs SET started = started - 20 WHERE number = ?", (first.number,))
+    queue.end(database, first.number, queue.DONE)
+    assert first.image == "a0"
+    assert queue.claim(database, 7).image == "b", "who had nothing yet comes before who had 20 s"
+
+
+def test_a_slide_that_was_passed_over_has_its_turn(database, tmp_path):
+    submitted(database, tmp_path, "ada", slide=40_000, small=500)
+    database.read().execute("UPDATE jobs SET created = created - ? WHERE image = 'slide'", (queue.PATIENCE_S + 1,))
+    assert order(database) == ["slide", "small"]
+
+
+def test_a_slide_makes_room_after_a_turn_and_goes_on(database, tmp_path):
+    submitted(database, tmp_path, "ada", slide=40_000)
+    slide = queue.claim(database, 7)
+    database.read().execute("UPDATE jobs SET started = started - 100 WHERE number = ?", (slide.number,))
+    queue.report(database, slide.number, "looking", 0.25)
+    assert not queue.should_yield(database, slide.number), "nobody waits"
+    submitted(database, tmp_path, "ben", small=500)
+    assert queue.seconds_left(database)["small"] < 20, "a short image does not wait until a slide ends"
+    assert queue.should_yield(database, slide.number)
+    queue.put_back(database, slide.number)
+    row = store.image_of(database, "slide", "ada")
+    assert (row["state"], row["fraction"]) == ("queued", 0.25)
+    small = queue.claim(database, 7)
+    assert small.image == "small"
+    queue.end(database, small.number, queue.DONE)
+    assert queue.seconds_left(database)["slide"] == pytest.approx(300, rel=0.02), "100 s were a quarter"
+    again = queue.claim(database, 7)
+    assert again.image == "slide"
+    assert not queue.should_yield(database, again.number), "a new turn has begun"
+
+
+def test_slides_of_two_users_share(database, tmp_path):
+    submitted(database, tmp_path, "ada", first=40_000)
+    slide = queue.claim(database, 7)
+    submitted(database, tmp_path, "ben", second=40_000)
+    assert not queue.should_yield(database, slide.number)
+    database.read().execute("UPDATE jobs SET started = started - ? WHERE number = ?", (400, slide.number))
+    assert queue.should_yield(database, slide.number)
+    queue.put_back(database, slide.number)
+    assert queue.claim(database, 7).image == "second"

@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,15 @@ import tifffile
 from fastapi.testclient import TestClient
 
 from organscope.io import image as held
-from organscope.server import analysis, queue
+from organscope.pipeline import slides
+from organscope.pipeline.memory import Streaming
+from organscope.pipeline.slide_tasks import WindowTask
+from organscope.server import analysis, queue, worker
 from organscope.server.app import create_app
 from organscope.server.results import read_header
 from organscope.server.settings import Settings
 from organscope.server.worker import work_on
+from web_pictures import encoded
 
 ADDRESS = "http://127.0.0.1:8765"
 
@@ -72,6 +77,51 @@ def test_more_cells_than_a_browser_can_show_are_thinned_out(slide, models, monke
     assert header["n"] <= 20
     assert header["n_all"] == len(table)
     assert client.get(f"/api/images/{image}/outlines/0/0").status_code == 200
+
+
+def test_a_slide_makes_room_for_a_short_image_and_keeps_its_regions(
+    slide, tmp_path, bundle_paths, models, colon, monkeypatch
+):
+    """A slow slide of 16 regions; a short image arrives while its first ones are worked on."""
+    _, _, whole = slide
+    monkeypatch.setattr(analysis, "Streaming", partial(Streaming, window_px=128))
+    monkeypatch.setattr(queue, "TURN_S", 0.0)
+    monkeypatch.setattr(queue, "LONG_S", 0.2)
+    worked = []
+    monkeypatch.setattr(slides, "WindowTask", lambda *args: worked.append(args[1]) or WindowTask(*args))
+    settings = Settings(
+        tmp_path / "other", bundles=bundle_paths, threads=1, analyse=False, allowed=(tmp_path / "slides",)
+    )
+    app = create_app(settings)
+    with TestClient(app, base_url=ADDRESS) as client:
+        database = app.state.parts.database
+        study = client.post("/api/studies", json={"name": "slow"}).json()["id"]
+        answer = client.post(f"/api/studies/{study}/slides", json={"path": "slides/case 1/colon.tif"})
+        long = answer.json()["images"][0]["id"]
+        told = []
+        report = queue.report
+
+        def and_another_arrives(database, number, stage, fraction):
+            if len(told) == 3:
+                client.post(f"/api/studies/{study}/uploads?name=short.png", content=encoded(colon[:90, :90]))
+            told.append(fraction)
+            return report(database, number, stage, fraction)
+
+        monkeypatch.setattr(worker, "_REPORT_EVERY_S", 0.0)
+        monkeypatch.setattr(queue, "report", and_another_arrives)
+        states = []
+        while (job := queue.claim(database, 1)) is not None:
+            work_on(job, database, models, settings)
+            rows = client.get(f"/api/studies/{study}").json()["rows"]
+            states.append({row["image"]["name"].split("/")[-1]: row["image"]["state"] for row in rows})
+        assert states == [
+            {"colon.tif": "queued", "short.png": "queued"},
+            {"colon.tif": "queued", "short.png": "done"},
+            {"colon.tif": "done", "short.png": "done"},
+        ]
+        assert len(worked) < 2 * 16, "what was done of it was not done again"
+        cells = analysis.cells_of(settings.result_folder(long))
+    assert len(cells) == len(analysis.cells_of(whole))
 
 
 def labels_from(client, image: str) -> np.ndarray:

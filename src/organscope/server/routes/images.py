@@ -33,7 +33,7 @@ from organscope.server.exports import (
 from organscope.server.report import Told, make_report, methods_text, render_html, write_pdf
 from organscope.server.report_model import Findings, Report, findings_of
 from organscope.server.results import read_block
-from organscope.server.review import Constraints, organs_known
+from organscope.server.review import Constraints, is_strange, organs_known
 from organscope.server.routes.params import Asked
 from organscope.server.state import Parts, State, User, require_memory
 from organscope.server.store import images_of, plain_part
@@ -81,7 +81,7 @@ def _shown_details(row: dict[str, Any], user: str, state: State) -> schemas.Deta
         ),
         tile_px=TILE_PX,
         highest_power=highest_power(row["height_px"], row["width_px"]),
-        has_evidence=(results / EVIDENCE).is_file(),
+        has_evidence=(results / EVIDENCE).is_file() and not _is_strange(row, state),
         evidence_organ=_likeliest(row["summary"]),
         has_cell_map=(results / CELL_MAP).is_file(),
         organs=organs_known([row]),
@@ -96,6 +96,11 @@ def _shown_details(row: dict[str, Any], user: str, state: State) -> schemas.Deta
 def shown_findings(said: Findings) -> schemas.Findings:
     """What is said of an image, as the interface gives it."""
     return schemas.Findings(**{name: getattr(said, name) for name in schemas.Findings.model_fields})
+
+
+def _is_strange(row: dict[str, Any], state: State) -> bool:
+    """Whether the network does not know an image like this: then nothing speaks for an organ."""
+    return row["summary"] is not None and is_strange(row, state.judge.policy_of(row))
 
 
 def _likeliest(summary: dict[str, Any] | None) -> str | None:

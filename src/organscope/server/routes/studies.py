@@ -25,7 +25,7 @@ from organscope.server.routes.images import look_at, said_of, shown_findings, sh
 from organscope.server.routes.params import Asked
 from organscope.server.state import Parts, State, User, require_memory
 from organscope.server.store import NewImage, new_id
-from organscope.server.uploads import Upload, find_allowed, list_allowed, receive, require_one_file, settle
+from organscope.server.uploads import Upload, allowed_name, find_allowed, list_allowed, receive, require_one_file, settle
 
 router = APIRouter(prefix="/api", tags=["studies"], responses=refusing(507))
 _BINARY_BODY = {
@@ -133,7 +133,7 @@ async def upload(
 def add_slides(study: str, asked: schemas.AllowedPath, user: User, state: Parts) -> schemas.Arrived:
     """Add an image, or all images of a folder, that lie in a folder the operator allows; nothing is copied."""
     free = _require_room(study, user, state)
-    place = find_allowed(state.settings, asked.path)
+    place, wanted = find_allowed(state.settings, asked.path), allowed_name(state.settings, asked.path)
     found = image_files([place])
     if len(found) > free:
         raise RefusalError(
@@ -142,7 +142,7 @@ def add_slides(study: str, asked: schemas.AllowedPath, user: User, state: Parts)
     arrivals = Upload()
     for path, _ in found:
         # A link inside an allowed folder may lead out of it.
-        name = asked.path if path == place else f"{asked.path}/{path.relative_to(place).as_posix()}"
+        name = wanted if path == place else f"{wanted}/{path.relative_to(place).as_posix()}"
         try:
             arrivals.images.append(_describe(find_allowed(state.settings, name), name))
         except InputError as error:

@@ -1,7 +1,5 @@
 // Where in the image the eye is: a center in pixels of the image, and how many screen pixels one of them takes.
 const MAX_SCALE = 24;
-// Room for the buttons above the whole image.
-const TOP_PX = 120;
 
 export class Camera {
   constructor(width_px, height_px) {
@@ -16,12 +14,12 @@ export class Camera {
   }
 
   get fit_scale() {
-    return Math.min(this.view_width / this.width_px, (this.view_height - TOP_PX) / this.height_px) * 0.97;
+    return Math.min(this.view_width / this.width_px, this.view_height / this.height_px) * 0.97;
   }
 
   fit() {
     const scale = this.fit_scale;
-    Object.assign(this, { x: this.width_px / 2, y: this.height_px / 2 - TOP_PX / 2 / scale, scale });
+    Object.assign(this, { x: this.width_px / 2, y: this.height_px / 2, scale });
     this.is_fit = true;
   }
 

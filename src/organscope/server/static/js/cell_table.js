@@ -44,8 +44,8 @@ export class CellTable {
     const is_sorted = this.sorted.name === column.name;
     const arrow = is_sorted ? (this.sorted.is_falling ? " ↓" : " ↑") : "";
     const text = column.unit ? `${column.label}, ${column.unit}` : column.label;
-    const button = h("button", { type: "button", role: "columnheader", title: text, "data-column": column.name, class: column.kind === "number" ? "" : "text", onclick: () => this.sort(column.name), "aria-sort": is_sorted ? (this.sorted.is_falling ? "descending" : "ascending") : "none" }, text + arrow);
-    return button;
+    const direction = is_sorted ? (this.sorted.is_falling ? "descending" : "ascending") : "none";
+    return h("div", { role: "columnheader", class: column.kind === "number" ? "" : "text", "aria-sort": direction }, h("button", { type: "button", title: text, "data-column": column.name, onclick: () => this.sort(column.name) }, text + arrow));
   }
 
   draw() {

@@ -79,6 +79,11 @@ class Cells {
     return this.by_name.get(name);
   }
 
+  // Whether a cell counts: the filters let it through, and no expert called it none.
+  isThere(row) {
+    return this.shown[row] && !this.deleted[row];
+  }
+
   measures() {
     return this.columns.filter((column) => column.kind === "number" && column.name !== "id");
   }
@@ -100,7 +105,7 @@ class Cells {
     this.version++;
   }
 
-  // What experts say now; true where there are other cells or shapes than before, so that filters and colors are due.
+  // What experts say now; filters and colors are due after it.
   correct(corrections) {
     const is_other = JSON.stringify(corrections.edited.map((cell) => [cell.id, cell.ring])) !== this.edits;
     if (is_other) this.resize(corrections.edited);
@@ -110,6 +115,5 @@ class Cells {
     this.n_deleted = corrections.deleted.length;
     for (const id of corrections.marked) if (this.row_of.has(id)) this.marked[this.row_of.get(id)] = 1;
     this.version++;
-    return is_other;
   }
 }

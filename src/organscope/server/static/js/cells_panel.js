@@ -28,7 +28,7 @@ export class CellsPanel {
     this.scatter = h("canvas", { class: "plot tall", id: "scatter", role: "img", "aria-label": "Scatter plot of the shown cells; click for a cell" });
     this.table = new CellTable(cells, (row) => hooks.pick(row, true));
     this.none = h("button", { type: "button", class: "small", id: "none-of-these", hidden: true, onclick: () => this.deleteShown() });
-    box.replaceChildren(this.makeCheck(), h("h3", {}, "Show only"), this.makeFilters(), h("div", { class: "count-line" }, this.count, this.none), this.table.element,
+    box.replaceChildren(this.makeCheck(), h("h2", {}, "Show only"), this.makeFilters(), h("div", { class: "count-line" }, this.count, this.none), this.table.element,
       this.makePlotHead("Distribution", ["histogram"]), this.makeMeasureLimits(), this.histogram, this.makePlotHead("Scatter", ["across", "up"]), this.scatter);
     this.listen();
     this.filter();
@@ -96,7 +96,7 @@ export class CellsPanel {
       this[`${name}_column`] = chosen;
       return select(measures.map((column) => [column.name, column.unit ? `${column.label}, ${column.unit}` : column.label]), chosen, (value) => this.changePlot(name, value), { id: `plot-${name}`, "aria-label": `${title}: ${name}` });
     });
-    return h("div", { class: "plot-head" }, h("h3", {}, title), menus);
+    return h("div", { class: "plot-head" }, h("h2", {}, title), menus);
   }
 
   changePlot(name, value) {
@@ -125,7 +125,6 @@ export class CellsPanel {
     this.cells.filter(filters);
     this.drawCount();
     this.table.refresh();
-    this.drawPlots();
     this.hooks.changed();
   }
 
@@ -138,6 +137,9 @@ export class CellsPanel {
     const words = n_shown === n ? plural(n_there, "cell") : `${whole(left.length)} of ${plural(n_there, "cell")} shown`;
     const corrections = [findings.n_deleted ? `${whole(findings.n_deleted)} called none` : "", findings.n_added ? `${whole(findings.n_added)} added` : ""].filter(Boolean).join(", ");
     this.count.textContent = (corrections ? `${words} (${whole(findings.n_found)} found, ${corrections})` : words) + part;
+    // Said beside the image too: a filter that hides outlines there is set under another tab.
+    show(byId("filtered"), n_shown < n);
+    byId("filtered").textContent = `${whole(left.length)} of ${plural(n_there, "cell")} shown: show all`;
     show(this.none, n_shown < n && left.length > 0 && left.length <= MOST_AT_ONCE);
     this.none.textContent = left.length === 1 ? "This is no cell" : `These ${whole(left.length)} are no cells`;
   }
@@ -165,6 +167,7 @@ export class CellsPanel {
   }
 
   listen() {
+    byId("filtered").onclick = () => this.clear();
     let from = null;
     this.histogram.addEventListener("pointerdown", (event) => (from = event.offsetX));
     this.histogram.addEventListener("pointerup", (event) => {

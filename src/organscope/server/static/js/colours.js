@@ -21,19 +21,24 @@ const RAMP = Array.from({ length: STEPS }, (_, k) => viridis(k / (STEPS - 1)));
 export function colouring(cells, by) {
   const column = cells.column(by);
   if (!column) return { palette: [PLAIN], codes: new Uint8Array(cells.n), legend: null };
-  return column.kind === "category" ? byCategory(column, cells.n) : byNumber(column, cells.n);
+  return column.kind === "category" ? byCategory(column, cells) : byNumber(column, cells.n);
 }
 
-function byCategory(column, n) {
+function byCategory(column, cells) {
   const counts = new Array(column.categories.length).fill(0);
-  for (const code of column.values) if (code >= 0) counts[code]++;
+  const here = new Array(column.categories.length).fill(0);
+  column.values.forEach((code, row) => {
+    if (!(code >= 0)) return;
+    counts[code]++;
+    if (cells.isThere(row)) here[code]++;
+  });
   const order = counts.map((_, k) => k).sort((a, b) => counts[b] - counts[a]);
   // The commonest kinds get a color of their own, the rest share gray.
   const colour_of = new Uint8Array(counts.length).fill(OKABE_ITO.length);
   order.slice(0, OKABE_ITO.length).forEach((code, place) => (colour_of[code] = place));
   const codes = Uint8Array.from(column.values, (code) => colour_of[code] ?? OKABE_ITO.length);
-  const entries = order.slice(0, OKABE_ITO.length).filter((code) => counts[code]).map((code, place) => ({ colour: OKABE_ITO[place], text: column.categories[code], n: counts[code] }));
-  const rest = order.slice(OKABE_ITO.length).reduce((sum, code) => sum + counts[code], 0);
+  const entries = order.slice(0, OKABE_ITO.length).filter((code) => counts[code]).map((code, place) => ({ colour: OKABE_ITO[place], text: column.categories[code], n: here[code] }));
+  const rest = order.slice(OKABE_ITO.length).reduce((sum, code) => sum + here[code], 0);
   if (rest) entries.push({ colour: OTHERS, text: "others", n: rest });
   return { palette: [...OKABE_ITO, OTHERS], codes, legend: { title: column.label, entries } };
 }

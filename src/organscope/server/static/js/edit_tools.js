@@ -2,11 +2,11 @@
 import { byId, show, toast } from "./dom.js";
 
 const TOOLS = {
-  draw: { key: "d", hint: "Go round a cell that was missed.", is_closed: true, color: "#ffe600" },
-  add: { key: "b", hint: "Brush over what belongs to the cell; begin in it, or choose it first.", is_brush: true, color: "rgba(255,230,0,.45)" },
-  erase: { key: "e", hint: "Brush over what does not belong to the cell.", is_brush: true, color: "rgba(213,94,0,.5)" },
-  split: { key: "s", hint: "Draw a line across the cell.", color: "#ffffff" },
-  merge: { key: "m", hint: "Draw a line through the cells that are one.", color: "#56b4e9" },
+  draw: { key: "d", hint: "Go round a cell that was missed.", is_closed: true, colour: "#ffe600" },
+  add: { key: "b", hint: "Brush over what belongs to the cell; begin in it, or choose it first.", is_brush: true, colour: "rgba(255,230,0,.45)" },
+  erase: { key: "e", hint: "Brush over what does not belong to the cell.", is_brush: true, colour: "rgba(213,94,0,.5)" },
+  split: { key: "s", hint: "Draw a line across the cell.", colour: "#ffffff" },
+  merge: { key: "m", hint: "Draw a line through the cells that are one.", colour: "#56b4e9" },
 };
 const MOST_POINTS = 2000;
 

@@ -37,6 +37,9 @@ export function duration(seconds) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
+// From the speed so far; never said to be exact.
+export const timeLeft = (seconds) => (seconds === null || seconds === undefined ? "time left not known yet" : `about ${duration(seconds)} left`);
+
 // What an expert says of an image.
 export const expertWord = ({ action, organ }) => ({ not_tissue: "Not tissue", cannot_tell: "Cannot tell" })[action] ?? organ;
 

@@ -2,7 +2,7 @@
 import { attempt, get, post } from "./api.js";
 import { byId, facts, h, show, toast } from "./dom.js";
 import { droppedFiles } from "./dropping.js";
-import { day, duration, optionsInWords, plural } from "./format.js";
+import { day, duration, optionsInWords, plural, timeLeft } from "./format.js";
 import { chooseSlides } from "./slides.js";
 import { makeStudy, nameOf, stopUploading, takeOptions, upload } from "./uploading.js";
 
@@ -57,7 +57,7 @@ function drawQueue(queue) {
   const waiting = queue.images.filter(isWaiting);
   const left = Math.max(0, ...waiting.map((image) => image.seconds_left ?? 0));
   show(byId("cancel-all"), waiting.length > 1);
-  byId("queue-title").textContent = waiting.length ? `In the queue: ${plural(waiting.length, "image")}, about ${duration(left)} left` : "Just finished";
+  byId("queue-title").textContent = waiting.length ? `In the queue: ${plural(waiting.length, "image")}, ${timeLeft(left)}` : "Just finished";
   for (const [id, row] of jobs) {
     if (!images.some((image) => image.id === id)) {
       row.element.remove();
@@ -100,8 +100,8 @@ function makeJob(image) {
 }
 
 function stateText(image) {
-  if (image.state === "queued") return `waiting, ${duration(image.seconds_left ?? 0)} left`;
-  if (image.state === "running") return `${image.stage}, ${duration(image.seconds_left ?? 0)} left`;
+  if (image.state === "queued") return `waiting, ${timeLeft(image.seconds_left)}`;
+  if (image.state === "running") return `${image.stage}, ${timeLeft(image.seconds_left)}`;
   if (image.state === "done") return `done in ${duration(image.seconds)}, ${plural(image.n_cells, "cell")}`;
   return image.state;
 }

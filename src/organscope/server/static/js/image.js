@@ -7,7 +7,7 @@ import { colouring } from "./colours.js";
 import { Corrections } from "./corrections.js";
 import { byId, facts, h, show } from "./dom.js";
 import { EditTools } from "./edit_tools.js";
-import { duration } from "./format.js";
+import { timeLeft } from "./format.js";
 import { drawEvidenceLegend, drawLegend, drawScale } from "./legend.js";
 import { makeTake } from "./take_panel.js";
 import { makeVerdict } from "./verdict_panel.js";
@@ -77,7 +77,7 @@ function waitFor(details) {
   byId("panel-verdict").replaceChildren(h("p", { class: "empty" }, "The results come here."));
   if (image.state === "failed") return notice(h("p", { class: "reason" }, image.message));
   if (image.state === "cancelled") return notice(h("p", {}, "The analysis was cancelled."));
-  notice(h("p", {}, `${image.stage || "Waiting in the queue"}, about ${duration(image.seconds_left ?? 1)} left`), h("progress", { max: 1, value: image.fraction, "aria-label": "Analysis" }));
+  notice(h("p", {}, `${image.stage || "Waiting in the queue"}, ${timeLeft(image.seconds_left)}`), h("progress", { max: 1, value: image.fraction, "aria-label": "Analysis" }));
   byId("notice").classList.toggle("low", image.is_shown);
   setTimeout(begin, 700);
   return undefined;
@@ -111,7 +111,7 @@ async function showResults(details) {
   const corrected = (answer) => {
     details.corrections = answer.now;
     details.findings = answer.findings;
-    if (cells.correct(answer.now)) applyColours();
+    cells.correct(answer.now);
     if (panel.selected >= cells.n) pick(-1);
     panel.corrected();
     viewer.redraw();
@@ -120,7 +120,7 @@ async function showResults(details) {
   };
   const said = new Corrections(id, corrected);
   const applyColours = makeColours(cells, details.findings.quality.some((flag) => flag.flag === "unlike training"));
-  panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, said, changed: () => viewer.redraw(), colours: () => colours });
+  panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, said, changed: applyColours, colours: () => colours });
   const verdict = makeVerdict(byId("panel-verdict"), details, said, openNext);
   const tools = new EditTools(viewer, {
     say: (...what) => said.say(...what), undo: () => said.undo(), redo: () => said.redo(), selected: () => panel.selected,

@@ -14,7 +14,7 @@ export function drawEvidenceLegend(box, organ, is_shown) {
 export function drawLegend(box, legend, is_strange = false) {
   if (!legend || legend.entries?.length === 0) return box.replaceChildren();
   const title = h("strong", {}, legend.unit ? `${legend.title}, ${legend.unit}` : legend.title);
-  if (legend.entries) return box.replaceChildren(title, ...legend.entries.map((entry) => h("span", { class: "entry" }, h("i", { style: { background: entry.colour } }), entry.text, h("span", { class: "n num" }, whole(entry.n)))), is_strange ? h("div", { class: "note" }, "Not reliable: the picture is unlike the training pictures.") : "");
+  if (legend.entries) return box.replaceChildren(title, ...legend.entries.map((entry) => h("span", { class: "entry" }, h("i", { style: { background: entry.colour } }), entry.text, h("span", { class: "n num" }, whole(entry.n)))), is_strange ? h("div", { class: "note" }, "Not reliable: the image is unlike the training images.") : "");
   const ramp = h("canvas", { width: 190, height: 12 });
   const context = ramp.getContext("2d");
   for (let x = 0; x < 190; x++) {

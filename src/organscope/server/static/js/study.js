@@ -5,7 +5,7 @@ import { byId, facts, h, toast } from "./dom.js";
 import { expertWord, optionsInWords, plural, whole } from "./format.js";
 import { changePixelSize } from "./pixel_size.js";
 import { makeQuestion } from "./question.js";
-import { drawRow, isDoubtful } from "./study_row.js";
+import { drawRow, isDoubtful, isReviewed } from "./study_row.js";
 
 const study = facts().study;
 const question = makeQuestion(byId("question"), () => refresh());
@@ -13,7 +13,7 @@ const BUSY_MS = 1000;
 const IDLE_MS = 15000;
 // More rows than this are drawn when they are asked for.
 const STEP = 100;
-const KINDS = { "": () => true, open: isDoubtful, reviewed: (row) => row.corrections.is_reviewed, flagged: (row) => row.findings.quality.length > 0 };
+const KINDS = { "": () => true, open: isDoubtful, reviewed: isReviewed, flagged: (row) => row.findings.quality.length > 0 };
 const WORDS = { "": "all", open: "to look at", reviewed: "reviewed", flagged: "quality flags" };
 let timer = 0;
 let asked = 0;
@@ -64,7 +64,7 @@ function drawRows(rows) {
   const is_open = document.activeElement?.tagName === "SELECT" && byId("rows").contains(document.activeElement);
   if (is_open) return;
   const more = chosen.length > n_drawn ? h("button", { type: "button", id: "more", onclick: () => { n_drawn += STEP; draw(); } }, `Show ${whole(Math.min(STEP, chosen.length - n_drawn))} more of ${whole(chosen.length)}`) : null;
-  byId("rows").replaceChildren(...chosen.slice(0, n_drawn).map((row) => drawRow(row, hooks)), more ?? "", chosen.length ? "" : h("p", { class: "empty" }, rows.length ? "No image is like that." : "No images yet."));
+  byId("rows").replaceChildren(...chosen.slice(0, n_drawn).map((row) => drawRow(row, hooks)), more ? h("li", {}, more) : "", chosen.length ? "" : h("li", { class: "empty" }, rows.length ? "No image is like that." : "No images yet."));
   if (held) byId(held)?.focus({ preventScroll: true });
 }
 

@@ -1,17 +1,19 @@
 // One image of a study in its list: what was found, how sure that is, and what the expert says.
 import { attempt, post } from "./api.js";
 import { h, toast } from "./dom.js";
-import { duration, expertWord, number, percent, plural, whole } from "./format.js";
+import { expertWord, number, percent, plural, timeLeft, whole } from "./format.js";
 
-export const isDoubtful = (row) => Boolean(row.verdict && row.verdict.decision !== "accept" && !row.corrections.action);
+// An image is reviewed once somebody judged its organ or looked at all its cells; only others are to be looked at.
+export const isReviewed = (row) => Boolean(row.corrections.action || row.corrections.is_checked);
+export const isDoubtful = (row) => Boolean(row.verdict && row.verdict.decision !== "accept" && !isReviewed(row));
 
 // `hooks` has `query()`, `positive()`, `organs()` and `changed()`.
 export function drawRow(row, hooks) {
   const { image } = row;
   const query = hooks.query();
   const page = `/images/${image.id}${query ? `?${query.replace("miss_cost", "cost").replace("min_recall", "recall")}` : ""}`;
-  return h("article", { class: isDoubtful(row) ? "row doubt" : "row", role: "listitem", "data-image": image.id },
-    h("a", { href: page, tabindex: -1, "aria-hidden": "true" }, thumb(image)),
+  return h("li", { class: isDoubtful(row) ? "row doubt" : "row", "data-image": image.id },
+    h("a", { href: page, tabindex: -1, "aria-label": image.name }, thumb(image)),
     h("div", {}, h("a", { class: "name", href: page, id: `name-${image.id}`, title: image.name }, image.name), h("span", { class: "faint num" }, `${image.width_px} × ${image.height_px} px`), flags(row)),
     answer(row), measures(row, hooks), acts(row, hooks));
 }
@@ -32,14 +34,15 @@ function answer(row) {
   if (row.corrections.action) return h("div", {}, h("div", { class: "answer" }, expertWord(row.corrections)), h("div", { class: "why" }, `${row.corrections.action === "accept" ? "accepted" : "named"} by ${row.corrections.who}`));
   const is_sure = verdict.decision === "accept";
   const likeliest = verdict.top[0];
-  const words = is_sure ? `${percent(verdict.confidence)}${verdict.flagged ? ", flagged" : ""}` : `Likeliest: ${likeliest.organ}, ${percent(likeliest.probability)}. ${verdict.why.join(" ")}`;
+  const likely = verdict.is_strange ? "" : `Likeliest: ${likeliest.organ}, ${percent(likeliest.probability)}. `;
+  const words = is_sure ? `${percent(verdict.confidence)}${verdict.flagged ? ", flagged" : ""}` : `${likely}${verdict.why.join(" ")}`;
   return h("div", {}, h("div", { class: is_sure ? "answer" : "answer reason" }, is_sure ? verdict.organ : "I don’t know"), h("div", { class: "why", title: words }, words));
 }
 
 function progress(image) {
   if (image.state === "failed") return h("span", { class: "reason" }, image.message);
   if (image.state === "cancelled") return h("span", { class: "faint" }, "cancelled");
-  const words = h("span", { class: "faint num" }, `${image.stage || "waiting"}, ${duration(image.seconds_left ?? 0)} left`);
+  const words = h("span", { class: "faint num" }, `${image.stage || "waiting"}, ${timeLeft(image.seconds_left)}`);
   return h("div", {}, words, image.state === "running" ? h("progress", { max: 1, value: image.fraction, "aria-label": `Analysis of ${image.name}` }) : null);
 }
 
@@ -64,8 +67,11 @@ function acts(row, hooks) {
   else if (!verdict) box.append(button("retry", "Try again", "retry"));
   else if (row.corrections.action) box.append(button("undo", "Take back", "corrections", { action: "clear" }));
   else {
-    const organ = isDoubtful(row) ? verdict.top[0].organ : verdict.organ;
-    box.append(button("accept", isDoubtful(row) ? `It is ${organ}` : `Accept ${organ}`, "corrections", { action: "accept", organ }), overrideMenu(image, hooks, act));
+    const is_sure = verdict.decision === "accept";
+    const organ = is_sure ? verdict.organ : verdict.top[0].organ;
+    // Of an image that the network does not know, no organ is offered first.
+    if (is_sure || !verdict.is_strange) box.append(button("accept", is_sure ? `Accept ${organ}` : `It is ${organ}`, "corrections", { action: "accept", organ }));
+    box.append(overrideMenu(image, hooks, act));
   }
   return box;
 }

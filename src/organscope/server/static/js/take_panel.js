@@ -19,7 +19,7 @@ export function makeTake(box, details, query) {
     return element;
   });
   const copied = h("button", { type: "button", id: "copy-link", onclick: copyLink }, "Copy a link to this view");
-  box.replaceChildren(h("h3", {}, "Results"), h("div", { class: "take" }, FILES.map((file) => link(...file))), h("h3", {}, "Report"), h("div", { class: "take" }, reports), h("h3", {}, "This view"), h("p", { class: "faint" }, "Place, zoom, colours, filters and prices are in the link."), copied, h("p", { class: "faint" }, "Cells that you called none are left out of all files."));
+  box.replaceChildren(h("h2", {}, "Results"), h("div", { class: "take" }, FILES.map((file) => link(...file))), h("h2", {}, "Report"), h("div", { class: "take" }, reports), h("h2", {}, "This view"), h("p", { class: "faint" }, "Place, zoom, colours, filters and prices are in the link."), copied, h("p", { class: "faint" }, "Cells that you called none are left out of all files."));
 }
 
 async function copyLink() {

@@ -13,7 +13,7 @@ export function makeVerdict(box, details, said_by_expert, open_next) {
   const history = h("div", { id: "history" });
   const about = h("dl", { class: "facts", id: "about" });
   const question = makeQuestion(price, () => refresh());
-  box.replaceChildren(answer, h("h3", {}, "Your judgement"), expert, history, h("h3", {}, "What a miss costs"), price, h("h3", {}, "About this image"), about);
+  box.replaceChildren(answer, h("h2", {}, "Your judgement"), expert, history, h("h2", {}, "What a miss costs"), price, h("h2", {}, "About this image"), about);
   const drawAbout = () => about.replaceChildren(...aboutList(details));
   let asked = 0;
   let latest = null;
@@ -87,8 +87,8 @@ function drawAnswer(verdict, positive, said) {
   if (is_sure) parts.push(h("p", { class: "faint" }, verdict.organ === likeliest.organ ? `Probability ${percent(verdict.confidence)}` : `The safest answer at this price, although only ${percent(verdict.confidence)} probable`));
   else parts.push(h("div", { class: "because", id: "because" }, h("ul", { class: "plain" }, verdict.why.map((reason) => h("li", {}, reason)))));
   if (verdict.flagged) parts.push(h("p", {}, h("span", { class: "tag doubt" }, `Flagged: may be ${positive}`)));
-  parts.push(h("h3", {}, "Most probable organs"), bars(verdict.top));
-  if (verdict.prediction_set) parts.push(h("h3", {}, "Cannot be ruled out"), ...drawSet(verdict));
+  parts.push(h("h2", {}, verdict.is_strange ? "Nearest of the organs that it knows" : "Most probable organs"), bars(verdict.top));
+  if (verdict.prediction_set) parts.push(h("h2", {}, "Cannot be ruled out"), ...drawSet(verdict));
   if (positive) parts.push(h("p", { class: "faint num", id: "mistake" }, `To rely on “${verdict.organ}” here costs ${number(verdict.cost)} on average, where a false alarm costs 1.`));
   return parts;
 }
