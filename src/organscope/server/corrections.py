@@ -90,12 +90,14 @@ class CellShape:
 
 Action = Literal[
     "accept", "override", "not_tissue", "cannot_tell", "note", "clear", "delete_cell", "mark_cell", "restore_cell",
-    "accept_cells",
+    "accept_cells", "name_cell", "unname_cell",
 ]  # fmt: skip
 """`accept` and `override` name the organ of the image, `not_tissue` and `cannot_tell` say that it has none or that
 nobody can tell, `note` writes something down, `clear` takes these back; `delete_cell`: this is no cell, `mark_cell`:
-its outline is wrong, `restore_cell` takes either back; `accept_cells`: all cells were looked at and are right now."""
-CELL_ACTIONS = ("delete_cell", "mark_cell", "restore_cell")
+its outline is wrong, `restore_cell` takes either back; `accept_cells`: all cells were looked at and are right now. `name_cell` says
+of which kind a cell is, in the words of the expert, and `unname_cell` takes that back."""
+NAME, _UNNAME = "name_cell", "unname_cell"
+CELL_ACTIONS = ("delete_cell", "mark_cell", "restore_cell", NAME, _UNNAME)
 _IMAGE_ACTIONS = ("accept", "override", "not_tissue", "cannot_tell")
 EDIT, _UNDO, _REDO = "edit_cell", "undo", "redo"
 
@@ -125,6 +127,7 @@ class Corrected:
         marked: Cells whose outline is wrong.
         edited: Shapes of cells that experts drew or changed, by number.
         is_checked: All cells were looked at.
+        kinds: Kinds of cells that experts named, by number.
     """
 
     organ: str | None = None
@@ -136,6 +139,7 @@ class Corrected:
     marked: set[int] = field(default_factory=set)
     edited: dict[int, CellShape] = field(default_factory=dict)
     is_checked: bool = False
+    kinds: dict[int, str] = field(default_factory=dict)
 
     @property
     def is_reviewed(self) -> bool:
@@ -266,6 +270,11 @@ def _fold(said: Sequence[dict[str, Any]]) -> Corrected:
 
 def _fold_cell(found: Corrected, row: dict[str, Any]) -> None:
     cell = row["cell"]
+    if row["action"] in (NAME, _UNNAME):
+        found.kinds.pop(cell, None)
+        if row["action"] == NAME:
+            found.kinds[cell] = row["organ"]
+        return
     found.deleted.discard(cell)
     found.marked.discard(cell)
     if row["action"] == "delete_cell":
@@ -289,6 +298,7 @@ def as_data(found: Corrected, said: Sequence[dict[str, Any]] = (), who: str = ""
         "marked": sorted(found.marked),
         "edited": [{"id": cell, **shape.as_data()} for cell, shape in sorted(found.edited.items())] if said else [],
         "is_checked": found.is_checked,
+        "kinds": found.kinds,
         "is_reviewed": found.is_reviewed,
         "can_undo": bool(done),
         "can_redo": bool(undone),

@@ -35,6 +35,7 @@ from organscope.server.analysis import STEM, cells_of
 from organscope.server.corrections import Corrected, corrected_cells, corrections_of, holds
 from organscope.server.database import Database
 from organscope.server.errors import RefusalError
+from organscope.server.kinds import KIND_COLUMNS, Kinds
 from organscope.server.report_model import Findings, expert_word, not_ruled_out
 from organscope.server.results import features, is_slide, label_shape, label_strips, labels_of
 from organscope.server.settings import Settings
@@ -49,7 +50,7 @@ MEDIA_TYPES = {
 }
 
 
-def write_export(kind: str, folder: Path, out: Path, found: Corrected, um_per_px: PixelSize | None, name: str) -> Path:
+def write_export(kind: str, folder: Path, out: Path, found: Corrected, kinds: Kinds, um_per_px: PixelSize | None, name: str) -> Path:
     """Write one file for an image.
 
     Args:
@@ -57,6 +58,7 @@ def write_export(kind: str, folder: Path, out: Path, found: Corrected, um_per_px
         folder: Empty; the file is written there.
         out: The result folder of the image.
         found: What experts say of it.
+        kinds: Of its cells, which tables hold where any was named.
         um_per_px: Pixel size, None where unknown.
         name: Of the image, for the OME metadata.
 
@@ -64,8 +66,8 @@ def write_export(kind: str, folder: Path, out: Path, found: Corrected, um_per_px
         OutputError: The disk is full.
     """
     writers: dict[str, Callable[[], Path]] = {
-        _CSV: lambda: _write_tables(folder, _cells(out, found)) / CSV_NAME,
-        _PARQUET: lambda: _write_tables(folder, _cells(out, found)) / PARQUET_NAME,
+        _CSV: lambda: _write_tables(folder, _with_kinds(_cells(out, found), kinds)) / CSV_NAME,
+        _PARQUET: lambda: _write_tables(folder, _with_kinds(_cells(out, found), kinds)) / PARQUET_NAME,
         _GEOJSON: lambda: _write_geojson(folder / _GEOJSON, out, found),
         _OME_TIFF: lambda: _write_labels_of(folder / _OME_TIFF, out, found, um_per_px, name),
     }
@@ -184,11 +186,15 @@ def write_images_table(
 
 
 def write_cells_table(
-    path: Path, images: Sequence[dict[str, Any]], said: dict[str, Corrected], settings: Settings
+    path: Path,
+    images: Sequence[dict[str, Any]],
+    said: dict[str, Corrected],
+    settings: Settings,
+    kinds: Callable[[dict[str, Any]], Kinds] | None,
 ) -> None:
     """Write the cells of all finished images one below the other, name and `file_stem` of their image in front.
 
-    One image is in memory at a time.
+    One image is in memory at a time. `kinds` gives those of the cells of an image; None where no cell was named.
 
     Raises:
         OutputError: The disk is full.
@@ -198,15 +204,25 @@ def write_cells_table(
     for image in finished:
         schema = parquet.read_schema(settings.result_folder(image["id"]) / STEM / CELLS_PARQUET)
         columns |= dict.fromkeys(name for name in schema.names if not name.startswith("__"))
-    wanted = ["image", "file_stem", *columns, "marked", "edited"]
+    wanted = ["image", "file_stem", *columns, "marked", "edited", *(KIND_COLUMNS if kinds else ())]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         pd.DataFrame(columns=wanted).to_csv(file, index=False)
         for image in finished:
             found = said.get(image["id"], Corrected())
             table = corrected_cells(cells_of(settings.result_folder(image["id"])), found)
+            if kinds is not None:
+                table = _with_kinds(table, kinds(image))
             names = {"image": harmless(image["name"]), "file_stem": harmless(image["file_stem"])}
             table = table.assign(**names, marked=table["id"].isin(found.marked), edited=table["id"].isin(found.shapes))
             table.reindex(columns=wanted).to_csv(file, index=False, header=False)
+
+
+def _with_kinds(table: pd.DataFrame, found: Kinds) -> pd.DataFrame:
+    """A table of cells with their kinds, where any was named."""
+    if not found.names:
+        return table
+    columns = found.as_columns()
+    return table.merge(columns.assign(kind=columns["kind"].map(harmless)), on="id", how="left")
 
 
 def harmless(text: str) -> str:

@@ -7,6 +7,7 @@ arrays follow, little endian. A hundred thousand cells are some megabytes that t
 """
 
 import gzip
+import io
 import json
 import math
 import struct
@@ -123,6 +124,8 @@ _MEASURES = {
     "id": ("Cell", ""),
     "organ": ("Organ", ""),
     "touches_border": ("At the edge", ""),
+    "kind": ("Kind", ""),
+    "kind_probability": ("Kind probability", ""),
 }
 _INTENSITY = "mean_intensity_"
 _COLORS = ("red", "green", "blue")
@@ -139,6 +142,18 @@ def write_columns(path: Path, table: pd.DataFrame, n_all: int) -> None:
     Raises:
         OutputError: The folder is not writable or the disk is full.
     """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        _write_columns(file, table, {"n_all": n_all})
+
+
+def packed_columns(table: pd.DataFrame, more: dict[str, Any]) -> bytes:
+    """The same as bytes, with more in the header."""
+    stream = io.BytesIO()
+    _write_columns(stream, table, more)
+    return stream.getvalue()
+
+
+def _write_columns(file: BinaryIO, table: pd.DataFrame, more: dict[str, Any]) -> None:
     described, arrays = [], []
     n_channels = sum(name.startswith(_INTENSITY) for name in table.columns)
     for name in table.columns:
@@ -146,10 +161,9 @@ def write_columns(path: Path, table: pd.DataFrame, n_all: int) -> None:
         label, unit = _words(name, n_channels)
         described.append({"name": name, "label": label, "unit": unit, **entry})
         arrays.append(column)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        _write_header(file, {"n": len(table), "n_all": n_all, "columns": described})
-        for array in arrays:
-            file.write(array.tobytes())
+    _write_header(file, {"n": len(table), "columns": described, **more})
+    for array in arrays:
+        file.write(array.tobytes())
 
 
 def _words(name: str, n_channels: int) -> tuple[str, str]:

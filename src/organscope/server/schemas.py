@@ -71,7 +71,7 @@ class NewCorrection(_Asked):
     """What an expert says: of the organ of an image, or of some of its cells."""
 
     action: Action
-    organ: _Name | None = Field(None, description="With `accept` and `override`.")
+    organ: _Name | None = Field(None, description="With `accept` and `override`; of `name_cell` the kind of cell.")
     cells: list[_CellNumber] = Field(default_factory=list, max_length=100_000, description="With the actions on cells.")
     note: str = Field("", max_length=2000)
 
@@ -210,6 +210,7 @@ class Corrected(BaseModel):
     marked: list[int]
     edited: list[EditedCell]
     is_checked: bool = Field(description="An expert looked at all cells.")
+    kinds: dict[int, str] = Field({}, description="Kinds of cells that experts named, by number of the cell.")
     is_reviewed: bool = Field(description="An expert said anything about this image.")
     can_undo: bool
     can_redo: bool

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,9 +31,10 @@ from organscope.server.exports import (
     write_images_table,
     write_training_set,
 )
+from organscope.server.kinds import kinds_in_study
 from organscope.server.report import Told, make_report, methods_text, render_html, write_pdf
 from organscope.server.report_model import Findings, Report, findings_of
-from organscope.server.results import read_block
+from organscope.server.results import packed_columns, read_block
 from organscope.server.review import Constraints, is_strange, organs_known
 from organscope.server.routes.params import Asked
 from organscope.server.state import Parts, State, User, require_memory
@@ -167,6 +169,19 @@ def columns(image: str, user: User, state: Parts) -> FileResponse:
     return FileResponse(path, media_type="application/octet-stream", headers=_ASK_AGAIN)
 
 
+@router.get("/kinds", response_class=Response, responses=_BYTES)
+def kinds(image: str, user: User, state: Parts) -> Response:
+    """The kind of each cell, after those that were named in the study: columns as of `cells`.
+
+    The header also has `names`, `asked` (cells whose names would help most) and `right` (named cells that are named
+    right when they are left out, and of how many; null where a kind has too few).
+    """
+    row = store.finished_image_of(state.database, image, user)
+    found = kinds_in_study(state.database, row, state.settings)
+    more = {"names": found.names, "asked": found.asked, "right": found.right}
+    return Response(packed_columns(found.as_columns(), more), media_type="application/octet-stream", headers=_ASK_AGAIN)
+
+
 @router.get("/outlines/{x}/{y}", response_class=Response, responses=_BYTES)
 def outlines(image: str, x: _Place, y: _Place, user: User, state: Parts) -> Response:
     """Outlines of the cells of one square of 512 px; see docs/page.md."""
@@ -230,8 +245,9 @@ async def export(image: str, kind: _ExportName, user: User, state: Parts) -> Fil
 def _export(kind: str, row: dict[str, Any], state: State) -> Path:
     found = corrections.corrected(state.database, row["id"])
     out = state.settings.result_folder(row["id"])
+    kinds = kinds_in_study(state.database, row, state.settings)
     with _new_folder(state) as folder:
-        return write_export(kind, folder, out, found, row["um_per_px"], row["name"])
+        return write_export(kind, folder, out, found, kinds, row["um_per_px"], row["name"])
 
 
 @downloads_router.get("/images/{image}/{kind}", response_class=Response, responses=_REPORTS)
@@ -284,7 +300,9 @@ def _table(kind: str, study: str, asked: Constraints, state: State) -> Path:
     said = corrections.corrected_in_study(state.database, study)
     with _new_folder(state) as folder:
         if kind == "cells.csv":
-            write_cells_table(folder / kind, images, said, state.settings)
+            is_named = any(found.kinds for found in said.values())
+            kinds = partial(kinds_in_study, state.database, settings=state.settings) if is_named else None
+            write_cells_table(folder / kind, images, said, state.settings, kinds)
         else:
             verdicts = {verdict["image"]: verdict for verdict in state.judge.verdicts(images, asked)}
             findings = {row["id"]: said_of(row, said.get(row["id"], Corrected()), state) for row in images}

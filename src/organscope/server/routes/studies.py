@@ -293,6 +293,6 @@ def _require_sense(new: schemas.NewCorrection, n_cells: int) -> None:
         raise RefusalError(
             422, f"Expected no cells with {new.action}, found {len(new.cells)}. It speaks of the whole image."
         )
-    if (new.action in ("accept", "override")) != (new.organ is not None):
-        wanted = "an organ" if new.organ is None else "no organ"
+    if (new.action in ("accept", "override", corrections.NAME)) != (new.organ is not None):
+        wanted = "a name" if new.organ is None else "no name"
         raise RefusalError(422, f"Expected {wanted} with {new.action}, found {new.organ or 'none'}.")

@@ -13,7 +13,6 @@ export class CellTable {
     this.scroll = h("div", { class: "grid-scroll", tabindex: 0, role: "grid", "aria-label": "Cells", "aria-rowcount": cells.n + 1 }, this.head, this.body);
     this.element = h("div", { class: "grid" }, this.scroll);
     this.rows = [];
-    this.columns = inOrder(cells);
     this.scroll.addEventListener("scroll", () => this.draw());
     this.scroll.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.draw()).observe(this.scroll);
@@ -28,6 +27,7 @@ export class CellTable {
 
   // The rows that the filters let through, in the order of the column.
   refresh() {
+    this.columns = inOrder(this.cells);
     const order = this.cells.column(this.sorted.name).order;
     const shown = new Uint32Array(this.cells.n_shown);
     let n = 0;
@@ -86,7 +86,7 @@ export class CellTable {
 }
 
 // What is asked for most comes first, where it is in the table; the place of a cell is seen in the image.
-const FIRST = ["id", "organ", "organ_probability", "probability", "area_um2", "area_px"];
+const FIRST = ["id", "kind", "kind_probability", "organ", "organ_probability", "probability", "area_um2", "area_px"];
 
 export function inOrder(cells) {
   const first = FIRST.map((name) => cells.column(name)).filter(Boolean);

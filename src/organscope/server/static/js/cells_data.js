@@ -2,11 +2,17 @@
 const INDEX_BITS = 2 ** 21;
 
 export function decodeCells(buffer) {
+  const { header, columns } = decodeColumns(buffer);
+  return new Cells(header.n, columns, header.n_all);
+}
+
+// A header and its columns, found by name.
+export function decodeColumns(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const begin = Math.ceil((4 + length) / 4) * 4;
   const columns = header.columns.map((column, place) => new Column(column, new Float32Array(buffer, begin + 4 * place * header.n, header.n)));
-  return new Cells(header.n, columns, header.n_all);
+  return { header, columns, column: (name) => columns.find((column) => column.name === name) };
 }
 
 class Column {
@@ -43,6 +49,7 @@ class Cells {
     this.n_found = n;
     this.n_all = n_all;
     this.columns = columns;
+    this.kinds = null;
     this.by_name = new Map(columns.map((column) => [column.name, column]));
     this.found = columns.map((column) => column.values);
     this.n_deleted = 0;
@@ -58,7 +65,7 @@ class Cells {
     this.n = this.n_found + drawn.length;
     drawn.forEach((cell, place) => known.set(cell.id, this.n_found + place));
     this.row_of = known;
-    this.columns.forEach((column, place) => {
+    this.columns.filter((column) => !column.is_extra).forEach((column, place) => {
       column.known_order = null;
       column.values = edited.length ? new Float32Array(this.n).fill(NaN) : this.found[place];
       if (edited.length) column.values.set(this.found[place]);
@@ -73,6 +80,22 @@ class Cells {
     this.shown.fill(1);
     this.n_shown = this.n;
     this.edits = JSON.stringify(edited.map((cell) => [cell.id, cell.ring]));
+    if (this.kinds) this.setKinds(this.kinds);
+  }
+
+  // Columns that come later than the others: the kind of each cell and how probable it is.
+  setKinds(kinds) {
+    this.kinds = kinds;
+    const ids = kinds.column("id").values;
+    for (const given of kinds.columns.filter((column) => column.name !== "id")) {
+      const values = new Float32Array(this.n).fill(given.kind === "category" ? -1 : NaN);
+      given.values.forEach((value, place) => this.row_of.has(ids[place]) && (values[this.row_of.get(ids[place])] = value));
+      const column = this.by_name.get(given.name) ?? Object.assign(new Column(given, values), { is_extra: true });
+      Object.assign(column, { categories: given.categories, values, known_order: null });
+      if (!this.by_name.has(given.name)) this.columns.push(column);
+      this.by_name.set(given.name, column);
+    }
+    this.version++;
   }
 
   column(name) {

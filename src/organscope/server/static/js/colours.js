@@ -5,6 +5,7 @@ export const OTHERS = "#b8bec4";
 export const PLAIN = "#ffe600";
 const VIRIDIS = ["#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
 const STEPS = 32;
+export const NOT_SURE = "not sure";
 
 const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
@@ -32,14 +33,18 @@ function byCategory(column, cells) {
     counts[code]++;
     if (cells.isThere(row)) here[code]++;
   });
-  const order = counts.map((_, k) => k).sort((a, b) => counts[b] - counts[a]);
+  // Kinds keep their colors while their numbers change; what is not sure is gray.
+  const is_kind = column.name === "kind";
+  const order = counts.map((_, k) => k).filter((k) => !is_kind || column.categories[k] !== NOT_SURE);
+  if (!is_kind) order.sort((a, b) => counts[b] - counts[a]);
   // The commonest kinds get a color of their own, the rest share gray.
   const colour_of = new Uint8Array(counts.length).fill(OKABE_ITO.length);
   order.slice(0, OKABE_ITO.length).forEach((code, place) => (colour_of[code] = place));
   const codes = Uint8Array.from(column.values, (code) => colour_of[code] ?? OKABE_ITO.length);
   const entries = order.slice(0, OKABE_ITO.length).filter((code) => counts[code]).map((code, place) => ({ colour: OKABE_ITO[place], text: column.categories[code], n: here[code] }));
-  const rest = order.slice(OKABE_ITO.length).reduce((sum, code) => sum + here[code], 0);
-  if (rest) entries.push({ colour: OTHERS, text: "others", n: rest });
+  const named = new Set(order.slice(0, OKABE_ITO.length));
+  const rest = here.reduce((sum, n, code) => sum + (named.has(code) ? 0 : n), 0);
+  if (rest) entries.push({ colour: OTHERS, text: is_kind ? NOT_SURE : "others", n: rest });
   return { palette: [...OKABE_ITO, OTHERS], codes, legend: { title: column.label, entries } };
 }
 

@@ -8,18 +8,20 @@ import { Corrections } from "./corrections.js";
 import { byId, facts, h, show } from "./dom.js";
 import { EditTools } from "./edit_tools.js";
 import { timeLeft } from "./format.js";
+import { KindsPanel } from "./kinds_panel.js";
 import { drawEvidenceLegend, drawLegend, drawScale } from "./legend.js";
 import { makeTake } from "./take_panel.js";
 import { makeVerdict } from "./verdict_panel.js";
 import { Viewer } from "./viewer.js";
 
 const id = facts().image;
-const TABS = ["verdict", "cells", "take"];
+const TABS = ["verdict", "cells", "kinds", "take"];
 // What goes along to the next image.
 const KEPT = ["positive", "cost", "recall", "tab", "colour", "outlines", "evidence"];
 let viewer = null;
 let panel = null;
 let colours = null;
+let kinds = null;
 
 async function begin() {
   let details;
@@ -96,7 +98,7 @@ function makeViewer(details) {
     else write({ x: camera.x.toFixed(1), y: camera.y.toFixed(1), zoom: camera.scale.toPrecision(4) });
   };
   const place = [readNumber("x"), readNumber("y"), readNumber("zoom")];
-  viewer = new Viewer(byId("viewer"), details, moved, (row) => pick(row, false));
+  viewer = new Viewer(byId("viewer"), details, moved, (row) => kinds?.name(row) || pick(row, false));
   if (place.every((value) => value !== null)) viewer.camera.goTo(...place);
   byId("zoom-in").onclick = () => viewer.zoom(1.5);
   byId("zoom-out").onclick = () => viewer.zoom(1 / 1.5);
@@ -116,17 +118,19 @@ async function showResults(details) {
     panel.corrected();
     viewer.redraw();
     verdict.corrected(answer.said);
+    kinds.corrected(answer.now.kinds);
     tools.update(answer.now);
   };
   const said = new Corrections(id, corrected);
-  const applyColours = makeColours(cells, details.findings.quality.some((flag) => flag.flag === "unlike training"));
-  panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, said, changed: applyColours, colours: () => colours });
+  const colourMenu = makeColours(cells, details.findings.quality.some((flag) => flag.flag === "unlike training"));
+  panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, said, changed: () => colourMenu.apply(), colours: () => colours });
   const verdict = makeVerdict(byId("panel-verdict"), details, said, openNext);
   const tools = new EditTools(viewer, {
     say: (...what) => said.say(...what), undo: () => said.undo(), redo: () => said.redo(), selected: () => panel.selected,
     remove: (row) => row >= 0 && !cells.deleted[row] && panel.correct("delete_cell", [row]),
   });
   tools.update(details.corrections);
+  kinds = new KindsPanel(byId("panel-kinds"), cells, details, { pick, said, changed: () => panel.filters && panel.filter(), colourBy: (name) => colourMenu.by(name), selected: () => panel.selected });
   makeTake(byId("panel-take"), details, verdict.query);
   makeLayers(details);
   makeTabs();
@@ -145,11 +149,13 @@ function pick(row, is_shown) {
 
 // Of an image unlike the training images the organs of cells mean little: they are shown only where asked for.
 function makeColours(cells, is_strange) {
-  const choices = [["plain", "plain"], ...["organ", "probability", "organ_probability", "area_um2", "area_px"].filter((name) => cells.column(name)).map((name) => [name, cells.column(name).label.toLowerCase()])];
-  const wanted = choices.filter(([name]) => name !== "area_px" || !cells.column("area_um2"));
-  const chosen = wanted.some(([name]) => name === read("colour")) ? read("colour") : cells.column("organ") && !is_strange ? "organ" : "plain";
   const menu = byId("colour");
-  menu.replaceChildren(...wanted.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
+  const offer = (chosen) => {
+    const choices = [["plain", "plain"], ...["kind", "kind_probability", "organ", "probability", "organ_probability", "area_um2", "area_px"].filter((name) => cells.column(name)).map((name) => [name, cells.column(name).label.toLowerCase()])];
+    const wanted = choices.filter(([name]) => name !== "area_px" || !cells.column("area_um2"));
+    const known = wanted.some(([name]) => name === chosen) ? chosen : cells.column("organ") && !is_strange ? "organ" : "plain";
+    menu.replaceChildren(...wanted.map(([value, text]) => h("option", { value, selected: value === known }, text)));
+  };
   const apply = () => {
     colours = colouring(cells, menu.value);
     viewer.outlines.setColours(colours);
@@ -157,12 +163,18 @@ function makeColours(cells, is_strange) {
     viewer.redraw();
     panel?.drawPlots();
   };
+  const by = (name) => {
+    offer(name);
+    write({ colour: name });
+    apply();
+  };
   menu.onchange = () => {
     write({ colour: menu.value });
     apply();
   };
+  offer(read("colour"));
   apply();
-  return apply;
+  return { apply, by };
 }
 
 function makeLayers(details) {
@@ -224,6 +236,7 @@ function openTab(chosen) {
   }
   write({ tab: chosen === "verdict" ? "" : chosen });
   if (chosen === "cells") panel.draw();
+  if (chosen !== "kinds") kinds.choose("");
 }
 
 addEventListener("serverback", begin);
