@@ -1,6 +1,5 @@
 """Everybody can use the page: axe on every page and theme, every window, names, contrast; and numbers that agree."""
 
-import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
@@ -46,7 +45,9 @@ def page(browser):
 
 def show(page, server, paths, name: str) -> None:
     page.goto(server.address + paths[name])
-    page.wait_for_selector({"home": ".card", "study": ".row", "verdict": "#verdict", "cells": ".grid-row"}.get(name, "h1"))
+    page.wait_for_selector(
+        {"home": ".card", "study": ".row", "verdict": "#verdict", "cells": ".grid-row"}.get(name, "h1")
+    )
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -85,7 +86,9 @@ def test_both_themes_can_be_read(page, server, paths, theme):
 def test_every_link_has_a_name(page, server, paths):
     for name in ("home", "study", "verdict"):
         show(page, server, paths, name)
-        names = page.locator("a:visible").evaluate_all("links => links.map((a) => a.ariaLabel || a.innerText || a.title)")
+        names = page.locator("a:visible").evaluate_all(
+            "links => links.map((a) => a.ariaLabel || a.innerText || a.title)"
+        )
         assert all(names), name
 
 

@@ -24,6 +24,7 @@ VERDICTS_WAIT = """
     };
 """
 
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("store")

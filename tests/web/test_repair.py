@@ -13,6 +13,7 @@ from web_server import Server
 
 PATIENCE_MS = 60_000
 
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     started = Server(tmp_path_factory.mktemp("store"))

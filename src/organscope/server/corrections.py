@@ -94,8 +94,8 @@ Action = Literal[
 ]  # fmt: skip
 """`accept` and `override` name the organ of the image, `not_tissue` and `cannot_tell` say that it has none or that
 nobody can tell, `note` writes something down, `clear` takes these back; `delete_cell`: this is no cell, `mark_cell`:
-its outline is wrong, `restore_cell` takes either back; `accept_cells`: all cells were looked at and are right now. `name_cell` says
-of which kind a cell is, in the words of the expert, and `unname_cell` takes that back."""
+its outline is wrong, `restore_cell` takes either back; `accept_cells`: all cells were looked at and are right now;
+`name_cell`: of which kind a cell is, in the words of the expert, `unname_cell` takes that back."""
 NAME, _UNNAME = "name_cell", "unname_cell"
 CELL_ACTIONS = ("delete_cell", "mark_cell", "restore_cell", NAME, _UNNAME)
 _IMAGE_ACTIONS = ("accept", "override", "not_tissue", "cannot_tell")

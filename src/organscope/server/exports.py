@@ -50,7 +50,9 @@ MEDIA_TYPES = {
 }
 
 
-def write_export(kind: str, folder: Path, out: Path, found: Corrected, kinds: Kinds, um_per_px: PixelSize | None, name: str) -> Path:
+def write_export(
+    kind: str, folder: Path, out: Path, found: Corrected, kinds: Kinds, um_per_px: PixelSize | None, name: str
+) -> Path:
     """Write one file for an image.
 
     Args:

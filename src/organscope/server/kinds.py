@@ -1,7 +1,7 @@
 """Own kinds of cells by clicking: a person names some cells of a study, and all others follow.
 
-A logistic regression on standardized measures of the table of cells, fitted anew at every click: a study of ten thousand
-cells takes some milliseconds. It learns from the named cells of all images of the study.
+A logistic regression on standardized measures of the table of cells, fitted anew at every click. It learns from the
+named cells of all images of the study.
 """
 
 from collections.abc import Mapping, Sequence

@@ -185,7 +185,9 @@ def _quality(row: dict[str, Any], max_distance: float | None) -> list[dict[str, 
     if summary["doubt"]:
         flags.append({"flag": "doubt", "reason": for_page(summary["doubt"])})
     if max_distance is not None and summary["distance"] > max_distance:
-        flags.append({"flag": "unlike training", "reason": "unlike the training images in tissue, stain or magnification"})
+        flags.append(
+            {"flag": "unlike training", "reason": "unlike the training images in tissue, stain or magnification"}
+        )
     return flags
 
 

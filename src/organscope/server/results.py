@@ -162,8 +162,8 @@ def _write_columns(file: BinaryIO, table: pd.DataFrame, more: dict[str, Any]) ->
         described.append({"name": name, "label": label, "unit": unit, **entry})
         arrays.append(column)
     _write_header(file, {"n": len(table), "columns": described, **more})
-    for array in arrays:
-        file.write(array.tobytes())
+    for column in arrays:
+        file.write(column.tobytes())
 
 
 def _words(name: str, n_channels: int) -> tuple[str, str]:

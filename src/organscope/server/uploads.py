@@ -70,7 +70,7 @@ def find_allowed(settings: Settings, path: str) -> Path:
 
 
 def allowed_name(settings: Settings, path: str) -> str:
-    """The path from the name of the allowed folder on, where it is the whole path of something in one; else as it is."""
+    """The path from the name of the allowed folder on, of a whole path into one; any other as it is."""
     whole = PurePosixPath(path.strip())
     for folder in settings.allowed if whole.is_absolute() else ():
         for root in (folder.absolute(), folder.resolve()):

@@ -25,7 +25,15 @@ from organscope.server.routes.images import look_at, said_of, shown_findings, sh
 from organscope.server.routes.params import Asked
 from organscope.server.state import Parts, State, User, require_memory
 from organscope.server.store import NewImage, new_id
-from organscope.server.uploads import Upload, allowed_name, find_allowed, list_allowed, receive, require_one_file, settle
+from organscope.server.uploads import (
+    Upload,
+    allowed_name,
+    find_allowed,
+    list_allowed,
+    receive,
+    require_one_file,
+    settle,
+)
 
 router = APIRouter(prefix="/api", tags=["studies"], responses=refusing(507))
 _BINARY_BODY = {
