@@ -284,11 +284,11 @@ def test_several_drops_do_not_mix_up(page, server, pictures):
     """Name, pixel size and channel belong to the drop that they were given for, and are shown with it."""
     page.goto(server.address)
     page.click(".options summary")
-    page.fill("#study-name", "first drop")
+    page.fill("#name", "first drop")
     page.fill("#pixel-size", "0.25")
     page.set_input_files("#files", pictures[:1])
     page.set_input_files("#files", pictures[1:2])
-    assert [page.input_value(f"#{name}") for name in ("study-name", "pixel-size", "channel")] == ["", "", ""]
+    assert [page.input_value(f"#{name}") for name in ("name", "pixel-size", "channel")] == ["", "", ""]
     page.wait_for_selector("#studies .card >> text=first drop")
     until(lambda: len(server.client.get("/api/studies")) == 3)
     newest = server.client.get("/api/studies")[:2]

@@ -18,6 +18,7 @@ from pyarrow import parquet
 from scipy.ndimage import gaussian_filter
 
 from organscope.errors import InputError, UsageError
+from organscope.inference import Sizing
 from organscope.io import Image, open_image
 from organscope.ops.intensity import scale_intensity, to_rgb
 from organscope.ops.pixel_size import PixelSize
@@ -137,7 +138,8 @@ def analyze(job: Job, out: Path, models: Models, limits: Limits, listener: Liste
     """
     source = Path(job.path)
     plan = Plan(out, (Target(Path(source.name), Path(STEM)),))
-    reading = ReadOptions(um_per_px=job.um_per_px, max_pixels=limits.image_pixels, **job.options())
+    sizing = Sizing(diameter_px=job.analysis.get("diameter_px"))
+    reading = ReadOptions(um_per_px=job.um_per_px, max_pixels=limits.image_pixels, sizing=sizing, **job.options())
     # Reports then name the image, not the place where this server keeps it.
     with contextlib.chdir(source.parent):
         result = run_plan(plan, models, reading, listener, streaming=Streaming())

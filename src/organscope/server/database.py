@@ -13,7 +13,7 @@ from organscope.ops.pixel_size import PixelSize
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS studies (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, created REAL NOT NULL,
-    um_per_px REAL, channel INTEGER, choice TEXT NOT NULL DEFAULT '{}'
+    um_per_px REAL, channel INTEGER, choice TEXT NOT NULL DEFAULT '{}', analysis TEXT NOT NULL DEFAULT '{}'
 );
 CREATE TABLE IF NOT EXISTS images (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
@@ -38,12 +38,18 @@ CREATE TABLE IF NOT EXISTS corrections (
     action TEXT NOT NULL, cell INTEGER, organ TEXT, note TEXT NOT NULL DEFAULT '',
     who TEXT NOT NULL, at REAL NOT NULL, batch INTEGER, of INTEGER, shape TEXT
 );
+CREATE TABLE IF NOT EXISTS lessons (
+    id TEXT PRIMARY KEY, study TEXT NOT NULL,
+    owner TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '', result TEXT,
+    created REAL NOT NULL, started REAL, ended REAL
+);
 CREATE INDEX IF NOT EXISTS corrections_of_image ON corrections(image, number);
 """
 #: Columns that tables of an earlier version lack.
 _ADDED = (
     ("images", "file_stem", "TEXT NOT NULL DEFAULT ''"),
     ("studies", "choice", "TEXT NOT NULL DEFAULT '{}'"),
+    ("studies", "analysis", "TEXT NOT NULL DEFAULT '{}'"),
     ("jobs", "since", "REAL"),
     ("corrections", "batch", "INTEGER"),
     ("corrections", "of", "INTEGER"),

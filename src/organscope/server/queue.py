@@ -41,6 +41,7 @@ class Job:
         um_per_px: Pixel size that the user gave, None where the file is to be believed.
         channel: The only channel to look at, None for all.
         choice: Page, plane and so on to read, see `organscope.io.selection.Choice`.
+        analysis: Cell size, share of cells to find and bundles, see `organscope.server.store.add_study`.
         is_shown: It can be looked at already, because work on it began before.
     """
 
@@ -51,6 +52,7 @@ class Job:
     um_per_px: PixelSize | None
     channel: int | str | None
     choice: dict[str, Any] = field(default_factory=dict)
+    analysis: dict[str, Any] = field(default_factory=dict)
     is_shown: bool = False
 
     def options(self) -> dict[str, Any]:
@@ -80,11 +82,11 @@ def claim(database: Database, worker: int) -> Job | None:
             (RUNNING, time.time(), worker, chosen["number"]),
         )
         image = connection.execute(
-            "SELECT i.name, i.path, i.view, s.um_per_px, s.channel, s.choice FROM images i "
+            "SELECT i.name, i.path, i.view, s.um_per_px, s.channel, s.choice, s.analysis FROM images i "
             "JOIN studies s ON s.id = i.study WHERE i.id = ?",
             (chosen["image"],),
         ).fetchone()
-    given = stored_size(image["um_per_px"]), image["channel"], json.loads(image["choice"])
+    given = stored_size(image["um_per_px"]), image["channel"], *map(json.loads, (image["choice"], image["analysis"]))
     return Job(chosen["number"], chosen["image"], image["name"], image["path"], *given, image["view"] is not None)
 
 

@@ -48,11 +48,40 @@ class NewStudy(_Asked):
     series: _Number | None = Field(None, description="Image of files that hold several, from 0.")
     project: Literal["max"] | None = Field(None, description="'max' takes the brightest of all z planes.")
 
+    diameter_px: float | None = Field(None, gt=1, le=2000, description="Typical diameter of the cells in pixels.")
+    min_cell_recall: float | None = Field(None, gt=0, lt=1, description="Share of all cells to find, where measured.")
+    bundles: list[_Name] = Field([], max_length=3, description="Ids of bundles to use, one a task; else the standard.")
+
     @property
     def choice(self) -> dict[str, Any]:
         """What was chosen beside the channel, without what was not."""
         chosen = {name: getattr(self, name) for name in ("page", "z", "t", "series", "project")}
         return {name: value for name, value in chosen.items() if value is not None}
+
+
+class Again(NewStudy):
+    """Images of a study to analyze again as a study of their own, without another upload."""
+
+    name: _Name | None = None
+    images: list[_Name] = Field([], max_length=2000, description="Their ids; all images of the study where empty.")
+
+
+class NewLesson(_Asked):
+    """A bundle to teach from the images of a study that have a name."""
+
+    name: _Name = "Own organs"
+
+
+class Lesson(BaseModel):
+    """A lesson, and what came of it: figures on images whose group the answering model had not seen."""
+
+    id: str
+    bundle: str = Field(description="Id to choose the taught bundle by.")
+    name: str
+    state: str
+    message: str
+    seconds: float | None
+    result: dict[str, Any] | None
 
 
 class NewPixelSize(_Asked):
@@ -104,6 +133,7 @@ class Study(BaseModel):
     um_per_px: _Sides | None
     channel: int | str | None
     choice: dict[str, Any] = {}
+    analysis: dict[str, Any] = {}
     n_images: int = 0
     n_done: int = 0
     n_waiting: int = 0
@@ -222,6 +252,7 @@ class Options(BaseModel):
     um_per_px: _Sides | None
     channel: int | str | None
     choice: dict[str, Any] = Field({}, description="Page, plane, time point, image and projection that were chosen.")
+    analysis: dict[str, Any] = Field({}, description="Cell size, share of cells to find and bundles that were chosen.")
 
 
 class Findings(BaseModel):
@@ -319,6 +350,7 @@ class Places(BaseModel):
 class BundleEntry(BaseModel):
     """A model that this server knows."""
 
+    id: str
     name: str
     version: str
     task: str

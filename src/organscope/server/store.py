@@ -8,6 +8,7 @@ arrival.
 """
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -77,7 +78,7 @@ def _candidates(name: str) -> Iterable[str]:
 _LATEST = "SELECT max(number) FROM jobs WHERE image = i.id"
 _IMAGE_COLUMNS = (
     "i.*, s.owner, s.name AS study_name, s.um_per_px AS given_um_per_px, s.channel AS given_channel, "
-    "s.choice AS given_choice, "
+    "s.choice AS given_choice, s.analysis AS given_analysis, "
     "j.number AS job, j.state, j.stage, j.fraction, j.message, j.started, j.ended, "
     "j.seconds FROM images i JOIN studies s ON s.id = i.study "
     f"LEFT JOIN jobs j ON j.number = ({_LATEST})"
@@ -117,20 +118,34 @@ def add_study(
     um_per_px: PixelSize | None,
     channel: int | str | None,
     choice: dict[str, Any] | None = None,
+    analysis: dict[str, Any] | None = None,
 ) -> str:
-    """A new, empty study; its id. `choice` is what is read of each file, see `organscope.io.selection.Choice`."""
+    """A new, empty study; its id.
+
+    Args:
+        database: Where it is kept.
+        owner: Whose it is.
+        name: For people.
+        um_per_px: Pixel size in place of what the files say.
+        channel: The only channel to look at.
+        choice: What is read of each file, see `organscope.io.selection.Choice`.
+        analysis: `diameter_px`, `min_cell_recall`, `bundles` (names or paths) and `models` (their names for people),
+            each where it was chosen.
+    """
     study = new_id()
     database.read().execute(
-        "INSERT INTO studies (id, owner, name, created, um_per_px, channel, choice) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (study, owner, name, time.time(), size_to_store(um_per_px), channel, json.dumps(choice or {})),
-    )
+        "INSERT INTO studies (id, owner, name, created, um_per_px, channel, choice, analysis) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (study, owner, name, time.time(), size_to_store(um_per_px), channel, json.dumps(choice or {}),
+         json.dumps(analysis or {})),
+    )  # fmt: skip
     return study
 
 
 def studies_of(database: Database, owner: str) -> list[dict[str, Any]]:
     """The studies of a user, the newest first, with how many images are in which state."""
     rows = database.read().execute(
-        "SELECT s.id, s.name, s.created, s.um_per_px, s.channel, s.choice, count(i.id) AS n_images, "
+        "SELECT s.id, s.name, s.created, s.um_per_px, s.channel, s.choice, s.analysis, count(i.id) AS n_images, "
         "coalesce(sum(j.state = 'done'), 0) AS n_done, "
         "coalesce(sum(j.state IN ('queued', 'running')), 0) AS n_waiting, "
         "coalesce(sum(j.state = 'failed'), 0) AS n_failed "
@@ -154,7 +169,13 @@ def study_of(database: Database, study: str, owner: str) -> dict[str, Any]:
 
 
 def _with_choice(row: sqlite3.Row) -> dict[str, Any]:
-    return {**dict(row), "choice": json.loads(row["choice"]), "um_per_px": stored_size(row["um_per_px"])}
+    parsed = {"choice": json.loads(row["choice"]), "analysis": _shown_analysis(row["analysis"])}
+    return {**dict(row), **parsed, "um_per_px": stored_size(row["um_per_px"])}
+
+
+def _shown_analysis(text: str) -> dict[str, Any]:
+    """What was chosen for the analysis, without where bundles lie on this machine."""
+    return {name: value for name, value in json.loads(text).items() if name != "bundles"}
 
 
 def images_of(database: Database, study: str) -> list[dict[str, Any]]:
@@ -230,6 +251,29 @@ def _insert(connection: sqlite3.Connection, study: str, image: NewImage, stem: s
     )  # fmt: skip
 
 
+def images_again(images: Iterable[dict[str, Any]], settings: Settings) -> list[NewImage]:
+    """The same files as images of another study, without another upload; uploaded files are linked, not copied."""
+    new = []
+    for row in images:
+        image, path = new_id(), Path(row["path"])
+        if row["uploaded"]:
+            folder = settings.upload_folder(image)
+            folder.mkdir(parents=True)
+            path = _linked(path, folder / path.name)
+        sizes = row["height_px"], row["width_px"], None
+        new.append(NewImage(image, row["name"], path, bool(row["uploaded"]), row["n_bytes"], *sizes))
+    return new
+
+
+def _linked(path: Path, link: Path) -> Path:
+    try:
+        os.link(path, link)
+    except OSError:
+        # Some file systems know no links.
+        shutil.copyfile(path, link)
+    return link
+
+
 def try_again(database: Database, image: dict[str, Any]) -> None:
     """Put an image that failed or was cancelled into the queue again."""
     with database.write() as connection:
@@ -276,6 +320,7 @@ def remove_files(image: str, settings: Settings) -> None:
 def _decoded(row: sqlite3.Row) -> dict[str, Any]:
     found = dict(row)
     found["given_choice"] = json.loads(found["given_choice"])
+    found["given_analysis"] = _shown_analysis(found["given_analysis"])
     for name in ("view", "summary"):
         found[name] = None if found[name] is None else json.loads(found[name])
     for name in ("um_per_px", "given_um_per_px"):

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from organscope.server import queue
 from organscope.server.database import Database
+from organscope.server.lessons import Teacher
 from organscope.server.settings import CROWDED_SHARE, Settings, used_bytes
 from organscope.server.worker import settings_line
 
@@ -27,17 +28,20 @@ class Supervisor:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self._process: subprocess.Popen | None = None
+        self._teacher = Teacher(settings, database)
         self._used_bytes = 0
 
     def start(self) -> None:
         """Put back what an earlier server left unfinished, and start the worker."""
         queue.requeue_interrupted(self._database)
+        self._teacher.begin()
         self._thread.start()
 
     def stop(self) -> None:
         """End the worker; what it works on is put back at the next start."""
         self._stopping.set()
         self._thread.join(_STOP_PATIENCE_S)
+        self._teacher.end()
         self._end_process()
 
     @property
@@ -70,6 +74,7 @@ class Supervisor:
             elif self.is_crowded and not queue.has_work(self._database, self.worker):
                 # What an idle worker still holds of its last image comes back with its end.
                 self._end_process()
+            self._teacher.advance()
             self._stopping.wait(_LOOK_EVERY_S)
 
     def _give_up_image(self) -> bool:

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from organscope.errors import OrganscopeError
 from organscope.pipeline import Models, load_models, warm_up
-from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
+from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION, at_operating_point
 from organscope.server import queue
 from organscope.server.analysis import AnalysisError, Progress, analyze, prepare_view
 from organscope.server.database import Database
 from organscope.server.settings import Limits, Settings
 from organscope.server.store import keep_summary, keep_view, remove_files
+from organscope.server.wording import for_page
 from organscope.system import lower_priority
 
 _IDLE_S = 0.2
@@ -37,15 +38,46 @@ class _Yielded(BaseException):
 
 def _work(settings: Settings) -> None:
     """Analyze what is in the queue, for ever."""
-    database = Database(settings.database)
-    models = load_models((SEGMENTATION, CLASSIFICATION), settings.bundles, threads=settings.threads)
-    warm_up(models)
+    database, models = Database(settings.database), _ModelCache(settings)
     while True:
         job = queue.claim(database, os.getpid())
         if job is None:
             time.sleep(_IDLE_S)
         else:
-            work_on(job, database, models, settings)
+            try:
+                chosen = models(job)
+            except OrganscopeError as error:
+                queue.end(database, job.number, queue.FAILED, for_page(str(error)))
+            else:
+                work_on(job, database, chosen, settings)
+
+
+class _ModelCache:
+    """The models of the server, and those that a study asked for last."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._standard = self._load(settings.bundles)
+        self._other: tuple[tuple[str, ...], Models] | None = None
+        warm_up(self._standard)
+
+    def __call__(self, job: queue.Job) -> Models:
+        """The models for an image.
+
+        Raises:
+            UsageError: They find no such share of the cells, or do not go together.
+            BundleError: One is damaged, or gone.
+        """
+        models, asked = self._standard, tuple(job.analysis.get("bundles", ()))
+        if asked:
+            if self._other is None or self._other[0] != asked:
+                self._other = None
+                self._other = asked, self._load(asked)
+            models = self._other[1]
+        return at_operating_point(models, job.analysis.get("min_cell_recall"))
+
+    def _load(self, bundles: tuple[str, ...]) -> Models:
+        return load_models((SEGMENTATION, CLASSIFICATION), bundles, threads=self._settings.threads)
 
 
 def work_on(job: queue.Job, database: Database, models: Models, settings: Settings) -> None:

@@ -79,7 +79,10 @@ def _shown_details(row: dict[str, Any], user: str, state: State) -> schemas.Deta
         image=shown_image(row, queue.seconds_left(state.database), said),
         study_name=row["study_name"],
         options=schemas.Options(
-            um_per_px=row["given_um_per_px"], channel=row["given_channel"], choice=row["given_choice"]
+            um_per_px=row["given_um_per_px"],
+            channel=row["given_channel"],
+            choice=row["given_choice"],
+            analysis=row["given_analysis"],
         ),
         tile_px=TILE_PX,
         highest_power=highest_power(row["height_px"], row["width_px"]),

@@ -10,11 +10,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from organscope import __version__
-from organscope.models import load_bundle
-from organscope.models.bundle import shipped_names
 from organscope.server import queue, schemas
 from organscope.server.auth import COOKIE, LOCAL_USER, owner_of, user_of
 from organscope.server.errors import RefusalError, not_found, refusing
+from organscope.server.lessons import taught_bundles
+from organscope.server.library import library
 from organscope.server.state import Parts, User, state_of
 
 router = APIRouter(include_in_schema=False)
@@ -99,30 +99,20 @@ _SESSION_S = 30 * 24 * 3600
 @server_router.get("/bundles", tags=["bundles"])
 def list_bundles(user: User, state: Parts) -> list[schemas.BundleEntry]:
     """The models that this server knows, and those that it uses."""
-    entries = []
-    given = list(state.settings.bundles)
-    for name in [*given, *(name for name in shipped_names() if name not in given)]:
-        manifest = load_bundle(name).manifest
-        entries.append((name in given, manifest))
-    tasks = {_task(manifest) for is_given, manifest in entries if is_given}
     return [
         schemas.BundleEntry(
-            name=manifest.name,
-            version=manifest.version,
-            task=_task(manifest),
-            summary=manifest.summary,
-            licence=manifest.licence,
-            used=is_given or _task(manifest) not in tasks,
-            classes=manifest.classes,
-            scores=[score.model_dump() for score in manifest.scores[:3]],
+            id=entry.id,
+            name=entry.manifest.name,
+            version=entry.manifest.version,
+            task=entry.task,
+            summary=entry.manifest.summary,
+            licence=entry.manifest.licence,
+            used=entry.used,
+            classes=entry.manifest.classes,
+            scores=[score.model_dump() for score in entry.manifest.scores[:3]],
         )
-        for is_given, manifest in entries
+        for entry in library(state.settings, taught_bundles(state.database, user, state.settings))
     ]
-
-
-def _task(manifest) -> str:
-    spec = manifest.spec
-    return "classification of cells" if getattr(spec, "subject", "image") == "cell" else spec.task
 
 
 @server_router.get("/health")

@@ -7,18 +7,20 @@ import asyncio
 import shutil
 import time
 from functools import partial
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from organscope.errors import InputError
 from organscope.io import image_files, open_image
-from organscope.server import corrections, queue, schemas, store
+from organscope.server import corrections, lessons, queue, schemas, store
 from organscope.server.analysis import STEM, cells_of
 from organscope.server.corrections import Corrected, Event, as_data, change_shapes, corrected_in_study
 from organscope.server.edits import Drawing, edit_cells, measured_again
 from organscope.server.errors import RefusalError, overloaded, refusing
+from organscope.server.library import library, sources_of
 from organscope.server.remeasure import remeasure, size_of
 from organscope.server.review import organs_known
 from organscope.server.routes.images import look_at, said_of, shown_findings, shown_image
@@ -53,8 +55,35 @@ def list_studies(user: User, state: Parts) -> list[schemas.Study]:
 @router.post("/studies", status_code=201)
 def make_study(new: schemas.NewStudy, user: User, state: Parts) -> schemas.Study:
     """Make an empty study."""
-    study = store.add_study(state.database, user, new.name, new.um_per_px, new.channel, new.choice)
+    study = _new_study(new, new.name, user, state)
     return schemas.Study(**store.study_of(state.database, study, user))
+
+
+def _new_study(new: schemas.NewStudy, name: str, user: str, state: State) -> str:
+    """Make a study; its id."""
+    known = library(state.settings, lessons.taught_bundles(state.database, user, state.settings)) if new.bundles else []
+    asked = {"diameter_px": new.diameter_px, "min_cell_recall": new.min_cell_recall}
+    analysis = {name: value for name, value in asked.items() if value is not None}
+    if new.bundles:
+        analysis["bundles"] = sources_of(new.bundles, known)
+        analysis["models"] = [entry.title for entry in known if entry.id in new.bundles]
+    return store.add_study(state.database, user, name, new.um_per_px, new.channel, new.choice, analysis)
+
+
+@router.post("/studies/{study}/again", status_code=201, responses=refusing(409))
+def analyze_again(study: str, new: schemas.Again, user: User, state: Parts) -> schemas.Study:
+    """Analyze images of a study again, with other options, as a study of their own; the first results stay."""
+    row = store.study_of(state.database, study, user)
+    images = store.images_of(state.database, study)
+    chosen = [image for image in images if not new.images or image["id"] in new.images]
+    if not chosen:
+        raise RefusalError(422, f"Expected images of the study {row['name']}, found none. Choose some of it.")
+    gone = [image["name"] for image in chosen if not Path(image["path"]).exists()]
+    if gone:
+        raise RefusalError(409, f"Expected the file of {gone[0]}, found that it is gone. Add it again.")
+    made = _new_study(new, new.name or f"{row['name']}, again"[:120], user, state)
+    _keep(made, user, Upload(store.images_again(chosen, state.settings)), state)
+    return schemas.Study(**store.study_of(state.database, made, user))
 
 
 @router.get("/studies/{study}")
@@ -89,6 +118,36 @@ def _row(image: dict, verdict: dict | None, found: Corrected, left: dict[str, fl
         cells_organ=summary.get("cells_organ"),
         agreement=summary.get("agreement"),
     )
+
+
+@router.get("/studies/{study}/lessons", tags=["bundles"])
+def look_at_lessons(study: str, user: User, state: Parts) -> list[schemas.Lesson]:
+    """The lessons of a study, the newest first."""
+    store.study_of(state.database, study, user)
+    return [_shown_lesson(row) for row in lessons.lessons_of(state.database, study)]
+
+
+@router.post("/studies/{study}/lessons", status_code=201, tags=["bundles"], responses=refusing(409))
+def teach(study: str, new: schemas.NewLesson, user: User, state: Parts) -> list[schemas.Lesson]:
+    """Teach a bundle that names organs from the images of a study that an expert named."""
+    store.study_of(state.database, study, user)
+    lessons.add_lesson(state.database, study, user, new.name)
+    return look_at_lessons(study, user, state)
+
+
+@router.post("/studies/{study}/lessons/stop", tags=["bundles"])
+def stop_teaching(study: str, user: User, state: Parts) -> list[schemas.Lesson]:
+    """Stop the lesson of a study that waits or is given."""
+    store.study_of(state.database, study, user)
+    lessons.stop_lessons(state.database, study)
+    return look_at_lessons(study, user, state)
+
+
+def _shown_lesson(row: dict[str, Any]) -> schemas.Lesson:
+    until = row["ended"] or time.time()
+    seconds = None if row["started"] is None else until - row["started"]
+    known = {name: row[name] for name in ("id", "name", "state", "message", "result")}
+    return schemas.Lesson(**known, bundle=lessons.bundle_id(row["id"]), seconds=seconds)
 
 
 @router.post("/studies/{study}/pixel-size", responses=refusing(409))

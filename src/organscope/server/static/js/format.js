@@ -44,7 +44,15 @@ export const timeLeft = (seconds) => (seconds === null || seconds === undefined 
 export const expertWord = ({ action, organ }) => ({ not_tissue: "Not tissue", cannot_tell: "Cannot tell" })[action] ?? organ;
 
 // What a person gave for a drop of images; empty where nothing.
-export const optionsInWords = ({ um_per_px, channel }) => [um_per_px === null ? "" : `pixel size ${pixelSize(um_per_px)}`, channel === null ? "" : `only channel ${channel}`].filter(Boolean).join(", ");
+export function optionsInWords({ um_per_px, channel, choice = {}, analysis = {} }) {
+  const words = [um_per_px === null ? "" : `pixel size ${pixelSize(um_per_px)}`, channel === null ? "" : `only channel ${channel}`];
+  for (const [name, what] of [["page", "page"], ["z", "plane"], ["t", "time point"], ["series", "image"]]) if (choice[name] !== undefined) words.push(`${what} ${choice[name]}`);
+  if (choice.project) words.push("brightest of all planes");
+  if (analysis.diameter_px) words.push(`cells ${analysis.diameter_px} px wide`);
+  if (analysis.min_cell_recall) words.push(`at least ${percent(analysis.min_cell_recall)} of all cells`);
+  if (analysis.models) words.push(`models ${analysis.models.join(", ")}`);
+  return words.filter(Boolean).join(", ");
+}
 
 export const bytes = (n) => (n < 1e6 ? `${Math.max(1, Math.round(n / 1e3))} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(1)} GB`);
 export const plural = (n, one, many = `${one}s`) => `${whole(n)} ${n === 1 ? one : many}`;

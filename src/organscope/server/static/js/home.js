@@ -3,6 +3,7 @@ import { attempt, get, post } from "./api.js";
 import { byId, facts, h, show, toast } from "./dom.js";
 import { droppedFiles } from "./dropping.js";
 import { day, duration, optionsInWords, plural, timeLeft } from "./format.js";
+import { makeOptions } from "./options.js";
 import { chooseSlides } from "./slides.js";
 import { makeStudy, nameOf, stopUploading, takeOptions, upload } from "./uploading.js";
 
@@ -12,7 +13,20 @@ const SHOWN = 40;
 const jobs = new Map();
 let timer = 0;
 
-async function take(files, options = takeOptions()) {
+const fields = makeOptions(byId("option-fields"), "", ["name", "pixel-size", "channel", "page", "z", "t", "series", "project", "diameter", "recall"]);
+
+// What was given for this drop; null, with a sentence, where it makes no sense.
+function given() {
+  try {
+    return takeOptions(fields);
+  } catch (error) {
+    toast(error.message, true);
+    return null;
+  }
+}
+
+async function take(files, options = given()) {
+  if (!options) return;
   const wanted = files.filter((file) => !file.name.startsWith("."));
   if (!wanted.length) return;
   const limit = facts().images_a_study;
@@ -131,6 +145,7 @@ async function drawModels() {
 }
 
 function listen() {
+  byId("options").addEventListener("toggle", () => attempt(() => fields.offerModels()), { once: true });
   byId("models").addEventListener("toggle", () => attempt(drawModels), { once: true });
   byId("stop-uploading").addEventListener("click", stopUploading);
   byId("cancel-all").addEventListener("click", () => confirm("Cancel all images that wait?") && attempt(async () => {
@@ -140,7 +155,7 @@ function listen() {
   const drop = byId("drop");
   byId("choose-files").addEventListener("click", () => byId("files").click());
   byId("choose-folder").addEventListener("click", () => byId("folder").click());
-  byId("choose-slides")?.addEventListener("click", () => chooseSlides(follow));
+  byId("choose-slides")?.addEventListener("click", () => chooseSlides(follow, given));
   for (const id of ["files", "folder"]) {
     byId(id).addEventListener("change", (event) => {
       take([...event.target.files]);
@@ -155,7 +170,7 @@ function listen() {
   addEventListener("drop", async (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    const options = takeOptions();
+    const options = given();
     take(await droppedFiles(event.dataTransfer), options);
   });
 }

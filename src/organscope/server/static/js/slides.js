@@ -1,7 +1,7 @@
 // Images that lie on the server, in folders that the operator allows.
 import { attempt, get, post } from "./api.js";
 import { byId, h, show } from "./dom.js";
-import { makeStudy, takeOptions } from "./uploading.js";
+import { makeStudy } from "./uploading.js";
 
 const SHAPES = { folder: "M2 5h6l2 2h8v9H2z", image: "M3 3h14v14H3zM3 13l4-4 4 4 2-2 4 4" };
 
@@ -15,33 +15,36 @@ function icon(is_folder) {
   return h("span", { class: "kind", role: "img", "aria-label": is_folder ? "Folder" : "Image" }, drawn);
 }
 
-export function chooseSlides(on_added) {
-  byId("slides-go").onclick = () => byId("slides-typed").value.trim() && add(byId("slides-typed").value.trim(), on_added);
+// `given` takes what was given for the drop.
+export function chooseSlides(on_added, given) {
+  byId("slides-go").onclick = () => byId("slides-typed").value.trim() && add(byId("slides-typed").value.trim(), on_added, given);
   byId("slides-typed").onkeydown = (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
     byId("slides-go").click();
   };
   byId("slides").showModal();
-  open("", on_added);
+  open("", on_added, given);
 }
 
-async function open(path, on_added) {
+async function open(path, on_added, given) {
   const found = await attempt(() => get(`/api/folders?path=${encodeURIComponent(path)}`));
   if (!found) return;
   byId("slides-path").textContent = path || "Folders that the operator allows";
-  const rows = found.entries.map((entry) => h("li", {}, h("button", { type: "button", onclick: () => (entry.is_folder ? open(entry.path, on_added) : add(entry.path, on_added)) }, icon(entry.is_folder), entry.name)));
+  const rows = found.entries.map((entry) => h("li", {}, h("button", { type: "button", onclick: () => (entry.is_folder ? open(entry.path, on_added, given) : add(entry.path, on_added, given)) }, icon(entry.is_folder), entry.name)));
   const above = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
-  if (path) rows.unshift(h("li", {}, h("button", { type: "button", onclick: () => open(above, on_added) }, "↑ Back")));
+  if (path) rows.unshift(h("li", {}, h("button", { type: "button", onclick: () => open(above, on_added, given) }, "↑ Back")));
   byId("slides-list").replaceChildren(...(rows.length ? rows : [h("li", { class: "empty" }, "No images here.")]));
   const all = byId("slides-all");
   show(all, found.entries.some((entry) => !entry.is_folder));
-  all.onclick = () => add(path, on_added);
+  all.onclick = () => add(path, on_added, given);
 }
 
-async function add(path, on_added) {
+async function add(path, on_added, given) {
+  const options = given();
+  if (!options) return;
   await attempt(async () => {
-    const study = await makeStudy(takeOptions(), path.split("/").pop());
+    const study = await makeStudy(options, path.split("/").pop());
     try {
       await post(`/api/studies/${study.id}/slides`, { path });
     } catch (error) {

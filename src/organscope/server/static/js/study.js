@@ -1,14 +1,17 @@
 // The study: all images, doubtful ones first, the dearest to miss at the top.
 import { read, write } from "./address.js";
+import { runAgain } from "./again.js";
 import { attempt, get, request } from "./api.js";
 import { byId, facts, h, toast } from "./dom.js";
 import { expertWord, optionsInWords, plural, whole } from "./format.js";
 import { changePixelSize } from "./pixel_size.js";
 import { makeQuestion } from "./question.js";
+import { Teaching } from "./teaching.js";
 import { drawRow, isDoubtful, isReviewed } from "./study_row.js";
 
 const study = facts().study;
 const question = makeQuestion(byId("question"), () => refresh());
+const teaching = new Teaching(byId("teaching"), study);
 const BUSY_MS = 1000;
 const IDLE_MS = 15000;
 // More rows than this are drawn when they are asked for.
@@ -52,6 +55,7 @@ function draw() {
   question.setOrgans(organs);
   question.setPromise(promise);
   drawActions(info);
+  teaching.update(rows, info.name);
   drawChoices(rows);
   drawRows(rows);
 }
@@ -61,8 +65,10 @@ function drawRows(rows) {
   const chosen = rows.filter(KINDS[read("show")] ?? KINDS[""]).filter((row) => !read("organ") || organOf(row) === read("organ"));
   sessionStorage.setItem(`order-${study}`, JSON.stringify(chosen.map((row) => row.image.id)));
   const held = document.activeElement?.id;
-  const is_open = document.activeElement?.tagName === "SELECT" && byId("rows").contains(document.activeElement);
-  if (is_open) return;
+  // Not while something is written there.
+  if (document.activeElement?.tagName === "INPUT" && byId("rows").contains(document.activeElement) && document.activeElement.value) return;
+  const names = new Set([...chosen.map((row) => row.corrections.organ).filter(Boolean), ...latest.organs]);
+  byId("names").replaceChildren(...[...names].map((value) => h("option", { value })));
   const more = chosen.length > n_drawn ? h("button", { type: "button", id: "more", onclick: () => { n_drawn += STEP; draw(); } }, `Show ${whole(Math.min(STEP, chosen.length - n_drawn))} more of ${whole(chosen.length)}`) : null;
   byId("rows").replaceChildren(...chosen.slice(0, n_drawn).map((row) => drawRow(row, hooks)), more ? h("li", {}, more) : "", chosen.length ? "" : h("li", { class: "empty" }, rows.length ? "No image is like that." : "No images yet."));
   if (held) byId(held)?.focus({ preventScroll: true });
@@ -123,6 +129,7 @@ function choice(name, value, words, n) {
 }
 
 addEventListener("serverback", refresh);
+byId("run-again").addEventListener("click", () => runAgain(study, latest.study.name, [], "all images of this study"));
 byId("remove").addEventListener("click", remove);
 byId("change-pixel-size").addEventListener("click", changeSize);
 addEventListener("click", (event) => !byId("take-menu").contains(event.target) && byId("take-menu").removeAttribute("open"));

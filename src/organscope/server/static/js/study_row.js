@@ -77,11 +77,12 @@ function acts(row, hooks) {
 }
 
 function overrideMenu(image, hooks, act) {
-  const menu = h("select", { id: `override-${image.id}`, "aria-label": `Another organ for ${image.name}` }, h("option", { value: "" }, "Another…"), hooks.organs().map((name) => h("option", { value: name }, name)));
-  menu.addEventListener("change", () => {
-    if (!menu.value) return;
-    act("corrections", { action: "override", organ: menu.value });
-    toast(`Noted: ${image.name} is ${menu.value}.`);
+  const input = h("input", { id: `override-${image.id}`, class: "small", list: "names", maxlength: 120, placeholder: "Another…", "aria-label": `Another name for ${image.name}` });
+  input.addEventListener("change", () => {
+    const organ = input.value.trim();
+    if (!organ) return;
+    act("corrections", { action: "override", organ });
+    toast(`Noted: ${image.name} is ${organ}.`);
   });
-  return menu;
+  return input;
 }

@@ -1,6 +1,6 @@
 // Sends files one a request, a few at a time, and tries again where the server is busy: nothing is lost.
 import { post } from "./api.js";
-import { bytes, optionsInWords, readPixelSize } from "./format.js";
+import { bytes, optionsInWords } from "./format.js";
 import { byId, h, show, toast } from "./dom.js";
 
 const AT_ONCE = 3;
@@ -111,12 +111,10 @@ function makeRow(file) {
 }
 
 // What was given belongs to one drop: the fields are taken at once and left empty, so that the next drop does not get it.
-export function takeOptions() {
-  const fields = ["study-name", "pixel-size", "channel"].map(byId);
-  const [name, pixel, channel] = fields.map((field) => field.value.trim());
-  const options = { name, um_per_px: pixel, channel: channel === "" ? null : /^\d+$/.test(channel) ? Number(channel) : channel };
-  for (const field of fields) field.value = "";
-  return options;
+export function takeOptions(options) {
+  const taken = { ...options.values(), name: options.inputs.name.value.trim() };
+  options.clear();
+  return taken;
 }
 
-export const makeStudy = async (options, name) => post("/api/studies", { ...options, um_per_px: readPixelSize(options.um_per_px), name: options.name || name });
+export const makeStudy = async (options, name) => post("/api/studies", { ...options, name: options.name || name });

@@ -1,4 +1,5 @@
 // The answer for one image in plain words, its reasons, its price, and what the expert says.
+import { runAgain } from "./again.js";
 import { attempt, get } from "./api.js";
 import { h, select, show } from "./dom.js";
 import { day, expertWord, number, optionsInWords, percent, plural, whole } from "./format.js";
@@ -116,6 +117,7 @@ function aboutList(details) {
   const { image, summary, findings, options } = details;
   const size = `${image.width_px} × ${image.height_px} px, ${pixelSizeInWords(summary.um_per_px)}`;
   const change = h("button", { type: "button", class: "small", id: "change-pixel-size", onclick: () => changePixelSize(image.study, options.um_per_px, () => location.reload()) }, "Change pixel size");
+  const again = h("button", { type: "button", class: "small", id: "run-again", onclick: () => runAgain(image.study, details.study_name, [image.id], image.name) }, "Run again with other options");
   const facts = [["Size", [size, " ", change]], ["Cells", findings.n_cells === findings.n_found ? whole(findings.n_cells) : `${whole(findings.n_cells)} (${whole(findings.n_found)} found, then corrected)`]];
   if (findings.median_area_um2) facts.push(["Median area", `${number(findings.median_area_um2)} µm²`]);
   else if (findings.median_area_px) facts.push(["Median area", `${number(findings.median_area_px)} px²`]);
@@ -125,5 +127,6 @@ function aboutList(details) {
   for (const note of findings.notes) facts.push(["Note", note]);
   if (optionsInWords(options)) facts.push(["Given by you", optionsInWords(options)]);
   facts.push(["Models", summary.bundles.map((bundle) => `${bundle.name} ${bundle.version}`).join(", ")]);
+  facts.push(["Not right?", again]);
   return facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
 }
