@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from organscope import __version__
 from organscope.server.database import sole_server
 from organscope.server.errors import answer_refusals, problem
-from organscope.server.routes import images, pages, studies
+from organscope.server.routes import images, pages, regions, studies
 from organscope.server.settings import LOOPBACK, Settings
 from organscope.server.state import new_state
 
@@ -161,6 +161,7 @@ def create_app(settings: Settings) -> FastAPI:
         studies.router,
         images.router,
         studies.decisions_router,
+        regions.router,
         images.downloads_router,
         pages.server_router,
         pages.router,

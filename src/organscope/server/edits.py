@@ -1,4 +1,4 @@
-"""Draw, reshape, split and merge cells: what a person drew on the image becomes new shapes of cells, near these alone.
+"""Draw, click, reshape, split and merge cells: a drawing on the image becomes new shapes of cells, near these alone.
 
 A cell that is drawn or grown takes background only; other cells keep their pixels. Measures come from the same function
 as in the analysis, on the pixels of the file.
@@ -10,26 +10,29 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Int32, Num
 from scipy import ndimage
 
 from organscope.errors import AnnotationError, InputError
 from organscope.io import open_image
 from organscope.ops.polygons import polygon_cell
 from organscope.ops.regionprops import measure_cells
+from organscope.server.click import grow_cell
 from organscope.server.corrections import EDIT, CellShape, Corrected, Event
 from organscope.server.errors import RefusalError
 from organscope.server.results import label_region
 from organscope.server.tiles import opening_options
 
-_Kind = Literal["draw", "add", "erase", "split", "merge"]
+_Kind = Literal["draw", "click", "add", "erase", "split", "merge"]
 #: How many cells each kind speaks of, at least and at most.
-_N_CELLS = {"draw": (0, 0), "add": (1, 1), "erase": (1, 1), "split": (1, 1), "merge": (2, 50)}
+_N_CELLS = {"draw": (0, 0), "click": (0, 0), "add": (1, 1), "erase": (1, 1), "split": (1, 1), "merge": (2, 50)}
 #: Cells this near are merged over the gap between them.
 _GAP_PX = 3
 #: Larger edits are no cells, and would not be near.
 _MAX_SIDE_PX = 4096
 _MARGIN_PX = 4
+#: What is seen around a click, in diameters of a typical cell, and that diameter where there is no cell.
+_CONTEXT, _UNKNOWN_DIAMETER_PX = 4.0, 24.0
 #: A part that is smaller after a split stays with its neighbor.
 _SMALLEST_PART_PX = 3
 
@@ -77,9 +80,15 @@ def edit_cells(
         RefusalError: 409 or 422, where the drawing makes no cell; says why.
     """
     _require_sense(drawing, table)
-    window = _window(drawing, row, results, table, found)
     next_id = max([int(row["summary"]["n_cells"]), *found.edited]) + 1
-    masks, deleted = _masks(drawing, window, next_id)
+    if drawing.kind == "click":
+        diameter_px = _typical_diameter_px(table)
+        drawing = replace(drawing, points=drawing.points[-1:], radius_px=_CONTEXT * diameter_px)
+    window = _window(drawing, row, results, table, found)
+    if drawing.kind == "click":
+        masks, deleted = {next_id: _grown(window, row, diameter_px)}, []
+    else:
+        masks, deleted = _masks(drawing, window, next_id)
     events = [Event("delete_cell", cell) for cell in deleted]
     return events + [Event(EDIT, cell, shape=_measured(mask, window, row)) for cell, mask in masks.items()]
 
@@ -139,6 +148,24 @@ def _masks(drawing: Drawing, window: _Window, next_id: int) -> tuple[dict[int, B
         return {cell: _whole(own | (stroke & free), free, keep=own)}, []
     left = _whole(own & ~stroke, free)
     return ({cell: left}, []) if left.any() else ({}, [cell])
+
+
+def _typical_diameter_px(table: pd.DataFrame) -> float:
+    areas = table["area_px"].to_numpy(float)
+    return float(np.sqrt(4 * np.median(areas) / np.pi)) if areas.size else _UNKNOWN_DIAMETER_PX
+
+
+def _grown(window: _Window, row: dict[str, Any], diameter_px: float) -> Bool[np.ndarray, "h w"]:
+    """The cell under a click."""
+    x, y = window.points[0]
+    height, width = window.labels.shape
+    seed = min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)
+    if window.labels[seed]:
+        raise RefusalError(409, f"Expected a place without a cell, found cell {window.labels[seed]}. Grow or split it.")
+    pixels = _read_pixels(row, (window.top, window.left), (height, width))
+    return _require_some(
+        grow_cell(pixels, window.labels, seed, diameter_px), "a cell under the click", "nothing that stands out"
+    )
 
 
 def _polygon(window: _Window) -> Bool[np.ndarray, "h w"]:
@@ -211,9 +238,11 @@ def _parts(own: Bool[np.ndarray, "h w"], line: Bool[np.ndarray, "h w"]) -> list[
     return [own & (of_pixel == piece) for piece in order]
 
 
-def _require_some(mask: Bool[np.ndarray, "h w"], wanted: str) -> Bool[np.ndarray, "h w"]:
+def _require_some(
+    mask: Bool[np.ndarray, "h w"], wanted: str, instead: str = "none: other cells hold every pixel"
+) -> Bool[np.ndarray, "h w"]:
     if not mask.any():
-        raise RefusalError(422, f"Expected {wanted}, found none: other cells hold every pixel. Draw again.")
+        raise RefusalError(422, f"Expected {wanted}, found {instead}. Draw the cell.")
     return mask
 
 
@@ -234,12 +263,16 @@ def measured_again(shape: CellShape, row: dict[str, Any]) -> CellShape:
     return replace(shape, measures=_measures(shape.mask, (shape.top, shape.left), row))
 
 
-def _measures(box: Bool[np.ndarray, "h w"], place: tuple[int, int], row: dict[str, Any]) -> dict[str, float]:
+def _read_pixels(row: dict[str, Any], place: tuple[int, int], shape: tuple[int, int]) -> Num[np.ndarray, "h w k"]:
     try:
         with open_image(row["path"], **opening_options(row["view"])) as image:
-            pixels = image.read(*place, *box.shape)
+            return image.read(*place, *shape)
     except InputError as error:
         raise RefusalError(409, f"Cannot measure the cell: {error}") from error
+
+
+def _measures(box: Bool[np.ndarray, "h w"], place: tuple[int, int], row: dict[str, Any]) -> dict[str, float]:
+    pixels = _read_pixels(row, place, box.shape)
     columns = measure_cells(box.astype(np.int32), pixels, row["summary"]["um_per_px"], origin_px=place)
     measures = {name: float(values[0]) for name, values in columns.items() if name != "id"}
     bottom, right = place[0] + box.shape[0], place[1] + box.shape[1]

@@ -108,14 +108,35 @@ class NewCorrection(_Asked):
 class Edit(_Asked):
     """A change to the shape of cells, drawn on the image.
 
-    `draw`: the points go round a cell that was missed; `add` and `erase`: a brush of `radius_px` follows the points,
-    over one cell; `split`: the points cross one cell; `merge`: several cells become that of the lowest number.
+    `draw`: the points go round a cell that was missed; `click`: it lies at the point, and grows there; `add` and
+    `erase`: a brush of `radius_px` follows the points, over one cell; `split`: the points cross one cell; `merge`:
+    several cells become that of the lowest number.
     """
 
-    kind: Literal["draw", "add", "erase", "split", "merge"]
+    kind: Literal["draw", "click", "add", "erase", "split", "merge"]
     cells: list[_CellNumber] = Field(default_factory=list, max_length=50)
     points: list[tuple[float, float]] = Field(default_factory=list, max_length=20_000, description="x, y in pixels.")
     radius_px: float = Field(3.0, gt=0, le=500)
+
+
+class NewRegion(_Asked):
+    """A region of interest that was drawn."""
+
+    name: _Name
+    ring: list[tuple[float, float]] = Field(min_length=3, max_length=20_000, description="x, y in pixels.")
+
+
+class Region(BaseModel):
+    """A region of interest and the cells whose center lies in it."""
+
+    id: int
+    name: str
+    ring: list[tuple[float, float]]
+    area_px: float
+    area_mm2: float | None
+    n_cells: int
+    cells_per_mm2: float | None
+    kinds: dict[str, int]
 
 
 class Login(_Asked):

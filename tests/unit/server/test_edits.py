@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from organscope.ops.regionprops import measure_cells
 from organscope.server import queue
 from organscope.server.app import create_app
+from organscope.server.click import grow_cell
 from organscope.server.settings import Settings
 from organscope.server.worker import work_on
 from web_pictures import encoded
@@ -227,3 +228,37 @@ def test_cells_far_apart_are_not_merged(desk):
 def test_nothing_to_undo_is_said(client, study, png):
     image = client.post(f"/api/studies/{study}/uploads?name=a", content=png).json()["images"][0]["id"]
     assert client.post(f"/api/images/{image}/undo").status_code == 409
+
+
+def test_a_click_finds_a_missed_cell(desk):
+    """A cell that is deleted and clicked comes back with about the same pixels."""
+    calls, pixels = desk
+    before = calls.labels()
+    table = calls.table().query("not touches_border")
+    cell = table.loc[table["area_px"].idxmax()]
+    truth = before == int(cell["id"])
+    y, x = (float(v) for v in np.argwhere(truth)[truth.sum() // 2])
+    refused = calls.post("edits", {"kind": "click", "points": [[x, y]]}, 409)
+    assert "found cell" in refused["detail"]
+    calls.post("corrections", {"action": "delete_cell", "cells": [int(cell["id"])]})
+    calls.post("edits", {"kind": "click", "points": [[x, y]]})
+    after = calls.labels()
+    found = after == after.max()
+    assert after.max() > before.max()
+    assert (found & truth).sum() / (found | truth).sum() > 0.5
+    np.testing.assert_array_equal(after[(before > 0) & ~truth], before[(before > 0) & ~truth])
+    calls.same_everywhere(pixels)
+    calls.post("undo")
+    calls.post("undo")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_click_cuts_touching_cells_without_any_other_cell_to_learn_from(sign):
+    y, x = np.mgrid[:80, :80]
+    discs = (np.hypot(y - 40, x - 30) < 11) | (np.hypot(y - 40, x - 49) < 11)
+    noise = np.random.default_rng(0).normal(0, 4, (80, 80, 3))
+    pixels = 120 + sign * 60 * discs[:, :, None] + noise
+    cell = grow_cell(pixels, np.zeros((80, 80), np.int32), (40, 28), 22.0)
+    truth = discs & (x < 40)
+    assert (cell & truth).sum() / (cell | truth).sum() > 0.8
+    assert not grow_cell(np.full((80, 80, 3), 100.0), np.zeros((80, 80), np.int32), (40, 28), 22.0).any()

@@ -1,16 +1,18 @@
-// Put cells right on the image: draw, grow, erase, split, merge, delete, undo, redo; by mouse, pen, finger and keys.
+// Put cells right on the image: click, draw, grow, erase, split, merge, delete, undo, redo; by mouse, pen, finger and keys.
 import { byId, show, toast } from "./dom.js";
 
 const TOOLS = {
+  click: { key: "c", hint: "Click a cell that was missed; its outline is found from the cells around it.", colour: "#ffe600" },
   draw: { key: "d", hint: "Go round a cell that was missed.", is_closed: true, colour: "#ffe600" },
   add: { key: "b", hint: "Brush over what belongs to the cell; begin in it, or choose it first.", is_brush: true, colour: "rgba(255,230,0,.45)" },
   erase: { key: "e", hint: "Brush over what does not belong to the cell.", is_brush: true, colour: "rgba(213,94,0,.5)" },
   split: { key: "s", hint: "Draw a line across the cell.", colour: "#ffffff" },
+  region: { key: "r", hint: "Go round a region of interest; its cells are counted.", is_closed: true, colour: "#00e5ff" },
   merge: { key: "m", hint: "Draw a line through the cells that are one.", colour: "#56b4e9" },
 };
 const MOST_POINTS = 2000;
 
-// `hooks` has `say(path, body, words)`, `undo()`, `redo()`, `remove(row)` and `selected()`.
+// `hooks` has `say(path, body, words)`, `undo()`, `redo()`, `remove(row)` and `selected()`, and `region(ring)`.
 export class EditTools {
   constructor(viewer, hooks) {
     Object.assign(this, { viewer, hooks, chosen: "" });
@@ -40,10 +42,11 @@ export class EditTools {
   finish(kind, drawn) {
     const step = Math.ceil(drawn.length / MOST_POINTS);
     const points = drawn.filter((_, place) => place % step === 0 || place === drawn.length - 1);
-    const cells = kind === "draw" ? [] : this.cellsOf(kind, points);
-    if (!cells) return;
-    const words = { draw: "Noted: a cell.", add: "Noted: larger.", erase: "Noted: smaller.", split: "Noted: split.", merge: "Noted: one cell." }[kind];
-    this.hooks.say("edits", { kind, cells, points, radius_px: Number(this.radius.value) }, words);
+    if (kind === "region") return this.hooks.region(points);
+    const cells = ["draw", "click"].includes(kind) ? [] : this.cellsOf(kind, points);
+    if (!cells) return undefined;
+    const words = { draw: "Noted: a cell.", click: "Noted: a cell.", add: "Noted: larger.", erase: "Noted: smaller.", split: "Noted: split.", merge: "Noted: one cell." }[kind];
+    return this.hooks.say("edits", { kind, cells, points, radius_px: Number(this.radius.value) }, words);
   }
 
   // The chosen cell, or the one that the stroke begins in; for a line all that it goes through.

@@ -10,6 +10,7 @@ import { EditTools } from "./edit_tools.js";
 import { timeLeft } from "./format.js";
 import { KindsPanel } from "./kinds_panel.js";
 import { drawEvidenceLegend, drawLegend, drawScale } from "./legend.js";
+import { Regions } from "./regions.js";
 import { makeTake } from "./take_panel.js";
 import { makeVerdict } from "./verdict_panel.js";
 import { Viewer } from "./viewer.js";
@@ -119,13 +120,16 @@ async function showResults(details) {
     viewer.redraw();
     verdict.corrected(answer.said);
     kinds.corrected(answer.now.kinds);
+    if (regions.list.length) regions.refresh();
     tools.update(answer.now);
   };
   const said = new Corrections(id, corrected);
   const colourMenu = makeColours(cells, details.findings.quality.some((flag) => flag.flag === "unlike training"));
-  panel = new CellsPanel(byId("panel-cells"), cells, details, { pick, said, changed: () => colourMenu.apply(), colours: () => colours });
+  panel = new CellsPanel(byId("cells-of-image"), cells, details, { pick, said, changed: () => colourMenu.apply(), colours: () => colours });
   const verdict = makeVerdict(byId("panel-verdict"), details, said, openNext);
+  const regions = new Regions(byId("regions"), viewer, id);
   const tools = new EditTools(viewer, {
+    region: async (ring) => { await regions.add(ring); openTab("cells"); },
     say: (...what) => said.say(...what), undo: () => said.undo(), redo: () => said.redo(), selected: () => panel.selected,
     remove: (row) => row >= 0 && !cells.deleted[row] && panel.correct("delete_cell", [row]),
   });

@@ -9,7 +9,7 @@ const KEY_STEP_PX = 90;
 
 export class Viewer {
   constructor(canvas, details, on_move, on_pick) {
-    Object.assign(this, { canvas, on_move, on_pick, tool: null, stroke: [], evidence: null, evidence_strength: 0.7, pointers: new Map(), is_due: false });
+    Object.assign(this, { canvas, on_move, on_pick, tool: null, stroke: [], evidence: null, overlays: [], evidence_strength: 0.7, pointers: new Map(), is_due: false });
     this.camera = new Camera(details.image.width_px, details.image.height_px);
     this.camera.is_fit = true;
     // Where the eye is, for whoever looks at the page from outside.
@@ -48,6 +48,7 @@ export class Viewer {
     if (this.evidence) this.drawEvidence(context);
     context.setLineDash([]);
     this.outlines.draw(context, this.camera, this.density);
+    for (const paint of this.overlays) paint(context, this.camera);
     if (this.stroke.length) this.drawStroke(context);
     this.on_move(this.camera);
   }
