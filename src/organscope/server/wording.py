@@ -21,11 +21,10 @@ _FIELDS = (
     (r"--um-per-px\b", "“Pixel size”"),
     (r"--diameter-px\b", "“Cell size” under “Run again”"),
 )
-_WORDS = tuple((re.compile(pattern), words) for pattern, words in _FIELDS)
 
 
 def for_page(sentence: str) -> str:
     """A sentence with the names of the fields of the page in place of options."""
-    for pattern, words in _WORDS:
-        sentence = pattern.sub(words, sentence)
+    for pattern, words in _FIELDS:
+        sentence = re.sub(pattern, words, sentence)
     return sentence

@@ -43,9 +43,9 @@ def test_images_are_analyzed_again_beside_the_first_results(app, client, models,
     uploaded(client, study, "b.png", colon[200:328, :160])
     work(app, models)
     client.post(f"/api/images/{a}/corrections", json={"action": "delete_cell", "cells": [1]})
-    asked = {"images": [a], "um_per_px": 0.25, "channel": 0, "diameter_px": 20.0}
+    asked = {"images": [a], "um_per_px": 0.25, "channel": 0}
     made = client.post(f"/api/studies/{study}/again", json=asked).json()
-    assert (made["name"], made["channel"], made["analysis"]) == ("first, again", 0, {"diameter_px": 20.0})
+    assert (made["name"], made["channel"]) == ("first, again", 0)
     work(app, models)
     (row,) = client.get(f"/api/studies/{made['id']}").json()["rows"]
     assert (row["image"]["name"], row["image"]["state"]) == ("a.png", "done"), row["image"]["message"]
@@ -55,6 +55,16 @@ def test_images_are_analyzed_again_beside_the_first_results(app, client, models,
     assert (first["image"]["um_per_px"], first["findings"]["n_deleted"]) == (None, 1)
     assert client.delete(f"/api/studies/{study}").status_code == 204
     assert client.get(f"/api/images/{row['image']['id']}/tiles/0/0/0").status_code == 200, "the file is still there"
+
+
+def test_what_a_bundle_cannot_do_is_said_in_the_words_of_the_page(app, client, models, colon):
+    study = client.post("/api/studies", json={"name": "sized", "diameter_px": 20.0}).json()
+    assert study["analysis"] == {"diameter_px": 20.0}
+    uploaded(client, study["id"], "a.png", colon[:64, :64])
+    work(app, models)
+    (row,) = client.get(f"/api/studies/{study['id']}").json()["rows"]
+    assert row["image"]["state"] == "failed"
+    assert "Leave “Cell size” under “Run again” out" in row["image"]["message"]
 
 
 def test_what_cannot_be_run_again_is_refused(client):
