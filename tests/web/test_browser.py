@@ -257,7 +257,7 @@ def test_everything_can_be_reached_with_the_keyboard(at_image, server, colon_add
     at_image.wait_for_selector(".row")
     found = stops(at_image)
     assert {"positive", "choice-show-open"} <= found
-    assert any(name.startswith("accept-") for name in found)
+    assert any(name.startswith("override-") for name in found)
     at_image.goto(server.address + colon_address)
     at_image.wait_for_selector("#verdict")
     before = at_image.url.split("?")[0]

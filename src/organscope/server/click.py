@@ -15,6 +15,8 @@ _RIM_PX = 2
 #: A missed cell is often paler than those that were found: it is cut where the probability falls to this share of the
 #: value at the click, and nowhere above one half.
 _SHARE_OF_SEED, _LEVEL = 0.6, 0.5
+#: Below this probability nothing stands out at the click.
+_LEAST = 0.05
 #: No cell reaches farther from the click than so many typical diameters.
 _REACH = 1.5
 #: Of the area of a typical cell; less is no cell.
@@ -39,6 +41,8 @@ def grow_cell(
     y, x = np.ogrid[: labels.shape[0], : labels.shape[1]]
     away = np.hypot(y - seed[0], x - seed[1])
     at_seed = float(np.median(probability[away <= _SEED_RADIUS_PX]))
+    if at_seed < _LEAST:
+        return np.zeros(labels.shape, bool)
     mask = (probability >= min(_LEVEL, _SHARE_OF_SEED * at_seed)) & free & (away <= _REACH * diameter_px)
     mask |= (away <= _SEED_RADIUS_PX) & free
     cell = _basin(mask, seed, diameter_px)

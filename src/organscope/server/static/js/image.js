@@ -169,7 +169,7 @@ function makeColours(cells, is_strange) {
   };
   const by = (name) => {
     offer(name);
-    write({ colour: name });
+    if (name) write({ colour: name });
     apply();
   };
   menu.onchange = () => {

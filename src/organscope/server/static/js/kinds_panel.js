@@ -1,4 +1,5 @@
 // Own kinds of cells: name a kind, click some cells of it, and all others follow.
+import { read } from "./address.js";
 import { attempt, getBytes } from "./api.js";
 import { decodeColumns } from "./cells_data.js";
 import { colouring, NOT_SURE } from "./colours.js";
@@ -77,7 +78,8 @@ export class KindsPanel {
     if (is_first && !found.header.names.length) return this.draw();
     const is_new = !this.cells.column("kind");
     this.cells.setKinds(found);
-    if (is_new && !is_first) this.hooks.colourBy("kind");
+    // At first the address says what is shown; kinds that come with a click are shown at once.
+    if (is_new) this.hooks.colourBy(is_first ? read("colour") : "kind");
     this.hooks.changed();
     return this.draw();
   }
