@@ -5,14 +5,12 @@ the processor. What it found, or why it failed, is kept in the database.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +28,14 @@ from organscope.server.errors import RefusalError
 from organscope.server.settings import Settings
 from organscope.server.store import images_of, new_id
 from organscope.server.wording import for_page
+from organscope.system import end_group, own_group
 
 _QUEUED, _RUNNING, _DONE, _FAILED, _CANCELLED = "queued", "running", "done", "failed", "cancelled"
-_NICENESS = 10
+#: A lesson ends with its server, and lets everything else go first.
+_PROGRAM = (
+    "from organscope.system import die_with_parent, lower_priority; die_with_parent(); lower_priority(); "
+    "from organscope.cli.main import main; main()"
+)
 _STOP_PATIENCE_S = 5.0
 _FEWEST = 2
 _LAST_LINES = 3
@@ -115,12 +118,9 @@ class Teacher:
         """End the lesson that is given."""
         if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.communicate(timeout=_STOP_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+        end_group(self._process, _STOP_PATIENCE_S)
+        # Closes its pipes.
+        self._process.communicate()
         self._process = None
 
     def _state(self) -> str | None:
@@ -142,14 +142,14 @@ class Teacher:
         except (OrganscopeError, RefusalError, OSError) as error:
             self._keep(_FAILED, message=str(error))
             return
-        command = [sys.executable, "-m", "organscope", "teach", "organs", str(folder), "--json"]
-        command += ["-o", str(_bundle_folder(self._settings, self._lesson)), "--name", "own-organs", "--threads", "1"]
+        out = _bundle_folder(self._settings, self._lesson)
+        # What a lesson that was interrupted left there.
+        shutil.rmtree(out, ignore_errors=True)
+        command = [sys.executable, "-c", _PROGRAM, "teach", "organs", str(folder), "--json", "-o", str(out)]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-            start_new_session=True,
+            [*command, "--name", "own-organs", "--threads", "1"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, **own_group(),
         )  # fmt: skip
-        with suppress(OSError, AttributeError):
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICENESS)
 
     def _write_lesson(self, study: str) -> Path:
         """The index of the named images."""
