@@ -81,6 +81,7 @@ function overrideMenu(image, hooks, act) {
   input.addEventListener("change", () => {
     const organ = input.value.trim();
     if (!organ) return;
+    input.value = "";
     act("corrections", { action: "override", organ });
     toast(`Noted: ${image.name} is ${organ}.`);
   });
