@@ -575,17 +575,20 @@ def teach(
     dataset: str | os.PathLike | Dataset,
     out: str | os.PathLike,
     *,
+    what: str = "organs",
     encoder: str | os.PathLike = "imagenet",
-    name: str = "taught-organs",
+    name: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> "Taught":
-    """Teach a classifier of organs on your own images, in minutes and without a deep-learning framework.
+    """Teach a classifier of organs, or of kinds of cells, on your own images, without a deep-learning framework.
 
     Args:
-        dataset: From `read_dataset`, or its folder; its images have an organ and, better, a group (patient, slide).
+        dataset: From `read_dataset`, or its folder; its images (or its cells) have classes and, better, a group
+            (patient, slide).
         out: Folder of the new model.
-        encoder: `imagenet`, an encoder's ONNX file, or a model that names organs.
-        name: Of the new model.
+        what: "organs": classes of whole images; "cells": kinds of cells, for `segment(..., cell_kinds=out)`.
+        encoder: `imagenet`, an encoder's ONNX file, or (for organs) a model that names organs.
+        name: Of the new model; taught-organs or taught-cells where None.
         progress: Called with the images done and the images to do.
 
     Returns:
@@ -593,14 +596,18 @@ def teach(
         it is worth on groups that it has not seen.
 
     Raises:
-        DatasetError: There are fewer than two organs, or a single image of one.
-        UsageError: There is no such encoder.
+        DatasetError: There are fewer than two classes, or a single image or cell of one.
+        UsageError: There is no such encoder, or `what` is something else.
         ImageReadError: An image cannot be read.
     """
-    from organscope.training.teaching import teach_organs
+    from organscope.training.teaching import teach_cells, teach_organs
 
+    teachers = {"organs": teach_organs, "cells": teach_cells}
+    if what not in teachers:
+        raise UsageError(f"Expected {' or '.join(teachers)} to teach, found {what!r}.")
     extra = {} if progress is None else {"progress": progress}
-    return teach_organs(_dataset(dataset), _path("a folder", out), encoder=encoder, name=name, **extra)
+    named = name or f"taught-{what}"
+    return teachers[what](_dataset(dataset), _path("a folder", out), encoder=encoder, name=named, **extra)
 
 
 def to_geojson(cells: Segmentation, path: str | os.PathLike) -> Path:
