@@ -42,6 +42,7 @@ from organscope.pipeline import (
     plan_run,
     prepare_output,
     run_plan,
+    with_cell_kinds,
     with_rules,
 )
 from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
@@ -100,6 +101,7 @@ def segment(
     image: _ImageLike,
     *,
     model: _ModelLike | None = None,
+    cell_kinds: _ModelLike | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     measures: Sequence[str] | str = (),
@@ -110,6 +112,7 @@ def segment(
     Args:
         image: See `read_image`.
         model: Name, path or `Model` for segmentation; `nuclei` of the package where None.
+        cell_kinds: Name, path or `Model` that names the kind of each cell: `cell-kinds`, or what `teach` made.
         diameter_px: Typical diameter of the cells; estimated where None.
         min_cell_recall: Share of the cells to find, such as .98: fainter ones are kept too, the price is in `notes`.
         measures: More than shape and intensity: `texture`, `stain`, `neighbors`; see docs/measures.md.
@@ -123,7 +126,8 @@ def segment(
         InputError: The image cannot be used.
         BundleError: The model cannot be used.
     """
-    models = at_operating_point(_models((SEGMENTATION,), model), _share("min_cell_recall", min_cell_recall))
+    models = with_cell_kinds(_models((SEGMENTATION,), model), cell_kinds, load=load_model)
+    models = at_operating_point(models, _share("min_cell_recall", min_cell_recall))
     return Segmentation(_answered(image, models, diameter_px, options, measures=measures))
 
 
@@ -189,6 +193,7 @@ def analyze(
     """
     _require_search(labels, diameter_px, min_cell_recall)
     loaded = _models((SEGMENTATION, CLASSIFICATION), models, cells_given=labels is not None)
+    loaded = with_cell_kinds(loaded, cell_kinds, load=load_model)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
     return Analysis(_answered(image, loaded, diameter_px, options, labels, measures))
@@ -260,6 +265,7 @@ def run(
     *,
     task: str = "analyze",
     models: _ModelLike | Sequence[_ModelLike] = (),
+    cell_kinds: _ModelLike | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     costs: _Costs | None = None,
@@ -284,6 +290,7 @@ def run(
         out: Folder for the results.
         task: "analyze", "segment" or "classify".
         models: See `analyze`; so are the arguments up to `min_recall`.
+        cell_kinds: Names the kind of each cell.
         diameter_px: Typical diameter of the cells.
         min_cell_recall: Share of the cells to find.
         costs: See `decide`.
@@ -320,6 +327,7 @@ def run(
     wanted = require_measures(measures)
     place = None if labels is None else require_labels(_path("a folder of labels", labels), len(plan.targets))
     loaded = _models(_TASKS[task], models, cells_given=place is not None)
+    loaded = with_cell_kinds(loaded, cell_kinds, load=load_model)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
     reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px), labels=place, measures=wanted)

@@ -18,6 +18,7 @@ from organscope.ops.tiling import Span, group_by_tile, padded_length, read_tile
 
 CELL_KINDS = "cell kinds"
 NOT_SURE = "not sure"
+KIND_COLUMNS = ("kind", "kind_probability", "kind_sure")
 
 _TILE_PX = 768
 """Side of the squares, as the network sees them, whose cells are answered for together."""
