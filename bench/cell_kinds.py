@@ -6,8 +6,8 @@
 
 `score` teaches on folds 2 to 4, finds the cells of fold 1 with `nuclei` (which learned from points of folds 2 to 4 of
 the same set, without kinds), names them, and counts a cell as found where a point of its kind lies within 6 px, each
-cell and each point once, as MCSpatNet's `03_eval_localization_fscore.py` does. MCSpatNet's figures are of its own 30 test
-images, which are not among these 90: they are the level that was published, not a comparison on the same images.
+cell and each point once, as MCSpatNet's `03_eval_localization_fscore.py` does. MCSpatNet's figures are of its own 30
+test images, which are not among these 90: they are the level that was published, not a comparison on the same images.
 """
 
 import json
