@@ -157,7 +157,7 @@ def _properties(table: "pd.DataFrame") -> Iterator[str]:
 
 def _classes(table: "pd.DataFrame") -> Iterable[str]:
     """The class of each cell: its kind where that was named ("not sure" where it is not), else its organ."""
-    if "kind" in table:
+    if "kind_sure" in table:
         return np.where(table["kind_sure"], table["kind"], "not sure")
     return table[_CLASS_COLUMN] if _CLASS_COLUMN in table else [""] * len(table)
 
