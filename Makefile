@@ -1,12 +1,15 @@
 # make demo    the use side in an environment of its own, and a report of a real picture
 # make test    everything in an environment of its own, and all tests
 # make lint    style, types of import and layers
+# make docs    the documentation as a site, in site/; only what it needs to be built is installed from elsewhere
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 DEMO_OUT ?= demo-out
+DOCS_VENV ?= .venv-docs
+DOCS_OUT ?= site
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 # Python compiles what is imported, which is a tenth of what pip would.
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
@@ -25,12 +28,20 @@ test: $(VENV)/installed $(VENV)/debian
 	$(VENV)/bin/python -m pytest --keras
 
 lint: $(VENV)/installed
-	$(VENV)/bin/ruff check src tests bench
-	$(VENV)/bin/ruff format --check src tests bench
+	$(VENV)/bin/ruff check src tests bench docs/generated.py
+	$(VENV)/bin/ruff format --check src tests bench docs/generated.py
 	$(VENV)/bin/lint-imports --no-cache
 
+docs: $(DOCS_VENV)/installed
+	$(DOCS_VENV)/bin/mkdocs build --strict --quiet --site-dir $(abspath $(DOCS_OUT))
+	@echo "Open in a browser: file://$(abspath $(DOCS_OUT))/index.html"
+
+$(DOCS_VENV)/installed: pyproject.toml | $(DOCS_VENV)/bin/python
+	$(DOCS_VENV)/bin/python $(PIP_INSTALL) --editable '.[docs]'
+	touch $@
+
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[train,postgresql,bioimageio,web,remote,cluster,dev]'
+	$(VENV)/bin/python $(PIP_INSTALL) --editable '.[train,postgresql,bioimageio,web,remote,cluster,docs,dev]'
 	touch $@
 
 # What only Debian packages bring: a PostgreSQL for the sweeps of many computers, a browser for the pages. Without them
@@ -46,10 +57,10 @@ $(VENV)/debian: | $(VENV)/bin/python
 	fi
 	touch $@
 
-$(VENV)/bin/python $(DEMO_VENV)/bin/python:
+$(VENV)/bin/python $(DEMO_VENV)/bin/python $(DOCS_VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) $(DEMO_OUT) build
+	rm -rf $(VENV) $(DEMO_VENV) $(DOCS_VENV) $(DEMO_OUT) $(DOCS_OUT) build

@@ -1,4 +1,4 @@
-"""Writes the results of sweeps and of the trainings after them into `docs/experiments.md`.
+"""Writes the results of sweeps and of the trainings after them into `docs/experiments/sweeps.md`.
 
     python bench/experiments.py --sweep runs/sweep-organs --sweep runs/sweep-nuclei \\
         --compare organs runs/organs runs/organs-swept --compare nuclei runs/nuclei runs/nuclei-swept
@@ -34,7 +34,7 @@ from organscope.sweep.space import read_written_space, shown_value
 from organscope.sweep.study import SweepStudy, trial_table
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "experiments.md"
+PAGE = ROOT / "docs" / "experiments" / "sweeps.md"
 FIGURES = ROOT / "docs" / "images" / "experiments"
 BEGIN, END = "<!-- results: written by bench/experiments.py -->", "<!-- end of results -->"
 SHOWN_TRIALS = 6
@@ -137,7 +137,7 @@ def _curves(default: Path, winner: Path, metric: str) -> Any:
 def _save(name: str, title: str, figure: Any) -> str:
     """Write a figure and give the line that shows it."""
     figure.savefig(FIGURES / f"{name}.svg", metadata={"Date": None, "Creator": None})
-    return f"![{title}](images/experiments/{name}.svg)\n"
+    return f"![{title}](../images/experiments/{name}.svg)\n"
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,7 +1,6 @@
 from .bundle import Bundle, BundleSummary, list_bundles, load_bundle
 from .describe import describe
 from .manifest import (
-    CellKindsSpec,
     Certificate,
     ClassificationSpec,
     Comparison,
@@ -10,7 +9,6 @@ from .manifest import (
     Manifest,
     Score,
     SegmentationSpec,
-    ShareMargins,
     TestVectors,
     Weights,
 )
@@ -20,7 +18,6 @@ from .writing import write_bundle
 __all__ = [
     "Bundle",
     "BundleSummary",
-    "CellKindsSpec",
     "Certificate",
     "ClassificationSpec",
     "Comparison",
@@ -29,7 +26,6 @@ __all__ = [
     "Manifest",
     "Score",
     "SegmentationSpec",
-    "ShareMargins",
     "TestVectors",
     "VerifyReport",
     "Weights",

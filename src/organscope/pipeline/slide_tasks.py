@@ -145,12 +145,7 @@ class Worker:
         if self._held is None:
             image, models = self._open(slide), self._models
             reader = SlideReader(
-                image,
-                slide.settings,
-                cells=models.cells,
-                organs=models.organs,
-                cell_organs=models.cell_organs,
-                cell_kinds=models.cell_kinds,
+                image, slide.settings, cells=models.cells, organs=models.organs, cell_organs=models.cell_organs
             )
             self._held = slide, image, reader
         return self._held[2]
