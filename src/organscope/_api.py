@@ -42,6 +42,7 @@ from organscope.pipeline import (
     plan_run,
     prepare_output,
     run_plan,
+    with_cell_kinds,
     with_rules,
 )
 from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
@@ -100,6 +101,7 @@ def segment(
     image: _ImageLike,
     *,
     model: _ModelLike | None = None,
+    cell_kinds: _ModelLike | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     measures: Sequence[str] | str = (),
@@ -110,6 +112,7 @@ def segment(
     Args:
         image: See `read_image`.
         model: Name, path or `Model` for segmentation; `nuclei` of the package where None.
+        cell_kinds: Name, path or `Model` that names the kind of each cell: `cell-kinds`, or what `teach` made.
         diameter_px: Typical diameter of the cells; estimated where None.
         min_cell_recall: Share of the cells to find, such as .98: fainter ones are kept too, the price is in `notes`.
         measures: More than shape and intensity: `texture`, `stain`, `neighbors`; see docs/measures.md.
@@ -123,7 +126,8 @@ def segment(
         InputError: The image cannot be used.
         BundleError: The model cannot be used.
     """
-    models = at_operating_point(_models((SEGMENTATION,), model), _share("min_cell_recall", min_cell_recall))
+    models = with_cell_kinds(_models((SEGMENTATION,), model), cell_kinds, load=load_model)
+    models = at_operating_point(models, _share("min_cell_recall", min_cell_recall))
     return Segmentation(_answered(image, models, diameter_px, options, measures=measures))
 
 
@@ -189,6 +193,7 @@ def analyze(
     """
     _require_search(labels, diameter_px, min_cell_recall)
     loaded = _models((SEGMENTATION, CLASSIFICATION), models, cells_given=labels is not None)
+    loaded = with_cell_kinds(loaded, cell_kinds, load=load_model)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
     return Analysis(_answered(image, loaded, diameter_px, options, labels, measures))
@@ -260,6 +265,7 @@ def run(
     *,
     task: str = "analyze",
     models: _ModelLike | Sequence[_ModelLike] = (),
+    cell_kinds: _ModelLike | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     costs: _Costs | None = None,
@@ -284,6 +290,7 @@ def run(
         out: Folder for the results.
         task: "analyze", "segment" or "classify".
         models: See `analyze`; so are the arguments up to `min_recall`.
+        cell_kinds: Names the kind of each cell.
         diameter_px: Typical diameter of the cells.
         min_cell_recall: Share of the cells to find.
         costs: See `decide`.
@@ -320,6 +327,7 @@ def run(
     wanted = require_measures(measures)
     place = None if labels is None else require_labels(_path("a folder of labels", labels), len(plan.targets))
     loaded = _models(_TASKS[task], models, cells_given=place is not None)
+    loaded = with_cell_kinds(loaded, cell_kinds, load=load_model)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
     reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px), labels=place, measures=wanted)
@@ -575,17 +583,20 @@ def teach(
     dataset: str | os.PathLike | Dataset,
     out: str | os.PathLike,
     *,
+    what: str = "organs",
     encoder: str | os.PathLike = "imagenet",
-    name: str = "taught-organs",
+    name: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> "Taught":
-    """Teach a classifier of organs on your own images, in minutes and without a deep-learning framework.
+    """Teach a classifier of organs, or of kinds of cells, on your own images, without a deep-learning framework.
 
     Args:
-        dataset: From `read_dataset`, or its folder; its images have an organ and, better, a group (patient, slide).
+        dataset: From `read_dataset`, or its folder; its images (or its cells) have classes and, better, a group
+            (patient, slide).
         out: Folder of the new model.
-        encoder: `imagenet`, an encoder's ONNX file, or a model that names organs.
-        name: Of the new model.
+        what: "organs": classes of whole images; "cells": kinds of cells, for `segment(..., cell_kinds=out)`.
+        encoder: `imagenet`, an encoder's ONNX file, or (for organs) a model that names organs.
+        name: Of the new model; taught-organs or taught-cells where None.
         progress: Called with the images done and the images to do.
 
     Returns:
@@ -593,14 +604,18 @@ def teach(
         it is worth on groups that it has not seen.
 
     Raises:
-        DatasetError: There are fewer than two organs, or a single image of one.
-        UsageError: There is no such encoder.
+        DatasetError: There are fewer than two classes, or a single image or cell of one.
+        UsageError: There is no such encoder, or `what` is something else.
         ImageReadError: An image cannot be read.
     """
-    from organscope.training.teaching import teach_organs
+    from organscope.training.teaching import teach_cells, teach_organs
 
+    teachers = {"organs": teach_organs, "cells": teach_cells}
+    if what not in teachers:
+        raise UsageError(f"Expected {' or '.join(teachers)} to teach, found {what!r}.")
     extra = {} if progress is None else {"progress": progress}
-    return teach_organs(_dataset(dataset), _path("a folder", out), encoder=encoder, name=name, **extra)
+    named = name or f"taught-{what}"
+    return teachers[what](_dataset(dataset), _path("a folder", out), encoder=encoder, name=named, **extra)
 
 
 def to_geojson(cells: Segmentation, path: str | os.PathLike) -> Path:

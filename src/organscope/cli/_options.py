@@ -191,6 +191,15 @@ AnyBundles = Annotated[
         show_default=False,
     ),
 ]
+CellKinds = Annotated[
+    str | None,
+    typer.Option(
+        "--cell-kinds",
+        metavar=_BUNDLE_METAVAR,
+        help="Also name the kind of each cell: `cell-kinds`, or a bundle of `organscope teach cells`.",
+        show_default=False,
+    ),
+]
 Positive = Annotated[
     str | None,
     typer.Option(

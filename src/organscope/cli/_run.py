@@ -33,6 +33,7 @@ from organscope.pipeline import (
     prepare_output,
     run_plan,
     warm_up,
+    with_cell_kinds,
     with_rules,
 )
 from organscope.pipeline.given_labels import require_labels
@@ -132,6 +133,7 @@ def run_and_report(
     roi: str | None = None,
     anndata: bool = False,
     spatialdata: bool = False,
+    cell_kinds: str | None = None,
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
@@ -155,6 +157,7 @@ def run_and_report(
     regions = None if roi is None else require_rois(roi, len(plan.targets))
     require_spatial(anndata=anndata, spatialdata=spatialdata)
     models = load_models(tasks, bundles, threads=threads, cells_given=labels is not None)
+    models = with_cell_kinds(models, cell_kinds, threads=threads)
     models = with_rules(models, positive=positive, min_recall=min_recall, costs=costs)
     models = at_operating_point(models, min_cell_recall)
     if diameter_px is not None:

@@ -13,6 +13,7 @@ Examples:
   organscope segment images/ -o results --um-per-px 0.5
   organscope segment images/ -o results --diameter-px 45
   organscope segment images/ -o results --min-cell-recall 0.98
+  organscope segment images/ -o results --cell-kinds cell-kinds
   organscope segment stack.tif -o results --channel DAPI --json
   organscope segment stack.tif -o results --plane z=3,t=0
   organscope segment stack.tif -o results --project max
@@ -27,6 +28,7 @@ def segment(
     diameter_px: _options.Diameter = None,
     min_cell_recall: _options.MinCellRecall = None,
     min_recall: _options.FormerMinCellRecall = None,
+    cell_kinds: _options.CellKinds = None,
     channel: _options.Channel = None,
     page: _options.Page = None,
     plane: _options.Plane = None,
@@ -69,6 +71,7 @@ def segment(
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
         measures=measures, roi=roi, anndata=anndata, spatialdata=spatialdata,
+        cell_kinds=cell_kinds,
         diameter_px=diameter_px, min_cell_recall=min_recall if min_cell_recall is None else min_cell_recall,
     )  # fmt: skip
 
@@ -138,6 +141,7 @@ def analyze(
     labels: _options.GivenLabels = None,
     um_per_px: _options.PixelSize = None,
     diameter_px: _options.Diameter = None,
+    cell_kinds: _options.CellKinds = None,
     channel: _options.Channel = None,
     page: _options.Page = None,
     plane: _options.Plane = None,
@@ -181,6 +185,6 @@ def analyze(
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
         measures=measures, roi=roi, anndata=anndata, spatialdata=spatialdata,
-        diameter_px=diameter_px, labels=labels,
+        diameter_px=diameter_px, labels=labels, cell_kinds=cell_kinds,
         positive=positive, min_recall=min_recall, costs=costs, min_cell_recall=min_cell_recall,
     )  # fmt: skip

@@ -74,6 +74,36 @@ def organs(
     (_print_data if as_json else _print_taught)(taught)
 
 
+@app.command(
+    epilog="\b\nExamples:\n  organscope data import my_images/ -o indexes/mine   # with classes of cells or points\n"
+    "  organscope teach cells indexes/mine -o my-cells\n"
+    "  organscope segment new_images/ -o results --cell-kinds my-cells"
+)
+def cells(
+    index: Index,
+    output: _BundleFolder,
+    encoder: _EncoderName = "imagenet",
+    name: _Name = "taught-cells",
+    threads: Threads = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Teach your own kinds of cells from classes in an index: QuPath GeoJSON, COCO categories, or points with a class.
+
+    Features of a frozen network about each cell and its surroundings; a head in closed form; every figure and every
+    promise from cells of patients or slides that the answering head had not seen. Use the bundle with --cell-kinds.
+    """
+    from organscope.cli._output import counting
+    from organscope.data.index import read_index
+    from organscope.training.teaching import teach_cells
+
+    opened = read_index(index)
+    with counting("images") as progress:
+        extra = {} if progress is None else {"progress": progress}
+        taught = teach_cells(opened, output, encoder=encoder, name=name, threads=threads, **extra)
+    (_print_data if as_json else _print_taught_cells)(taught)
+
+
 def _print_data(taught: "Taught") -> None:
     from organscope.cli._output import print_json
 
@@ -97,27 +127,76 @@ def _print_taught(taught: "Taught") -> None:
     from organscope.cli._output import output_console, plain_table, shown
 
     console = output_console()
-    scores = plain_table("metric", "value", "95 % interval", "color alone", numbers=("value", "color alone"))
-    for row in taught.scores.itertuples():
-        interval = "" if math.isnan(row.low) else f"{row.low:.3f} to {row.high:.3f}"
-        scores.add_row(row.metric, f"{row.value:.3f}", interval, f"{row.baseline:.3f}")
-    console.print("On images whose group the answering head had not seen:\n")
-    console.print(scores)
+    _print_scores(taught, "On images whose group the answering head had not seen:")
     numbers = ("images", "groups", "recall", "promised", "false alarms", "more for .95")
     classes = plain_table("class", *numbers, numbers=numbers)
     for row in taught.classes.itertuples():
-        alarms = "-" if math.isnan(row.false_alarms) else f"{row.false_alarms:.1%}"
         more = str(row.more_images) if row.more_images else ""
-        figures = (str(row.images), str(row.groups), f"{row.recall:.2f}", f"{row.promised:.2f}", alarms, more)
+        figures = (str(row.images), str(row.groups), f"{row.recall:.2f}", f"{row.promised:.2f}", _alarms(row), more)
         classes.add_row(shown(row.label), *figures)
     console.print(
         "\nRecall, and the recall that can be promised where .95 is asked for, with its price in false alarms among "
         "the other images. The last column: how many more images a promise of .95 needs at least.\n"
     )
     console.print(classes)
-    for row in taught.confusions.itertuples():
-        plural = "image" if row.images == 1 else "images"
-        console.print(f"Taken for another: {row.images} {plural} of {shown(row.label)} named {shown(row.answered)}.")
+    _print_rest(taught, "image")
+
+
+def _print_taught_cells(taught: "Taught") -> None:
+    from organscope.cli._output import output_console, plain_table, shown
+
+    console = output_console()
+    _print_scores(taught, "On cells of groups that the answering head had not seen, given the cells:")
+    numbers = ("cells", "groups", "recall", "precision", "F1", "promised", "false alarms", "more for .95")
+    classes = plain_table("class", *numbers, numbers=numbers)
+    for row in taught.classes.itertuples():
+        more = f"{row.more_groups} groups" if row.more_groups else ""
+        figures = (f"{row.cells:,}", str(row.groups), f"{row.recall:.2f}", f"{row.precision:.2f}", f"{row.f1:.2f}")
+        classes.add_row(shown(row.label), *figures, f"{row.promised:.2f}", _alarms(row), more)
+    console.print(
+        "\nWhat can be promised where a recall of .95 is asked for, for a cell of a new group, with its price in false "
+        "alarms among the other cells. The last column: cells of how many more groups (patients, slides) a promise of "
+        ".95 needs at least.\n"
+    )
+    console.print(classes)
+    shares = taught.bundle.manifest.spec.shares
+    if shares is not None and max(shares.margins) < 1:
+        listed = ", ".join(
+            f"{shown(label)} {margin:.2f}"
+            for label, margin in zip(taught.bundle.manifest.classes, shares.margins, strict=True)
+        )
+        console.print(
+            f"\nIn {shares.coverage:.0%} of {shares.n_groups} unseen groups the counted share of a kind was this near "
+            f"to the true one: {listed}."
+        )
+    _print_rest(taught, "cell")
+
+
+def _print_scores(taught: "Taught", introduction: str) -> None:
+    from organscope.cli._output import output_console, plain_table
+
+    scores = plain_table("metric", "value", "95 % interval", "color alone", numbers=("value", "color alone"))
+    for row in taught.scores.itertuples():
+        interval = "" if math.isnan(row.low) else f"{row.low:.3f} to {row.high:.3f}"
+        scores.add_row(
+            row.metric, f"{row.value:.3f}", interval, "" if math.isnan(row.baseline) else f"{row.baseline:.3f}"
+        )
+    console = output_console()
+    console.print(f"{introduction}\n")
+    console.print(scores)
+
+
+def _alarms(row) -> str:
+    return "-" if math.isnan(row.false_alarms) else f"{row.false_alarms:.1%}"
+
+
+def _print_rest(taught: "Taught", unit: str) -> None:
+    from organscope.cli._output import output_console, shown
+
+    console = output_console()
+    for label, answered, n in taught.confusions.itertuples(index=False):
+        plural = unit if n == 1 else f"{unit}s"
+        console.print(f"Taken for another: {n:,} {plural} of {shown(label)} named {shown(answered)}.")
     for note in taught.notes:
         console.print(f"\n{note}", soft_wrap=True)
     console.print(f"\nBundle: {taught.folder}", soft_wrap=True)

@@ -117,10 +117,10 @@ def _require_one_kind(models: Sequence[Model]) -> None:
         raise UsageError(f"Expected models for one task, found {listed}. Compare each task by itself.")
     for model in models:
         spec = model.bundle.manifest.spec
-        if spec.task == "classification" and spec.subject == "cell":
+        if spec.task == "cell kinds" or (spec.task == "classification" and spec.subject == "cell"):
             raise UsageError(
                 f"Expected models that answer for whole images, found {model.name}, which answers for single cells. "
-                "Score it with: organscope evaluate."
+                "Its scores: organscope bundle show."
             )
 
 

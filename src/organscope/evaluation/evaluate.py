@@ -203,8 +203,13 @@ def score_bundle(
     progress: _Progress | None = None,
 ) -> Predictions:
     """The answers of a bundle, without scores; see `evaluate_bundle`."""
-    samples = _select(index, fold)
     spec = bundle.manifest.spec
+    if spec.task == "cell kinds":
+        raise UsageError(
+            f"Expected a bundle that finds cells or names organs, found '{bundle.manifest.name}', which names kinds of "
+            "cells. Its scores, of patients that were left out, are in its card: organscope bundle show."
+        )
+    samples = _select(index, fold)
     kind = "segmentation" if spec.task == "segmentation" else ("cells" if spec.subject == "cell" else "classification")
     usable = samples
     if kind != "classification":

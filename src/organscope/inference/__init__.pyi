@@ -1,4 +1,5 @@
 from .cell_classification import CellOrgans, classify_cells, classify_centers
+from .cell_kinds import CellKinds, name_cell_kinds
 from .classify import Classification, classify_image
 from .maps import predict_maps
 from .operating_points import OperatingPoint, choose_operating_point
@@ -6,6 +7,7 @@ from .scale import Scale, Sizing, require_diameter
 from .segment import Segmentation, choose_scale, segment_image
 
 __all__ = [
+    "CellKinds",
     "CellOrgans",
     "Classification",
     "OperatingPoint",
@@ -17,6 +19,7 @@ __all__ = [
     "classify_cells",
     "classify_centers",
     "classify_image",
+    "name_cell_kinds",
     "predict_maps",
     "require_diameter",
     "segment_image",

@@ -13,7 +13,7 @@ from organscope.io import Image
 from organscope.models import Bundle
 from organscope.ops.pixel_size import sides_px
 from organscope.ops.resample import resize_field
-from organscope.ops.tiling import Span, cell_centers, crop_starts, cut_crops, read_tile
+from organscope.ops.tiling import Span, cell_centers, crop_starts, cut_crops, group_by_tile, read_tile
 
 _TILE_PX = 1024
 """Side of the squares in which an image is read: with the cells of one in memory, a million cost no more."""
@@ -174,7 +174,7 @@ def _crops_of_tiles(
     spec, shape = bundle.manifest.spec, (image.height_px, image.width_px)
     sides = sides_px(spec.field_px, image.um_per_px, factor)
     starts = crop_starts(centers, sides)
-    for cells in _by_tile(centers):
+    for cells in group_by_tile(centers, _TILE_PX):
         corner = starts[cells].min(axis=0)
         row, column = (_span(*ends) for ends in zip(corner, starts[cells].max(axis=0) + sides, strict=True))
         pixels = preparation.as_bytes(read_tile(image.read, shape, row, column))
@@ -189,16 +189,6 @@ def _network_inputs(
 ) -> Float32[np.ndarray, "n input input 3"]:
     """Resized and standardized, as in training."""
     return np.stack([preparation.standardised(resize_field(crop, input_px, input_px)) for crop in crops])
-
-
-def _by_tile(centers: Float64[np.ndarray, "n 2"]) -> list[Int64[np.ndarray, " m"]]:
-    """Numbers of the cells of each tile that has any, tiles in raster order."""
-    if len(centers) == 0:
-        return []
-    tile = (centers // _TILE_PX).astype(np.int64)
-    code = tile[:, 0] * (tile[:, 1].max() + 1) + tile[:, 1]
-    order = np.argsort(code, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
 
 
 def _batches(

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from shapely.geometry.base import BaseGeometry
 
 from organscope.inference.cell_classification import CellOrgans, classify_centers
+from organscope.inference.cell_kinds import KIND_COLUMNS, CellKinds, name_cell_kinds
 from organscope.inference.classify import FieldAnswers, FieldReader
 from organscope.inference.maps import MAX_TILE_PX, Factor, both_axes, run_tile, scale_image
 from organscope.inference.prefetch import run_ahead
@@ -236,6 +237,7 @@ class RegionCells:
         columns: One row a cell, as `measure_cells` gives them but without `id`, and `probability`.
         outlines: A valid polygon for each, in pixels of the slide.
         organs: The organ of each; None where it was not asked for.
+        kinds: The kind of each; None where it was not asked for.
     """
 
     labels: Int32[np.ndarray, "y x"]
@@ -243,6 +245,7 @@ class RegionCells:
     columns: dict[str, np.ndarray]
     outlines: list[BaseGeometry]
     organs: CellOrgans | None
+    kinds: CellKinds | None = None
 
 
 @dataclass(frozen=True)
@@ -281,6 +284,7 @@ class SlideReader:
         cells: Bundle | None = None,
         organs: Bundle | None = None,
         cell_organs: Bundle | None = None,
+        cell_kinds: Bundle | None = None,
     ) -> None:
         """Read a sample of the slide to know its black and white.
 
@@ -292,6 +296,7 @@ class SlideReader:
         self._settings = settings
         self._cells = cells
         self._cell_organs = cell_organs
+        self._cell_kinds = cell_kinds
         self._tissue = Tissue(image)
         self._fields = None if organs is None else FieldReader(image, organs, settings.factor)
         self._maps = None if cells is None else self._window_maps(cells)
@@ -396,6 +401,10 @@ class SlideReader:
     def _crops(self) -> ImageNormalizer:
         return ImageNormalizer(self._image, self._cell_organs.manifest.preprocessing)
 
+    @cached_property
+    def _kind_pixels(self) -> ImageNormalizer:
+        return ImageNormalizer(self._image, self._cell_kinds.manifest.preprocessing)
+
     def _fields_of(self, number: int) -> list[int]:
         grid = self._fields.grid
         spans = ((field, grid.spans(field, self._image_px)) for field in grid.starting_in(*self.windows[number]))
@@ -432,17 +441,38 @@ class SlideReader:
         del columns["id"]
         columns["probability"] = probability if calibration is None else calibration.apply(probability)
         outlines = move_polygons(cell_polygons(labels), *corner_px)
-        organs = None
+        centers = np.stack([columns["centroid_y_px"], columns["centroid_x_px"]], axis=1)
+        organs = kinds = None
         if self._cell_organs is not None:
-            centers = np.stack([columns["centroid_y_px"], columns["centroid_x_px"]], axis=1)
             organs = classify_centers(
                 self._image, centers, self._cell_organs, preparation=self._crops, factor=self._settings.factor or 1.0
             )
-        return RegionCells(labels, corner_px, columns, outlines, organs)
+        if self._cell_kinds is not None:
+            kinds = name_cell_kinds(
+                self._image,
+                centers,
+                self._cell_kinds,
+                # A region is too small to say how large cells are; the network for cells saw the whole slide alike.
+                diameter_px=_seen_diameter_px(self._cells, self._settings.factors),
+                preparation=self._kind_pixels,
+            )
+        return RegionCells(labels, corner_px, columns, outlines, organs, kinds)
 
 
-def column_order(columns: Sequence[str], named: bool) -> list[str]:
+def _seen_diameter_px(cells: Bundle, factors: tuple[float, float]) -> float | None:
+    """Diameter in the image of cells that are as large as those of the training, as the network sees the image."""
+    typical_px = cells.manifest.spec.typical_diameter_px
+    return None if typical_px is None or factors == (1.0, 1.0) else typical_px / (factors[0] * factors[1]) ** 0.5
+
+
+def column_order(columns: Sequence[str], named: bool, kinds: bool = False) -> list[str]:
     """The columns of the table of a slide, as those of a small image."""
     names = [name for name in columns if name != "probability"]
     place = names.index("touches_border")
-    return [*names[:place], "probability", *(("organ", "organ_probability") if named else ()), *names[place:]]
+    return [
+        *names[:place],
+        "probability",
+        *(("organ", "organ_probability") if named else ()),
+        *(KIND_COLUMNS if kinds else ()),
+        *names[place:],
+    ]

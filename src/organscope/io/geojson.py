@@ -57,6 +57,7 @@ _QUPATH_COLORS = {
     "Immune cells": (160, 90, 160),
     "Necrosis": (50, 50, 50),
     "Other": (255, 200, 0),
+    "not sure": (128, 128, 128),
 }
 _COLOR_SEED = "389:"
 """With it the colors of the 27 organs that ship can be told apart."""
@@ -79,8 +80,8 @@ def write_geojson(
 
     Every feature has objectType `detection`, the cell's `id` as name, the numeric columns of the table as
     measurements (9 significant digits; missing values are left out) and, where the table has a column
-    `organ`, that as classification with its color. The `id` of a feature is a UUID, as QuPath wants it: that of the
-    same outline in the same result is always the same.
+    `organ` or `kind`, that as classification with its color. The `id` of a feature is a UUID, as QuPath wants it: that
+    of the same outline in the same result is always the same.
 
     Args:
         path: The file; its folder exists.
@@ -148,11 +149,17 @@ def _properties(table: "pd.DataFrame") -> Iterator[str]:
     names = [f"{json.dumps(name)}:" for name in numeric]
     columns = [_numbers(table[name]) for name in numeric]
     measured = zip(*columns, strict=True) if columns else iter([()] * len(table))
-    classes: Iterable[str] = table[_CLASS_COLUMN] if _CLASS_COLUMN in table else [""] * len(table)
-    for cell, organ, values in zip(table[_ID_COLUMN], classes, measured, strict=True):
+    for cell, organ, values in zip(table[_ID_COLUMN], _classes(table), measured, strict=True):
         pairs = ",".join(name + value for name, value in zip(names, values, strict=True) if value)
         classification = f'"classification":{_classification_text(organ)},' if organ else ""
         yield (f'{{"objectType":"detection","name":"{cell}",{classification}"measurements":{{{pairs}}}}}')
+
+
+def _classes(table: "pd.DataFrame") -> Iterable[str]:
+    """The class of each cell: its kind where that was named ("not sure" where it is not), else its organ."""
+    if "kind_sure" in table:
+        return np.where(table["kind_sure"], table["kind"], "not sure")
+    return table[_CLASS_COLUMN] if _CLASS_COLUMN in table else [""] * len(table)
 
 
 @lru_cache(maxsize=1024)

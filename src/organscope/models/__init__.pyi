@@ -1,6 +1,7 @@
 from .bundle import Bundle, BundleSummary, list_bundles, load_bundle
 from .describe import describe
 from .manifest import (
+    CellKindsSpec,
     Certificate,
     ClassificationSpec,
     Comparison,
@@ -9,6 +10,7 @@ from .manifest import (
     Manifest,
     Score,
     SegmentationSpec,
+    ShareMargins,
     TestVectors,
     Weights,
 )
@@ -18,6 +20,7 @@ from .writing import write_bundle
 __all__ = [
     "Bundle",
     "BundleSummary",
+    "CellKindsSpec",
     "Certificate",
     "ClassificationSpec",
     "Comparison",
@@ -26,6 +29,7 @@ __all__ = [
     "Manifest",
     "Score",
     "SegmentationSpec",
+    "ShareMargins",
     "TestVectors",
     "VerifyReport",
     "Weights",

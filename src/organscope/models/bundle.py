@@ -171,7 +171,7 @@ class BundleSummary:
 
     name: str
     version: str
-    task: Literal["segmentation", "classification"]
+    task: Literal["segmentation", "classification", "cell kinds"]
     summary: str
     size_bytes: int
     scores: list[Score]
@@ -284,7 +284,7 @@ class Bundle:
 
     @property
     def task(self) -> str:
-        """Either "segmentation" or "classification"."""
+        """One of "segmentation", "classification" and "cell kinds"."""
         return self.manifest.spec.task
 
     @property

@@ -7,6 +7,7 @@ from organscope.decision.explain import share
 from organscope.decision.policy import Policy
 from organscope.decision.risk_control import recall_guarantee
 from organscope.models.manifest import (
+    CellKindsSpec,
     Certificate,
     ClassificationSpec,
     Manifest,
@@ -67,6 +68,8 @@ def _intensities(manifest: Manifest) -> str:
 def _task_rows(manifest: Manifest) -> list[tuple[str, str]]:
     if isinstance(manifest.spec, ClassificationSpec):
         return _classification_rows(manifest.spec)
+    if isinstance(manifest.spec, CellKindsSpec):
+        return _cell_kinds_rows(manifest.spec)
     return _segmentation_rows(manifest.spec)
 
 
@@ -97,6 +100,25 @@ def _classification_rows(spec: ClassificationSpec) -> list[tuple[str, str]]:
         ("Looks", "blank, blurred and strange ones are refused" if policy.quality else "not judged"),
         *_promise_rows(policy),
         *_together_rows(spec.together),
+    ]
+
+
+def _cell_kinds_rows(spec: CellKindsSpec) -> list[tuple[str, str]]:
+    policy, shares = spec.policy, spec.shares
+    within = "not measured"
+    if shares is not None:
+        within = f"within {max(shares.margins):.2f} for {shares.coverage:.0%} of {shares.n_groups} patients or slides"
+    size = f", cells about {spec.typical_diameter_px:.0f} px wide" if spec.typical_diameter_px else ""
+    return [
+        ("Names", "the kind of each cell that another bundle found; use it with --cell-kinds"),
+        ("Sees", f"{spec.halo_px} px around each cell{size}"),
+        (
+            "Sure",
+            f"confidence at temperature {policy.temperature:.2f} of at least {policy.min_confidence:.2f}, "
+            f"distance to training cell {policy.n_neighbours} of at most {policy.max_distance:.2f}",
+        ),
+        ("Shares", within),
+        *_promise_rows(policy),
     ]
 
 

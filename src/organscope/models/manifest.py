@@ -172,6 +172,44 @@ class ClassificationSpec(_Part):
         return self
 
 
+class ShareMargins(_Part):
+    """How far the share of a kind among the cells of a patient was from the truth, for patients that were left out.
+
+    Attributes:
+        coverage: Share of the patients (or slides) within the margin.
+        n_groups: Patients that were measured.
+        margins: Largest difference of a share, one a class; 1 where too few patients were measured to say.
+    """
+
+    coverage: float = Field(gt=0, lt=1)
+    n_groups: int = Field(ge=1)
+    margins: list[_Share] = Field(min_length=1)
+
+
+class CellKindsSpec(_Part):
+    """How the kind of each cell is read from maps over the image: at its centroid.
+
+    The graph gives `logits` and `features` (n v u c), one entry for each square of `stride_px`.
+
+    Attributes:
+        stride_px: Pixels, as the network sees them, that an entry of the maps stands for along each axis.
+        multiple_px: Height and width of what the network sees are multiples of this.
+        halo_px: Pixels around a cell that its answer depends on.
+        typical_diameter_px: Median equivalent diameter of the cells that were learned from, in pixels as the network
+            saw them; none where it is unknown.
+        policy: From logits and features of a cell to a decision on it.
+        shares: How far counted shares were from true ones; none where it was not measured.
+    """
+
+    task: Literal["cell kinds"] = "cell kinds"
+    stride_px: int = Field(ge=1)
+    multiple_px: int = Field(ge=1)
+    halo_px: int = Field(ge=0)
+    typical_diameter_px: float | None = Field(None, gt=0)
+    policy: Policy
+    shares: ShareMargins | None = None
+
+
 class Score(_Part):
     """One measured figure with its 95 % interval; the manifest lists the most telling first."""
 
@@ -206,7 +244,7 @@ class Manifest(_Part):
         summary: One sentence.
         created: When, in UTC.
         files: Every file but the manifest; filled in by `write_bundle`.
-        classes: Organs in the order of the logits, or the kinds of object that are segmented.
+        classes: Organs or kinds of cells in the order of the logits, or the kinds of object that are segmented.
         um_per_px: Pixel size of the training images; none where it is unknown or mixed.
         spec: What belongs to the task.
         scores: Measured through the inference side, the most telling first.
@@ -231,7 +269,7 @@ class Manifest(_Part):
     preprocessing: Preprocessing
     classes: list[_Text] = Field(min_length=1)
     um_per_px: float | None = Field(None, gt=0)
-    spec: SegmentationSpec | ClassificationSpec = Field(discriminator="task")
+    spec: SegmentationSpec | ClassificationSpec | CellKindsSpec = Field(discriminator="task")
     scores: list[Score] = Field(default_factory=list)
     data_fingerprint: _Text
     calibration: _FileName
@@ -256,7 +294,7 @@ class Manifest(_Part):
         """The files that the manifest speaks of; each must be in the bundle."""
         names = [self.graph.file, self.weights.file, self.calibration, self.test.file, self.card]
         names += [] if self.parity is None else [self.parity]
-        if self.spec.task == "classification":
+        if self.spec.task != "segmentation":
             return [*names, self.spec.policy.reference]
         return names if self.spec.operating_points is None else [*names, self.spec.operating_points]
 

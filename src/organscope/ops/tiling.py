@@ -199,6 +199,16 @@ def cell_centers(labels: Int32[np.ndarray, "y x"]) -> Float64[np.ndarray, "n 2"]
     return first[1:] + sums[1:, 1:3] / sums[1:, :1]
 
 
+def group_by_tile(centers: Float64[np.ndarray, "n 2"], tile_px: int) -> list[Int64[np.ndarray, " m"]]:
+    """Numbers of the cells whose centers lie in each square of `tile_px`; squares with any cell, in raster order."""
+    if len(centers) == 0:
+        return []
+    tile = (centers // tile_px).astype(np.int64)
+    code = tile[:, 0] * (tile[:, 1].max() + 1) + tile[:, 1]
+    order = np.argsort(code, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
+
+
 def crop_starts(centers: Float64[np.ndarray, "n 2"], side_px: int | tuple[int, int]) -> Int64[np.ndarray, "n 2"]:
     """First row and column of the square of `side_px`, or of so many rows and columns, with each center in its middle.
 

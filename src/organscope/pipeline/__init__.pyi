@@ -1,6 +1,6 @@
 from .image import ReadOptions, warm_up
 from .memory import Streaming, memory_from_text
-from .models import Models, at_operating_point, load_models, with_rules
+from .models import Models, at_operating_point, load_models, with_cell_kinds, with_rules
 from .plan import Plan, Target, plan_run, prepare_output
 from .progress import Listener
 from .redecide import Redecision, decide_again
@@ -28,5 +28,6 @@ __all__ = [
     "prepare_output",
     "run_plan",
     "warm_up",
+    "with_cell_kinds",
     "with_rules",
 ]

@@ -97,6 +97,15 @@ class Segmentation:
         return self._answered.answer.cells.table
 
     @property
+    def kinds(self) -> pd.DataFrame | None:
+        """Kinds of the cells, one row each: `kind`, `n_cells`, `n_sure`, `share` with its interval, `per_mm2`.
+
+        None where they were not asked for.
+        """
+        result = self._answered.answer.result(self._answered.target, 0.0)
+        return None if result.kinds is None else pd.DataFrame(result.kind_rows)
+
+    @property
     def trust(self) -> CellsTrust | None:
         """Whether to rely on the cells, and why not; None where the model cannot tell."""
         return self._answered.answer.cells.trust

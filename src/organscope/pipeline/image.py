@@ -26,12 +26,14 @@ from PIL import Image as PillowImage
 from organscope.decision.trust import CellsTrust
 from organscope.errors import OrganscopeError, OutputError
 from organscope.inference import (
+    CellKinds,
     CellOrgans,
     Classification,
     Scale,
     Sizing,
     classify_centers,
     classify_image,
+    name_cell_kinds,
     segment_image,
 )
 from organscope.inference.preprocess import intensity_notes
@@ -47,9 +49,10 @@ from organscope.ops.pixel_size import PixelSize
 from organscope.ops.polygons import cell_polygons
 from organscope.ops.regionprops import label_numbers, measure_cells
 from organscope.pipeline.given_labels import find_labels
+from organscope.pipeline.kind_counts import KindCounts, count_kinds, kind_palette, with_kinds
 from organscope.pipeline.measures import more_measures, require_measures
 from organscope.pipeline.models import Models, PortableModels
-from organscope.pipeline.plan import CELL_MAP, CELLS_GEOJSON, EVIDENCE, LABELS, OVERLAY, Target, result_folder
+from organscope.pipeline.plan import CELL_MAP, CELLS_GEOJSON, EVIDENCE, KIND_MAP, LABELS, OVERLAY, Target, result_folder
 from organscope.pipeline.results import CellAnswer, Failure, ImageResult, answer_of_cells, combine_with_cells
 from organscope.reporting.overlays import (
     EVIDENCE_SIDE_PX,
@@ -119,6 +122,7 @@ class _FoundCells:
         scale: How the network that found them saw the image; None where labels were given.
         um_per_px: Pixel size of the table; None where it is unknown or cannot be true of these cells.
         trust: What the cells are worth; None where the bundle cannot tell.
+        kinds: The kind of each; None where it was not named.
         notes: Sentences on it.
     """
 
@@ -129,6 +133,7 @@ class _FoundCells:
     um_per_px: PixelSize | None = None
     trust: CellsTrust | None = None
     notes: tuple[str, ...] = ()
+    kinds: CellKinds | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ class Answer:
         classification: The organ, after its cells were heard; None where it was not asked for.
         cell_answer: What the cells say together; None where the organ of each cell was not named.
         notes: What was chosen when the file was read and its intensities were scaled, in sentences.
+        kinds: How many cells of each kind it has; None where kinds were not asked for.
     """
 
     image: Image
@@ -148,6 +154,7 @@ class Answer:
     classification: Classification | None = None
     cell_answer: CellAnswer | None = None
     notes: tuple[str, ...] = ()
+    kinds: KindCounts | None = None
 
     def result(self, target: Target, seconds: float) -> ImageResult:
         """What tables and report say of it, without what is too much to keep for every image of a run."""
@@ -166,6 +173,7 @@ class Answer:
             trust=None if self.cells is None else self.cells.trust,
             selection=self.image.selection,
             notes=self.notes,
+            kinds=self.kinds,
         )
 
 
@@ -237,6 +245,9 @@ def answer_image(
     if models.organs is not None:
         organ = classify_image(image, models.organs, rules=models.image_rules, factor=factor)
         answer = replace(answer, classification=organ)
+    if answer.cells is not None and answer.cells.kinds is not None:
+        kinds = answer.cells.kinds
+        answer = replace(answer, kinds=count_kinds(kinds.kind_index, kinds.sure, models.cell_kinds))
     if answer.cells is None or answer.cells.organs is None:
         return answer
     heard = answer_of_cells(answer.cells.organs, answer.classification)
@@ -316,9 +327,14 @@ def _find_cells(
         trust=trust,
         notes=notes + trust_notes(trust),
     )
+    centers = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
+    if models.cell_kinds is not None:
+        diameter_px = float(np.sqrt(4 / np.pi * np.median(table["area_px"]))) if len(table) else None
+        kinds = name_cell_kinds(image, centers, models.cell_kinds, diameter_px=diameter_px)
+        table = with_kinds(table, kinds)
+        found = replace(found, table=table, kinds=kinds)
     if models.cell_organs is None:
         return found
-    centers = table[["centroid_y_px", "centroid_x_px"]].to_numpy()
     progress = _between(advance, end, 1.0)
     organs = classify_centers(
         image, centers, models.cell_organs, progress=progress, factor=1.0 if scale is None else scale.factor
@@ -346,6 +362,9 @@ def _write_cell_results(folder: Path, image: Image, found: _FoundCells, whole: C
         if found.organs is not None:
             colors = cell_colors(found.organs.organ_index, len(found.organs.organs))
             write_cell_map(partial / CELL_MAP, draw_cell_map(picture, labels, colors))
+        if found.kinds is not None:
+            painted = kind_palette(found.kinds.kind_index, found.kinds.sure, found.kinds.kinds)
+            write_cell_map(partial / KIND_MAP, draw_cell_map(picture, labels, *painted))
         if whole is not None and whole.evidence is not None:
             shape = (image.height_px, image.width_px)
             speaks = whole.evidence.speaks_for(whole.decision.organ_index, shape, max_side_px=EVIDENCE_SIDE_PX)

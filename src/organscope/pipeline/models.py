@@ -12,6 +12,8 @@ from typing import Any
 from organscope.decision import JointCalibration, Policy, Rules, rules_for
 from organscope.errors import UsageError
 from organscope.inference import OperatingPoint, choose_operating_point
+from organscope.inference.cell_kinds import CELL_KINDS
+from organscope.inference.preprocess import require_task
 from organscope.models import Bundle, load_bundle
 from organscope.models.bundle import shipped_names
 
@@ -32,6 +34,7 @@ class Models:
         cell_organs: Names the organ of each cell; only beside both others.
         rules: What mistakes cost and which organ of an image must not be missed.
         few_misses: How faint a cell may be; None for the bundle's own threshold.
+        cell_kinds: Names the kind of each cell.
         cells_given: Cells are not searched for, because labels are given.
     """
 
@@ -41,6 +44,7 @@ class Models:
     rules: Rules = field(default_factory=Rules)
     few_misses: OperatingPoint | None = None
     cells_given: bool = False
+    cell_kinds: Bundle | None = None
 
     @property
     def has_cells(self) -> bool:
@@ -73,7 +77,7 @@ class Models:
 
     def loaded(self) -> list[Bundle]:
         """The bundles that take part."""
-        return [bundle for bundle in (self.cells, self.organs, self.cell_organs) if bundle is not None]
+        return [bundle for bundle in (self.cells, self.organs, self.cell_organs, self.cell_kinds) if bundle is not None]
 
 
 def with_rules(
@@ -104,6 +108,27 @@ def at_operating_point(models: Models, min_recall: float | None) -> Models:
     if min_recall is None or models.cells is None:
         return models
     return replace(models, few_misses=choose_operating_point(models.cells, min_recall))
+
+
+def with_cell_kinds(
+    models: Models,
+    name: str | Path | Bundle | None,
+    *,
+    threads: int | None = None,
+    load: Callable[..., Bundle] = load_bundle,
+) -> Models:
+    """The same models, which name the kind of each cell too; as they are where no bundle is given.
+
+    Raises:
+        UsageError: The bundle is for something else.
+        UnknownNameError: There is no bundle of that name.
+        BundleError: It is damaged.
+    """
+    if name is None:
+        return models
+    bundle = name if isinstance(name, Bundle) else load(name, threads=threads)
+    require_task(bundle, CELL_KINDS)
+    return replace(models, cell_kinds=bundle)
 
 
 def load_models(
@@ -170,6 +195,8 @@ def _require_wanted(name: str, task: str, tasks: Sequence[str]) -> None:
     remedy = "Choose another with --bundle; `organscope bundle list` shows those inside the package."
     if task == _CELL_CLASSIFICATION:
         remedy = "The organ of each cell is named by `organscope analyze --bundle`, which finds the cells first."
+    if task == CELL_KINDS:
+        remedy = "Give it with --cell-kinds (cell_kinds=... in Python) beside the bundle that finds the cells."
     raise UsageError(f"Expected a bundle for {' or '.join(tasks)}, found '{name}', which is for {task}. {remedy}")
 
 
@@ -213,6 +240,11 @@ class PortableModels:
 
 def portable(models: Models, threads: int | None) -> PortableModels:
     """The same models for other processes, each with so many threads."""
-    bundles = {"cells": models.cells, "organs": models.organs, "cell_organs": models.cell_organs}
+    bundles = {
+        "cells": models.cells,
+        "organs": models.organs,
+        "cell_organs": models.cell_organs,
+        "cell_kinds": models.cell_kinds,
+    }
     paths = {name: bundle.source.absolute() for name, bundle in bundles.items() if bundle is not None}
     return PortableModels(paths, threads, models.rules, models.few_misses, models.cells_given)

@@ -16,14 +16,18 @@ from organscope.decision import Policy, describe_guarantee, recall_guarantee
 from organscope.errors import OutputError
 from organscope.inference import Classification, OperatingPoint
 from organscope.inference.classify import EVIDENCE as EVIDENCE_OUTPUT
+from organscope.io.geojson import class_color
 from organscope.io.paths import atomic_path
 from organscope.models import Bundle
 from organscope.ops.pixel_size import PixelSize, pixel_area_um2
+from organscope.pipeline.kind_counts import kinds_table
 from organscope.pipeline.models import Models
 from organscope.pipeline.plan import (
     CELL_MAP,
     EVIDENCE,
     FEW_MISSES,
+    KIND_MAP,
+    KINDS,
     ORGAN_MAP,
     OVERLAY,
     POLICY,
@@ -40,6 +44,8 @@ from organscope.reporting.run_report import (
     CellShare,
     FailureEntry,
     ImageEntry,
+    KindBar,
+    KindsEntry,
     OrganEntry,
     OrganMapEntry,
     Page,
@@ -68,6 +74,9 @@ def write_run_files(
         writers[POLICY] = lambda path: write_policy(path, models)
     if models.few_misses is not None:
         writers[FEW_MISSES] = lambda path: _write_few_misses(path, models.few_misses)
+    if models.cell_kinds is not None:
+        rows = [{"image": str(image.target.source)} | row for image in images for row in image.kind_rows]
+        writers[KINDS] = lambda path: write_table(path, kinds_table(rows))
     if models.organs is not None and models.has_cells:
         # Imported here because only `analyze` makes a page.
 
@@ -232,7 +241,13 @@ def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
         organ_map=_organ_map_entry(folder / ORGAN_MAP, image, models) if is_slide else None,
         cell_count=image.cell_count,
         notes=image.notes,
+        kinds=None if image.kinds is None else _kinds_entry(folder / KIND_MAP, image),
     )
+
+
+def _kinds_entry(picture: Path, image: ImageResult) -> KindsEntry:
+    bars = tuple(KindBar(color=class_color(row["kind"]), **row) for row in image.kind_rows)
+    return KindsEntry(picture, bars, image.kinds.not_sure, image.kinds.sentence)
 
 
 def _organ_map_entry(picture: Path, image: ImageResult, models: Models) -> OrganMapEntry:

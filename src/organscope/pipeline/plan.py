@@ -20,6 +20,7 @@ CELLS_PARQUET = "cells.parquet"
 CELLS_GEOJSON = "cells.geojson"
 OVERLAY = "overlay.png"
 CELL_MAP = "cell_organs.png"
+KIND_MAP = "cell_kinds.png"
 EVIDENCE = "evidence.png"
 SLIDE_LABELS = "labels.ome.tif"
 SLIDE_LABELS_ZARR = "labels.ome.zarr"
@@ -31,11 +32,14 @@ SPATIALDATA = "cells.spatialdata.zarr"
 ORGAN_MAP = "organ_map.png"
 ORGAN_MAP_ZARR = "organ_map.ome.zarr"
 _IMAGE_FILES = (
-    LABELS, _CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY, CELL_MAP, EVIDENCE,
+    LABELS, _CELLS_CSV, CELLS_PARQUET, CELLS_GEOJSON, OVERLAY, CELL_MAP, KIND_MAP, EVIDENCE,
     SLIDE_LABELS, SLIDE_LABELS_ZARR, ORGAN_MAP, ORGAN_MAP_ZARR,
     ANNDATA, SPATIALDATA, ROI_CELLS_CSV, ROI_CELLS_PARQUET, TISSUE,
 )  # fmt: skip
-_IMAGES = (LABELS, OVERLAY, CELL_MAP, EVIDENCE, SLIDE_LABELS, SLIDE_LABELS_ZARR, ORGAN_MAP, ORGAN_MAP_ZARR, SPATIALDATA)
+_IMAGES = (
+    LABELS, OVERLAY, CELL_MAP, KIND_MAP, EVIDENCE, SLIDE_LABELS, SLIDE_LABELS_ZARR, ORGAN_MAP, ORGAN_MAP_ZARR,
+    SPATIALDATA,
+)  # fmt: skip
 
 PREDICTIONS = "predictions.csv"
 SUMMARY = "summary.csv"
@@ -43,10 +47,11 @@ REPORT = "report.html"
 POLICY = "policy.json"
 DECISIONS = "decisions.csv"
 FEW_MISSES = "few_misses.json"
+KINDS = "cell_kinds.csv"
 ROIS = "rois.csv"
 _TRIAL_PREFIX = ".organscope-"
 """Of the file that tries whether an output folder can be written."""
-_RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES, ROIS)
+_RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES, ROIS, KINDS)
 
 
 def is_result_file(path: Path) -> bool:

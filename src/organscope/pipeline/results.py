@@ -24,6 +24,7 @@ from organscope.inference import CellOrgans, Classification, Scale
 from organscope.io.paths import atomic_path
 from organscope.io.selection import Selection
 from organscope.ops.pixel_size import PixelSize, pixel_area_um2
+from organscope.pipeline.kind_counts import KindCounts
 from organscope.pipeline.models import Models
 from organscope.pipeline.plan import Target
 
@@ -222,6 +223,7 @@ class ImageResult:
         cell_answer: What the cells say together; None where the organ of each cell was not named.
         scale: How the network that found the cells saw the image; None where cells were not asked for.
         trust: What its cells are worth; None where cells were not asked for, or the bundle cannot tell.
+        kinds: How many cells of each kind it has; None where kinds were not asked for.
         cell_count: Number of cells where `areas_px` is a sample.
         fields_by_organ: In how many fields of a slide each organ is the most probable; None for other images.
         selection: Which image, page, plane and channel of the file was read.
@@ -239,10 +241,16 @@ class ImageResult:
     cell_answer: CellAnswer | None = None
     scale: Scale | None = None
     trust: CellsTrust | None = None
+    kinds: KindCounts | None = None
     cell_count: int | None = None
     fields_by_organ: np.ndarray | None = None
     selection: Selection = field(default_factory=Selection)
     notes: tuple[str, ...] = ()
+
+    @property
+    def kind_rows(self) -> list[dict[str, Any]]:
+        """One row a kind of cell: count, share with interval, density; see `KindCounts.rows`."""
+        return [] if self.kinds is None else self.kinds.rows((self.height_px, self.width_px), self.um_per_px)
 
     @property
     def megapixels(self) -> float:
@@ -320,6 +328,7 @@ def result_as_text(result: ImageResult) -> str:
         "fields_by_organ": _array(result.fields_by_organ),
         "scale": None if result.scale is None else asdict(result.scale),
         "trust": None if result.trust is None else asdict(result.trust),
+        "kinds": None if result.kinds is None else asdict(result.kinds),
         "classification": None,
         "cell_answer": None,
     }
@@ -348,13 +357,16 @@ def result_from_text(text: str) -> ImageResult:
     target = Target(Path(data.pop("source")), Path(data.pop("stem")))
     data["selection"], data["notes"] = Selection(**data["selection"]), tuple(data["notes"])
     classified, cells, scale = (data.pop(name) for name in ("classification", "cell_answer", "scale"))
-    trust = data.pop("trust", None)
+    trust, kinds = data.pop("trust", None), data.pop("kinds", None)
     for name in ("areas_px", "fields_by_organ"):
         data[name] = _from_array(data[name])
     data["um_per_px"] = None if data["um_per_px"] is None else tuple(data["um_per_px"])
     result = ImageResult(target, **data)
     if scale is not None:
         result = replace(result, scale=Scale(**scale | {"stretch": tuple(scale["stretch"])}))
+    if kinds is not None:
+        as_tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in kinds.items()}
+        result = replace(result, kinds=KindCounts(**as_tuples))
     if trust is not None:
         result = replace(result, trust=CellsTrust(**trust | {"reasons": tuple(trust["reasons"])}))
     if classified is not None:

@@ -6,12 +6,13 @@ also in `roi_cells.csv` and `.parquet`, with its name, and `rois.csv` of the run
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import shapely
+from jaxtyping import Bool
 
 from organscope.errors import AnnotationError, OrganscopeError, UsageError
 from organscope.inference.tissue import tissue_outlines
@@ -96,23 +97,58 @@ def find_tissue(image: Image) -> list[Region]:
     return [Region(f"tissue {n}", "Tissue", outline) for n, outline in enumerate(tissue_outlines(image), start=1)]
 
 
+@dataclass(frozen=True)
+class RegionCount:
+    """The cells of one region.
+
+    Attributes:
+        area_px: Of the part of the region that lies in the image.
+        area_mm2: The same where the pixel size is known.
+        density_per_mm2: Of cells.
+        inside: Which cells have their center in the region.
+    """
+
+    area_px: float
+    area_mm2: float | None
+    density_per_mm2: float | None
+    inside: Bool[np.ndarray, " n"]
+
+
+def count_cells(
+    geometry: shapely.Geometry, table: pd.DataFrame, size_px: tuple[int, int], um_per_px: PixelSize | None
+) -> RegionCount:
+    """Count the cells of a region.
+
+    Args:
+        geometry: A valid polygon or several, x and y in pixels of the image.
+        table: One row a cell.
+        size_px: Height and width of the image.
+        um_per_px: Pixel size, None where unknown.
+    """
+    # The center of the first pixel is at 0 in the table, at half a pixel in outlines.
+    x, y = table["centroid_x_px"].to_numpy(float) + 0.5, table["centroid_y_px"].to_numpy(float) + 0.5
+    part = shapely.intersection(geometry, shapely.box(0, 0, size_px[1], size_px[0]))
+    shapely.prepare(part)
+    inside = shapely.contains_xy(part, x, y) if len(table) else np.zeros(0, bool)
+    if um_per_px is None or not part.area:
+        return RegionCount(part.area, None, None, inside)
+    area_mm2 = part.area * pixel_area_um2(um_per_px) / 1e6
+    return RegionCount(part.area, area_mm2, float(inside.sum() / area_mm2), inside)
+
+
 def _count(folder: Path, image: ImageResult, regions: Sequence[Region]) -> list[dict[str, object]]:
     table = pd.read_parquet(folder / CELLS_PARQUET)
-    # The center of the first pixel is at 0 in the table, at half a pixel in outlines.
-    x, y = table["centroid_x_px"].to_numpy() + 0.5, table["centroid_y_px"].to_numpy() + 0.5
-    frame = shapely.box(0, 0, image.width_px, image.height_px)
     parts, rows = [table[:0].assign(region=np.zeros(0, object))], []
     for region in regions:
-        geometry = shapely.intersection(region.geometry, frame)
-        if geometry.area == 0:
+        count = count_cells(region.geometry, table, (image.height_px, image.width_px), image.um_per_px)
+        if count.area_px == 0:
             raise AnnotationError(
                 f"Expected regions in pixels of {image.target.source} ({image.height_px} x {image.width_px} px), found "
                 f"'{region.name}' outside of it. Export them at full resolution."
             )
-        shapely.prepare(geometry)
-        inside = table[shapely.contains_xy(geometry, x, y)]
+        inside = table[count.inside]
         parts.append(inside.assign(region=region.name))
-        rows.append(_row(image, region, geometry.area, inside, image.um_per_px))
+        rows.append(_row(image, region, count, inside))
     found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     write_table(folder / ROI_CELLS_CSV, found)
     with atomic_path(folder / ROI_CELLS_PARQUET) as temporary:
@@ -120,22 +156,21 @@ def _count(folder: Path, image: ImageResult, regions: Sequence[Region]) -> list[
     return rows
 
 
-def _row(
-    image: ImageResult, region: Region, area_px: float, inside: pd.DataFrame, um_per_px: PixelSize | None
-) -> dict[str, object]:
+def _row(image: ImageResult, region: Region, count: RegionCount, inside: pd.DataFrame) -> dict[str, object]:
     row: dict[str, object] = {
         "image": str(image.target.source),
         "region": region.name,
         "class": region.class_name,
-        "area_px": area_px,
+        "area_px": count.area_px,
         "n_cells": len(inside),
         "median_area_px": inside["area_px"].median(),
     }
-    if um_per_px is None:
+    if image.um_per_px is None:
         return row
-    area_mm2 = area_px * pixel_area_um2(um_per_px) / 1e6
-    of_cells = row["median_area_px"] * pixel_area_um2(um_per_px)
-    return row | {"area_mm2": area_mm2, "density_per_mm2": len(inside) / area_mm2, "median_area_um2": of_cells}
+    of_cells = row["median_area_px"] * pixel_area_um2(image.um_per_px)
+    return row | {
+        "area_mm2": count.area_mm2, "density_per_mm2": count.density_per_mm2, "median_area_um2": of_cells,
+    }  # fmt: skip
 
 
 def _regions_file(place: Path, stem: Path) -> Path:

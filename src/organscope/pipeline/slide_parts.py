@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from organscope.decision.aggregation import score_total
 from organscope.inference import Scale
+from organscope.inference.cell_kinds import KIND_COLUMNS
 from organscope.inference.classify import FieldAnswers
 from organscope.inference.regions import RegionCells, SlideSettings, WindowFindings, column_order
 from organscope.inference.stitching import OpenEdges, OpenPieces
@@ -106,15 +107,17 @@ class Part:
         self.n_cells = int(stated["n_cells"])
         self.columns: list[str] = json.loads(stated["columns"])
 
-    def table(self, first_id: int, organs: Sequence[str], *, in_um: bool) -> pd.DataFrame:
+    def table(self, first_id: int, organs: Sequence[str], *, in_um: bool, kinds: Sequence[str] = ()) -> pd.DataFrame:
         """One row a cell, numbered from `first_id`.
 
         Args:
             first_id: Number of the first cell.
             organs: Names of the organs of cells; empty where they were not named.
             in_um: With the measures in micrometers, where there are any.
+            kinds: Names of the kinds of cells; empty where they were not named.
         """
-        named = {"organ": np.array(organs, object)[self._get("cells/organ")]} if organs else {}
+        given = {"organ": organs, "kind": kinds}
+        named = {name: np.array(given[name], object)[self._get(f"cells/{name}")] for name in given if given[name]}
         values = {name: named[name] if name in named else self._get(f"cells/{name}") for name in self.columns}
         if not in_um:
             values = {name: column for name, column in values.items() if name not in MEASURES_IN_UM}
@@ -128,7 +131,7 @@ class Part:
         return pieces[0] + "".join(number + following for number, following in zip(numbers, pieces[1:], strict=True))
 
     def column(self, name: str) -> np.ndarray:
-        """One column of its table; `organ` as a number."""
+        """One column of its table; `organ` and `kind` as numbers."""
         return self._get(f"cells/{name}")
 
     def organ_evidence(self) -> tuple[np.ndarray, np.ndarray]:
@@ -203,9 +206,11 @@ def _with_any(found: Sequence[RegionCells]) -> Iterator[RegionCells]:
 
 def _table(cells: RegionCells, cell_organs: Bundle | None) -> pd.DataFrame:
     columns = dict(cells.columns)
-    order = column_order(list(columns), cell_organs is not None)
+    order = column_order(list(columns), cell_organs is not None, cells.kinds is not None)
     if cells.organs is not None:
         columns |= {"organ": cells.organs.organ_index, "organ_probability": cells.organs.confidence}
+    if cells.kinds is not None:
+        columns |= zip(KIND_COLUMNS, (cells.kinds.kind_index, cells.kinds.confidence, cells.kinds.sure), strict=True)
     return pd.DataFrame({name: columns[name] for name in order})
 
 
@@ -213,6 +218,8 @@ def _features(cells: RegionCells, table: pd.DataFrame, cell_organs: Bundle | Non
     shown = table.assign(id=_ID_PLACE)
     if cell_organs is not None:
         shown["organ"] = np.array(cell_organs.manifest.classes, object)[table["organ"].to_numpy()]
+    if cells.kinds is not None:
+        shown["kind"] = np.array(cells.kinds.kinds, object)[table["kind"].to_numpy()]
     return SEPARATOR.join(geojson_features(cells.outlines, shown, result))
 
 

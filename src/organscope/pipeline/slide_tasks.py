@@ -145,7 +145,12 @@ class Worker:
         if self._held is None:
             image, models = self._open(slide), self._models
             reader = SlideReader(
-                image, slide.settings, cells=models.cells, organs=models.organs, cell_organs=models.cell_organs
+                image,
+                slide.settings,
+                cells=models.cells,
+                organs=models.organs,
+                cell_organs=models.cell_organs,
+                cell_kinds=models.cell_kinds,
             )
             self._held = slide, image, reader
         return self._held[2]

@@ -17,6 +17,7 @@ from organscope.decision.aggregation import pool_total
 from organscope.decision.trust import CellsTrust
 from organscope.inference import Classification
 from organscope.inference.cell_classification import decide_pooled
+from organscope.inference.cell_kinds import KIND_COLUMNS
 from organscope.inference.classify import FieldAnswers, FieldGrid, answer_of_fields, field_grid, join_answers
 from organscope.inference.regions import column_order, slide_windows
 from organscope.inference.trust import MapSums, trust_figures
@@ -30,12 +31,14 @@ from organscope.models import Bundle
 from organscope.ops.pixel_size import PixelSize
 from organscope.ops.regionprops import measure_cells
 from organscope.pipeline.image import reading_notes, trust_notes, trust_row
+from organscope.pipeline.kind_counts import KindCounts, count_kinds, kind_palette
 from organscope.pipeline.ledger import SEAMS, WINDOWS
 from organscope.pipeline.measures import more_measures_of_slide
 from organscope.pipeline.models import Models
 from organscope.pipeline.plan import (
     CELL_MAP,
     CELLS_PARQUET,
+    KIND_MAP,
     ORGAN_MAP,
     ORGAN_MAP_ZARR,
     OVERLAY,
@@ -119,6 +122,8 @@ def finish_slide(task: FinishTask, image: Image, models: Models, measures: Seque
             shrunk = max(task.slide.size_px) / max(picture.shape[:2])
             note = overlay_note(picture, image.value_range)
             write_overlay(folder / OVERLAY, draw_cells(shown, view.labels, shrunk), note)
+        if models.cell_kinds is not None:
+            result = replace(result, kinds=_write_kind_map(folder, shown, view, everything, models.cell_kinds))
         if models.cell_organs is not None:
             result = replace(result, cell_answer=_cell_answer(everything, models, classification))
             _write_cell_map(folder, shown, view, everything, models)
@@ -239,14 +244,15 @@ def _write_cells(
     trust: CellsTrust | None,
 ) -> None:
     organs = () if models.cell_organs is None else tuple(models.cell_organs.manifest.classes)
+    kinds = () if models.cell_kinds is None else tuple(models.cell_kinds.manifest.classes)
     filled = [one for one in parts if one.part.n_cells]
     in_um = um_per_px is not None
 
     def of(one: _Numbered) -> dict[str, np.ndarray]:
         return {name: values[one.offset : one.offset + one.part.n_cells] for name, values in more.items()}
 
-    tables = (one.part.table(one.offset + 1, organs, in_um=in_um).assign(**of(one)) for one in filled)
-    example = _example(image, um_per_px, named=bool(organs))
+    tables = (one.part.table(one.offset + 1, organs, in_um=in_um, kinds=kinds).assign(**of(one)) for one in filled)
+    example = _example(image, um_per_px, named=bool(organs), kinds=bool(kinds))
     write_cell_table(
         folder / CELLS_PARQUET, tables, example.assign(**{name: values[:0] for name, values in more.items()})
     )
@@ -258,13 +264,14 @@ def _write_cells(
     )
 
 
-def _example(image: Image, um_per_px: PixelSize | None, *, named: bool) -> pd.DataFrame:
+def _example(image: Image, um_per_px: PixelSize | None, *, named: bool, kinds: bool) -> pd.DataFrame:
     """A table without rows."""
     nothing = np.zeros((1, 1, image.n_channels), image.dtype)
     columns = measure_cells(np.zeros((1, 1), np.int32), nothing, um_per_px)
     columns["probability"] = np.zeros(0, np.float32)
-    order = [name for name in column_order(list(columns), named) if name != "id"]
+    order = [name for name in column_order(list(columns), named, kinds) if name != "id"]
     columns |= {"organ": np.zeros(0, object), "organ_probability": np.zeros(0, np.float32)}
+    columns |= zip(KIND_COLUMNS, (np.zeros(0, object), np.zeros(0, np.float32), np.zeros(0, bool)), strict=True)
     return pd.DataFrame({name: columns[name] for name in ("id", *order)})
 
 
@@ -302,6 +309,19 @@ def _write_cell_map(
     organ_index = np.concatenate([np.zeros(0, np.int64), *found])
     colors = cell_colors(organ_index, len(models.cell_organs.manifest.classes))
     write_cell_map(folder / CELL_MAP, draw_cell_map(shown, view.labels, colors))
+
+
+def _write_kind_map(
+    folder: Path, shown: np.ndarray, view: LabelView, parts: Sequence[_Numbered], bundle: Bundle
+) -> KindCounts:
+    """Write the kinds of the cells as an image, and count them."""
+    filled = [one.part for one in parts if one.part.n_cells]
+    index = np.concatenate([np.zeros(0, np.int64), *(part.column("kind") for part in filled)])
+    sure = np.concatenate([np.zeros(0, bool), *(part.column("kind_sure") for part in filled)])
+    write_cell_map(
+        folder / KIND_MAP, draw_cell_map(shown, view.labels, *kind_palette(index, sure, bundle.manifest.classes))
+    )
+    return count_kinds(index, sure, bundle)
 
 
 def _write_organ_map(

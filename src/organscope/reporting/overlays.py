@@ -185,6 +185,7 @@ def draw_cell_map(
     image: UInt8[np.ndarray, "y x 3"],
     labels: Int32[np.ndarray, "y x"],
     colors: UInt8[np.ndarray, " n"],
+    palette: Sequence[tuple[int, int, int]] = (*COLORS, OTHER),
     *,
     max_side_px: int = _CELL_MAP_SIDE_PX,
 ) -> PillowImage.Image:
@@ -193,7 +194,8 @@ def draw_cell_map(
     Args:
         image: In its display range, see `overlay.shrunk_to_bytes`.
         labels: 0 for background, then 1..n.
-        colors: Of the cells 1..n, from `cell_colours`.
+        colors: Place in the palette of the cells 1..n, as from `cell_colors`.
+        palette: Colors that cells have, at most 26.
         max_side_px: About the longest side of the result; a larger image is thinned by a whole number.
 
     Returns:
@@ -206,11 +208,11 @@ def draw_cell_map(
     entries = gray // (256 // _TISSUE_LEVELS)
     cell = labels > 0
     entries[cell] = first_entry[labels[cell]] + gray[cell] // (256 // _CELL_LEVELS)
-    palette = _cell_map_palette()
+    shades = _cell_map_palette(palette)
     line, _ = outline_pixels(labels)
-    entries[line] = len(palette) - 1
+    entries[line] = len(shades) - 1
     drawn = PillowImage.fromarray(entries)
-    drawn.putpalette(palette.tobytes())
+    drawn.putpalette(shades.tobytes())
     return drawn
 
 
@@ -219,11 +221,11 @@ def write_cell_map(path: Path, drawn: PillowImage.Image) -> None:
     drawn.save(path, format="PNG", compress_level=3)
 
 
-def _cell_map_palette() -> UInt8[np.ndarray, "entry 3"]:
+def _cell_map_palette(colors: Sequence[tuple[int, int, int]]) -> UInt8[np.ndarray, "entry 3"]:
     """Shades of the tissue, shades of every color, the edge."""
     tissue = (np.arange(_TISSUE_LEVELS) + 0.5) * 256 / _TISSUE_LEVELS
     within = (np.arange(_CELL_LEVELS) + 0.5) * 256 / _CELL_LEVELS
-    filled = [(1 - _SHOWN_THROUGH) * np.array(color) + _SHOWN_THROUGH * within[:, None] for color in (*COLORS, OTHER)]
+    filled = [(1 - _SHOWN_THROUGH) * np.array(color) + _SHOWN_THROUGH * within[:, None] for color in colors]
     faded = np.repeat((1 - _CELL_MAP_FADED) * tissue[:, None] + _CELL_MAP_FADED * 255, 3, axis=1)
     return np.rint(np.concatenate([faded, *filled, [_EDGE]])).astype(np.uint8)
 

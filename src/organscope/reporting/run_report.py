@@ -212,6 +212,37 @@ class CellsEntry:
 
 
 @dataclass(frozen=True)
+class KindBar:
+    """One kind of cell: how many, which share with its interval, and how many a square millimeter if that is known."""
+
+    kind: str
+    n_cells: int
+    n_sure: int
+    share: float
+    share_low: float
+    share_high: float
+    per_mm2: float | None
+    color: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class KindsEntry:
+    """The kinds of the cells of one image.
+
+    Attributes:
+        picture: Every cell in the color of its kind, gray where that is not sure.
+        bars: One a kind; none without cells.
+        not_sure: Cells whose kind is not to be relied on.
+        sentence: What the intervals mean.
+    """
+
+    picture: Path
+    bars: tuple[KindBar, ...]
+    not_sure: int
+    sentence: str
+
+
+@dataclass(frozen=True)
 class OrganMapEntry:
     """The organs of the fields of a slide: an image, and how many fields of each; see `CellShare`."""
 
@@ -245,10 +276,11 @@ class ImageEntry:
     organ_map: OrganMapEntry | None = None
     cell_count: int | None = None
     notes: tuple[str, ...] = ()
+    kinds: KindsEntry | None = None
 
     @property
     def n_pictures(self) -> int:
-        return 1 + sum(part is not None for part in (self.cells, self.evidence, self.organ_map))
+        return 1 + sum(part is not None for part in (self.cells, self.evidence, self.organ_map, self.kinds))
 
     @property
     def n_cells(self) -> int:

@@ -138,8 +138,9 @@ def analyze(job: Job, out: Path, models: Models, limits: Limits, listener: Liste
     """
     source = Path(job.path)
     plan = Plan(out, (Target(Path(source.name), Path(STEM)),))
-    sizing = Sizing(diameter_px=job.analysis.get("diameter_px"))
-    reading = ReadOptions(um_per_px=job.um_per_px, max_pixels=limits.image_pixels, sizing=sizing, **job.options())
+    sizing, measures = Sizing(diameter_px=job.analysis.get("diameter_px")), tuple(job.analysis.get("measures", ()))
+    asked = {"sizing": sizing, "measures": measures, **job.options()}
+    reading = ReadOptions(um_per_px=job.um_per_px, max_pixels=limits.image_pixels, **asked)
     # Reports then name the image, not the place where this server keeps it.
     with contextlib.chdir(source.parent):
         result = run_plan(plan, models, reading, listener, streaming=Streaming())

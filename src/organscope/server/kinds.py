@@ -18,7 +18,19 @@ from organscope.server.database import Database
 from organscope.server.settings import Settings
 
 #: Columns that say where a cell is or what another model thinks of it, not what it looks like.
-_NO_FEATURES = frozenset({"id", "organ", "organ_probability", "probability", "touches_border", "edited", "marked"})
+_NO_FEATURES = frozenset(
+    {
+        "id",
+        "organ",
+        "organ_probability",
+        "probability",
+        "touches_border",
+        "edited",
+        "marked",
+        "kind_probability",
+        "kind_sure",
+    }
+)
 _PLACES = ("centroid_",)
 #: Of the same measure in pixels and in micrometers, one is enough; pixels are there in every image.
 _DOUBLES = ("_um", "_um2")

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import shapely
 
-from organscope.ops.pixel_size import PixelSize, pixel_area_um2
+from organscope.pipeline.rois import count_cells
 from organscope.server.database import Database
 from organscope.server.errors import RefusalError, not_found
 
-_UM2_PER_MM2 = 1e6
 _FEWEST_POINTS = 3
 
 
@@ -29,7 +27,7 @@ class Region:
         area_px: Its area, without what lies outside of the image.
         area_mm2: The same where the pixel size is known.
         n_cells: Cells whose center lies in it.
-        cells_per_mm2: Their density.
+        density_per_mm2: Of its cells.
         kinds: Of these, how many of each own kind; empty where no cell was named.
     """
 
@@ -39,7 +37,7 @@ class Region:
     area_px: float
     area_mm2: float | None
     n_cells: int
-    cells_per_mm2: float | None
+    density_per_mm2: float | None
     kinds: dict[str, int] = field(default_factory=dict)
 
 
@@ -51,7 +49,8 @@ def add_region(
     Raises:
         RefusalError: 422, where the line encloses nothing of the image.
     """
-    if len(ring) < _FEWEST_POINTS or _polygon(ring, row).is_empty:
+    frame = shapely.box(0, 0, row["width_px"], row["height_px"])
+    if len(ring) < _FEWEST_POINTS or not shapely.intersection(_polygon(ring), frame).area:
         raise RefusalError(422, "Expected a line round a part of the image, found that it encloses none. Draw again.")
     database.read().execute(
         "INSERT INTO regions (image, name, ring, who, at) VALUES (?, ?, ?, ?, ?)",
@@ -90,26 +89,20 @@ def regions_of(
 def _measured(
     number: int, name: str, ring: list, row: dict[str, Any], cells: pd.DataFrame, kinds: Mapping[int, str] | None
 ) -> Region:
-    polygon = _polygon(ring, row)
-    # The center of a pixel lies half a pixel from its corner.
-    centers = cells[["centroid_x_px", "centroid_y_px"]].to_numpy(float) + 0.5
-    inside = shapely.contains_xy(polygon, *centers.T) if len(centers) else np.zeros(0, bool)
-    size: PixelSize | None = row["um_per_px"]
-    area_mm2 = None if size is None else polygon.area * pixel_area_um2(size) / _UM2_PER_MM2
-    own = [kinds[cell] for cell in cells["id"][inside].tolist() if cell in kinds] if kinds else []
+    count = count_cells(_polygon(ring), cells, (row["height_px"], row["width_px"]), row["um_per_px"])
+    own = [kinds[cell] for cell in cells["id"][count.inside].tolist() if cell in kinds] if kinds else []
     return Region(
         id=number,
         name=name,
         ring=[(x, y) for x, y in ring],
-        area_px=float(polygon.area),
-        area_mm2=area_mm2,
-        n_cells=int(inside.sum()),
-        cells_per_mm2=None if area_mm2 is None else float(inside.sum() / area_mm2),
+        area_px=count.area_px,
+        area_mm2=count.area_mm2,
+        n_cells=int(count.inside.sum()),
+        density_per_mm2=count.density_per_mm2,
         kinds={kind: own.count(kind) for kind in sorted(set(own))},
     )
 
 
-def _polygon(ring: Sequence[tuple[float, float]], row: dict[str, Any]) -> shapely.Geometry:
-    """The enclosed part of the image; a line that crosses itself encloses what it goes round."""
-    drawn = shapely.make_valid(shapely.Polygon(ring))
-    return shapely.intersection(drawn, shapely.box(0, 0, row["width_px"], row["height_px"]))
+def _polygon(ring: Sequence[tuple[float, float]]) -> shapely.Geometry:
+    """What a line encloses; where it crosses itself, what it goes round."""
+    return shapely.make_valid(shapely.Polygon(ring), method="structure", keep_collapsed=False)

@@ -50,6 +50,9 @@ class NewStudy(_Asked):
 
     diameter_px: float | None = Field(None, gt=1, le=2000, description="Typical diameter of the cells in pixels.")
     min_cell_recall: float | None = Field(None, gt=0, lt=1, description="Share of all cells to find, where measured.")
+    measures: list[Literal["texture", "stain", "neighbors"]] = Field(
+        [], description="More columns of the cells, which own kinds of cells learn from too."
+    )
     bundles: list[_Name] = Field([], max_length=3, description="Ids of bundles to use, one a task; else the standard.")
 
     @property
@@ -135,7 +138,7 @@ class Region(BaseModel):
     area_px: float
     area_mm2: float | None
     n_cells: int
-    cells_per_mm2: float | None
+    density_per_mm2: float | None
     kinds: dict[str, int]
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from organscope.models import (
     Bundle,
+    CellKindsSpec,
     Certificate,
     ClassificationSpec,
     Graph,
@@ -90,6 +91,7 @@ class TrainedParts:
         fingerprint: Of the data.
         facts: Sentences for the card.
         created: When.
+        um_per_px: Pixel size of the training images; none where it is unknown or mixed.
     """
 
     settings: BundleSettings
@@ -104,6 +106,7 @@ class TrainedParts:
     fingerprint: str
     facts: Sequence[str]
     created: datetime = field(default_factory=now)
+    um_per_px: float | None = None
 
     def with_graph(self, graph: bytes, test: bytes, tolerance: float) -> Self:
         """The same network computed by another graph."""
@@ -116,7 +119,7 @@ class TrainedParts:
     def write(
         self,
         folder: Path,
-        spec: SegmentationSpec | ClassificationSpec,
+        spec: SegmentationSpec | ClassificationSpec | CellKindsSpec,
         calibration: pd.DataFrame,
         *,
         scores: Sequence[Score] = (),
@@ -149,7 +152,7 @@ class TrainedParts:
         return load_bundle(write_bundle(folder, manifest, contents, max_bytes=max_bytes))
 
     def _manifest(
-        self, spec: SegmentationSpec | ClassificationSpec, scores: Sequence[Score], parity: str | None
+        self, spec: SegmentationSpec | ClassificationSpec | CellKindsSpec, scores: Sequence[Score], parity: str | None
     ) -> Manifest:
         return Manifest(
             name=self.settings.name,
@@ -160,6 +163,7 @@ class TrainedParts:
             weights=self.weights,
             preprocessing=self.preprocessing,
             classes=self.classes,
+            um_per_px=self.um_per_px,
             spec=spec,
             scores=list(scores),
             data_fingerprint=self.fingerprint,

@@ -2,6 +2,7 @@
 
 import json
 
+from kinds_set import write_kinds_index
 from texture_set import write_texture_set
 
 
@@ -31,3 +32,12 @@ def test_a_folder_without_an_index_is_wrong_use(call, tmp_path):
     assert result.exit_code == 2
     assert "organscope data import" in result.output
     assert not (tmp_path / "mine").exists()
+
+
+def test_kinds_of_cells_are_taught_and_told(call, tmp_path):
+    index = write_kinds_index(tmp_path, n_images=4, labeled=True)
+    result = call("teach", "cells", index, "-o", tmp_path / "mine")
+    assert result.exit_code == 0, result.output
+    for words in ("macro_f1", "color alone", "given the cells", "41 groups", f"Bundle: {tmp_path / 'mine'}"):
+        assert words in result.output
+    assert "--cell-kinds" in call("bundle", "show", tmp_path / "mine").output

@@ -6,7 +6,9 @@ from fastapi.testclient import TestClient
 
 from organscope.pipeline import Models
 from organscope.server import queue
+from organscope.server.analysis import cells_of
 from organscope.server.app import create_app
+from organscope.server.kinds import features_of
 from organscope.server.lessons import Teacher
 from organscope.server.settings import Settings
 from organscope.server.worker import _ModelCache, work_on
@@ -55,6 +57,16 @@ def test_images_are_analyzed_again_beside_the_first_results(app, client, models,
     assert (first["image"]["um_per_px"], first["findings"]["n_deleted"]) == (None, 1)
     assert client.delete(f"/api/studies/{study}").status_code == 204
     assert client.get(f"/api/images/{row['image']['id']}/tiles/0/0/0").status_code == 200, "the file is still there"
+
+
+def test_more_measures_reach_the_table_and_teach_kinds(app, client, models, colon):
+    study = client.post("/api/studies", json={"measures": ["texture", "stain", "neighbors"]}).json()["id"]
+    image = uploaded(client, study, "a.png", colon[:160, :160])
+    work(app, models)
+    table = cells_of(app.state.parts.settings.result_folder(image))
+    names = set(features_of(table).columns)
+    assert {"area_px", "mean_intensity_0"} < names
+    assert len(names) > 20
 
 
 def test_what_a_bundle_cannot_do_is_said_in_the_words_of_the_page(app, client, models, colon):

@@ -19,7 +19,7 @@ def test_cells_of_a_region_are_counted(finished):
     assert left["n_cells"] == int((cells["centroid_x_px"] < 255.5).sum())
     assert left["area_px"] == 256 * 512
     assert left["area_mm2"] == pytest.approx(256 * 512 * 0.25 / 1e6)
-    assert left["cells_per_mm2"] == pytest.approx(left["n_cells"] / left["area_mm2"])
+    assert left["density_per_mm2"] == pytest.approx(left["n_cells"] / left["area_mm2"])
     outside = [[-300, -300], [900, -300], [900, 900], [-300, 900]]
     whole = client.post(path, json={"name": "=whole", "ring": outside}).json()[1]
     assert (whole["n_cells"], whole["area_px"]) == (len(cells), 512 * 512), "only what lies in the image counts"

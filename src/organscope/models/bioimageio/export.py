@@ -172,6 +172,11 @@ def export_package(bundle: Bundle, file: Path, *, authors: Sequence[str] = AUTHO
         BundleError: The package does not pass the test.
         OutputError: The file cannot be written.
     """
+    if bundle.manifest.spec.task == "cell kinds":
+        raise UsageError(
+            f"Expected a bundle that finds cells or names organs, found '{bundle.manifest.name}': its answers are read "
+            "at cells that another bundle found, which the format cannot describe. Share the bundle's folder."
+        )
     spec = require_library()
     licence = licence or _license(bundle.manifest.licence)
     with tempfile.TemporaryDirectory() as folder:

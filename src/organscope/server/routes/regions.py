@@ -17,7 +17,7 @@ from organscope.server.state import Parts, State, User
 
 router = APIRouter(prefix="/api/images/{image}/regions", tags=["regions"], responses=refusing(409))
 _CSV = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
-_COLUMNS = ("region", "area_px", "area_mm2", "n_cells", "cells_per_mm2")
+_COLUMNS = ("region", "area_px", "area_mm2", "n_cells", "density_per_mm2")
 
 
 @router.get("")
@@ -53,7 +53,7 @@ def take_regions(image: str, user: User, state: Parts) -> Response:
     writer = csv.writer(stream)
     writer.writerow([*_COLUMNS, *(harmless(kind) for kind in kinds)])
     for one in found:
-        measures = (one.area_px, one.area_mm2, one.n_cells, one.cells_per_mm2)
+        measures = (one.area_px, one.area_mm2, one.n_cells, one.density_per_mm2)
         writer.writerow([harmless(one.name), *measures, *(one.kinds.get(kind, 0) for kind in kinds)])
     name = f"{row['file_stem']}-regions.csv"
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}

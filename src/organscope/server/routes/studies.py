@@ -62,8 +62,8 @@ def make_study(new: schemas.NewStudy, user: User, state: Parts) -> schemas.Study
 def _new_study(new: schemas.NewStudy, name: str, user: str, state: State) -> str:
     """Make a study; its id."""
     known = library(state.settings, lessons.taught_bundles(state.database, user, state.settings)) if new.bundles else []
-    asked = {"diameter_px": new.diameter_px, "min_cell_recall": new.min_cell_recall}
-    analysis = {name: value for name, value in asked.items() if value is not None}
+    asked = {"diameter_px": new.diameter_px, "min_cell_recall": new.min_cell_recall, "measures": new.measures}
+    analysis = {name: value for name, value in asked.items() if value}
     if new.bundles:
         analysis["bundles"] = sources_of(new.bundles, known)
         analysis["models"] = [entry.title for entry in known if entry.id in new.bundles]

@@ -80,6 +80,11 @@ class Encoder:
         self.sha256 = hashlib.sha256(graph + settings.model_dump_json().encode()).hexdigest()
         self._session = Session(graph, INPUT, [FEATURES], threads=threads, where=f"the encoder {settings.name}")
 
+    @property
+    def opset(self) -> int:
+        """Of its graph."""
+        return next(entry.version for entry in self.model.opset_import if not entry.domain)
+
     def run(self, fields: UInt8[np.ndarray, "n y x 3"]) -> Float32[np.ndarray, "n d"]:
         """Features of fields in [0, 255], one field at a time, so that memory stays flat."""
         return np.concatenate([self._session.run(self.prepare(field)[None])[FEATURES] for field in fields])

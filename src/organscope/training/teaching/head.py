@@ -125,15 +125,21 @@ def fit_head(rows: Rows, labels: Int[np.ndarray, " image"], n_classes: int, *, p
 
 
 def leave_groups_out(
-    labels: Int[np.ndarray, " image"], groups: Sequence[str], classes: Sequence[str], *, seed: int = 0
+    labels: Int[np.ndarray, " image"],
+    groups: Sequence[str],
+    classes: Sequence[str],
+    *,
+    seed: int = 0,
+    what: str = "images",
 ) -> HeldOut:
-    """Divide images so that no group lies in two folds; single images where a class has but one group.
+    """Divide images (or cells) so that no group lies in two folds; single images where a class has but one group.
 
     Args:
         labels: Class of each image.
         groups: Patient or slide of each image; "" where unknown, which counts as a group of its own.
         classes: Names.
         seed: Of the division.
+        what: Is divided, for messages.
 
     Raises:
         DatasetError: A class has a single image, so that it cannot be left out and known.
@@ -144,7 +150,7 @@ def leave_groups_out(
     if (counts < _STEADY_IMAGES).any():
         few = ", ".join(classes[number] for number in np.flatnonzero(counts < _STEADY_IMAGES))
         raise DatasetError(
-            f"Expected at least {_STEADY_IMAGES} images of every class, found fewer of {few}. Add images, or leave the "
+            f"Expected at least {_STEADY_IMAGES} {what} of every class, found fewer of {few}. Add some, or leave the "
             "class out of the index."
         )
     units = np.array([group or f"\0{number}" for number, group in enumerate(groups)], dtype=object)
@@ -161,7 +167,7 @@ def leave_groups_out(
             warnings.filterwarnings("ignore", message="The least populated class")
             for number, (_, held) in enumerate(splits.split(codes[:, None], labels, codes)):
                 folds[held] = number
-    return HeldOut(folds, single, _note(groups, single, len(classes)))
+    return HeldOut(folds, single, _note(groups, single, len(classes), what))
 
 
 def answers_out_of_group(
@@ -215,18 +221,20 @@ def ridge(
     return rows.T @ np.linalg.solve(rows @ rows.T + level * np.eye(n), towards)
 
 
-def _note(groups: Sequence[str], single: Sequence[str], n_classes: int) -> str:
+def _note(groups: Sequence[str], single: Sequence[str], n_classes: int, what: str) -> str:
     n_groups = len({group for group in groups if group})
     if not n_groups:
         return (
             "The index names no groups (patients, slides), so single images were left out. If several images are of "
             "one slide, expect less on new slides; a column 'group' in the sheet says which belong together."
         )
-    sentence = f"Each image was answered by a head that had seen nothing of its group ({n_groups} groups)."
+    sentence = (
+        f"Each {what.removesuffix('s')} was answered by a head that had seen nothing of its group ({n_groups} groups)."
+    )
     if not single:
         return sentence
     which = "every class" if len(single) == n_classes else ", ".join(single)
     return (
-        f"{sentence} Of {which} there is one group only, so single images were left out: what is said of it holds "
-        "for further images of the same slide or patient, and nothing is known about others."
+        f"{sentence} Of {which} there is one group only, so single {what} were left out: what is said of it holds "
+        f"for further {what} of the same slide or patient, and nothing is known about others."
     )

@@ -55,7 +55,7 @@ _N_CONFUSIONS = 5
 
 @dataclass(frozen=True)
 class Taught:
-    """A taught classifier and what it is worth on groups that it has not seen.
+    """A taught classifier, of images or of cells, and what it is worth on groups that it has not seen.
 
     Attributes:
         bundle: Verified, opened as a user would.
@@ -64,9 +64,11 @@ class Taught:
             forest on color histograms, answering for the same images left out in the same way.
         classes: One row a class: `label`, `images`, `groups`, `recall` (out of group), `promised` (recall that can be
             promised where .95 is asked for), `false_alarms` (share of the other images that this flags), `more_images`
-            (how many more a promise of .95 needs at least).
-        confusions: Pairs that are taken for one another most often: `label`, `answered`, `images`.
-        predictions: One row an image: `id`, `group`, `label`, `answered`, `confidence` and `p_<class>`, out of group.
+            (how many more a promise of .95 needs at least). Of cells: `cells` instead of `images`, `precision` and `f1`
+            beside `recall`, and `more_groups`, because a promise counts patients or slides.
+        confusions: Pairs that are taken for one another most often: `label`, `answered`, `images` (or `cells`).
+        predictions: One row an image or cell: `id`, `group`, `label`, `answered`, `confidence` and `p_<class>`, out of
+            group.
         notes: Sentences a reader of the figures has to know.
     """
 
@@ -315,14 +317,13 @@ def _parts(
     settings: BundleSettings, lesson: _Lesson, encoder: Encoder, head: LinearHead, fingerprint: str
 ) -> TrainedParts:
     graph = graph_with_head(encoder.model, head)
-    tests = _test_fields(encoder)
+    tests = test_fields(encoder, encoder.settings.input_px)
     session = Session(graph, INPUT, list(OUTPUTS), threads=None, where="the taught graph")
-    opset = next(entry.version for entry in encoder.model.opset_import if not entry.domain)
     return TrainedParts(
         settings=settings,
         preprocessing=encoder.settings.preprocessing,
         classes=lesson.classes,
-        declared=Graph(file=GRAPH_FILE, input=INPUT, outputs=list(OUTPUTS), opset=opset),
+        declared=Graph(file=GRAPH_FILE, input=INPUT, outputs=list(OUTPUTS), opset=encoder.opset),
         graph=graph,
         weights=Weights(file=GRAPH_FILE, framework="onnx", architecture={}),
         weights_content=graph,
@@ -339,10 +340,9 @@ def _parts(
     )
 
 
-def _test_fields(encoder: Encoder) -> np.ndarray:
+def test_fields(encoder: Encoder, side_px: int) -> np.ndarray:
     """Fields of noise with structure of every size: no image of the user's leaves with the bundle."""
-    random = np.random.default_rng(0)
-    side = encoder.settings.input_px
+    random, side = np.random.default_rng(0), side_px
     fields = random.uniform(0, 255, (_N_TEST_FIELDS, side, side, 3))
     for step in (4, 16, 64):
         coarse = random.uniform(0, 255, (_N_TEST_FIELDS, -(-side // step), -(-side // step), 3))

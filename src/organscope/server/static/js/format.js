@@ -50,6 +50,7 @@ export function optionsInWords({ um_per_px, channel, choice = {}, analysis = {} 
   if (choice.project) words.push("brightest of all planes");
   if (analysis.diameter_px) words.push(`cells ${analysis.diameter_px} px wide`);
   if (analysis.min_cell_recall) words.push(`at least ${percent(analysis.min_cell_recall)} of all cells`);
+  if (analysis.measures) words.push(`${analysis.measures.join(", ")} measured`);
   if (analysis.models) words.push(`models ${analysis.models.join(", ")}`);
   return words.filter(Boolean).join(", ");
 }

@@ -13,7 +13,7 @@ const SHOWN = 40;
 const jobs = new Map();
 let timer = 0;
 
-const fields = makeOptions(byId("option-fields"), "", ["name", "pixel-size", "channel", "page", "z", "t", "series", "project", "diameter", "recall"]);
+const fields = makeOptions(byId("option-fields"), "", ["name", "pixel-size", "channel", "page", "z", "t", "series", "project", "diameter", "recall", "measures"]);
 
 // What was given for this drop; null, with a sentence, where it makes no sense.
 function given() {

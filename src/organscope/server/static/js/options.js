@@ -5,6 +5,7 @@ import { h } from "./dom.js";
 import { readPixelSize } from "./format.js";
 
 const RECALLS = [["", "as the model does by itself"], ["0.9", "at least 90\u00a0%"], ["0.95", "at least 95\u00a0%"], ["0.99", "at least 99\u00a0%"]];
+const MEASURES = [["", "shape and intensity"], ["texture,neighbors", "texture and neighbors too"], ["texture,stain,neighbors", "texture, stains, neighbors too"]];
 const count = { type: "number", min: 0, max: 1000000, step: 1, placeholder: "the first" };
 const FIELDS = [
   ["name", "Name of the study", "text", { maxlength: 120 }],
@@ -12,6 +13,7 @@ const FIELDS = [
   ["channel", "Channel, its number from 0 or its name", "text", { maxlength: 100, placeholder: "all" }],
   ["diameter", "Cell size", "text", { type: "number", min: 2, max: 2000, step: "any", placeholder: "estimated" }, "px wide"],
   ["recall", "Of all cells, find", "choice", RECALLS],
+  ["measures", "Of each cell, measure", "choice", MEASURES],
   ["page", "Page, from 0", "text", count],
   ["z", "Plane, from 0", "text", count],
   ["t", "Time point, from 0", "text", count],
@@ -51,7 +53,7 @@ export function makeOptions(box, prefix, names = FIELDS.map(([name]) => name)) {
       return {
         um_per_px: readPixelSize(text("pixel-size")), channel: channel === "" ? null : /^\d+$/.test(channel) ? Number(channel) : channel,
         page: whole(text("page")), z: whole(text("z")), t: whole(text("t")), series: whole(text("series")), project: text("project") || null,
-        diameter_px: whole(text("diameter")), min_cell_recall: whole(text("recall")), bundles: menus.map((menu) => menu.value).filter(Boolean),
+        diameter_px: whole(text("diameter")), min_cell_recall: whole(text("recall")), measures: text("measures") ? text("measures").split(",") : [], bundles: menus.map((menu) => menu.value).filter(Boolean),
       };
     },
     clear() {

@@ -30,7 +30,7 @@ export class Regions {
 
   draw() {
     show(this.box, this.list.length > 0);
-    const density = (region) => (region.cells_per_mm2 === null ? `${number((1e6 * region.n_cells) / region.area_px)} a megapixel` : `${whole(region.cells_per_mm2)} a mm²`);
+    const density = (region) => (region.density_per_mm2 === null ? `${number((1e6 * region.n_cells) / region.area_px)} a megapixel` : `${whole(region.density_per_mm2)} a mm²`);
     const area = (region) => (region.area_mm2 === null ? `${whole(region.area_px)} px²` : `${Number(region.area_mm2.toPrecision(3))} mm²`);
     const kinds = (region) => Object.entries(region.kinds).map(([kind, n]) => `, ${n} ${kind}`).join("");
     this.box.replaceChildren(h("h2", {}, "Regions"), h("ul", { class: "plain regions" }, this.list.map((region) => h("li", {},
