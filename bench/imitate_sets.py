@@ -4,7 +4,8 @@
         indexes/mnfinder --stains indexes/brca_m2c -o indexes
 
 Of each image outside fold 1: one in the stains of another slide, one as immunohistochemistry and, of every second, one
-as fluorescence; and tissue composed of the nuclei of fluorescence. Images of fold 1 are made into fold 1 in the same
+as fluorescence, of the others one as a brown sheet of cells with blue nuclei; and tissue composed of the nuclei of
+fluorescence. Images of fold 1 are made into fold 1 in the same
 way, those that the trainer holds back for validation (`--validation-fraction`, at least that of the configuration) into
 a split `validation`, so that no imitation shows a trained network what it is judged by.
 The index `..._part` holds as many of each as `N_TRAIN` says, 5 for validation and 30 of fold 1.
@@ -32,7 +33,7 @@ from organscope.training.segmentation.imitations import (
 from organscope.training.split import split_samples
 
 N_COMPOSED = {"train": 220, "validation": 16, "test": 30}
-N_TRAIN = {"stains": 200, "ihc": 260, "dapi": 60, "tissue": 220}
+N_TRAIN = {"stains": 200, "ihc": 260, "sheet": 200, "dapi": 60, "tissue": 220}
 """Imitated images that the configuration trains on; more take longer to read than they teach in its time."""
 COMPOSED_PX = 384
 NUCLEI_AN_IMAGE = 12
@@ -115,7 +116,8 @@ def imitate(folder: Path, samples: dict[str, list[Sample]], lenders: list[Path],
     """H&E in other stains."""
     donors = [s for lender in lenders for s in read_index(lender).samples() if s.fold != 1]
     slides = _stains([*donors, *samples["train"]])
-    restained, immuno, dapi = (ImitatedSet(folder / f"imitated_{kind}") for kind in ("stains", "ihc", "dapi"))
+    kinds = ("stains", "ihc", "sheet", "dapi")
+    restained, immuno, sheet, dapi = (ImitatedSet(folder / f"imitated_{kind}") for kind in kinds)
     for part, of_part in samples.items():
         for number, sample in enumerate(of_part):
             pixels, labels = _pixels(sample), sample.read_labels()
@@ -126,9 +128,12 @@ def imitate(folder: Path, samples: dict[str, list[Sample]], lenders: list[Path],
             other = slides[random.integers(len(slides))]
             restained.add(sample.id, restain(pixels, own, other, random), labels, part, sample.group)
             immuno.add(sample.id, immunostain(pixels, labels, own, random), labels, part, sample.group)
+            if number % 2 == 1 and labels.any():
+                shown = immunostain(pixels, labels, own, np.random.default_rng([seed, 1, *sample.id.encode()]), "sheet")
+                sheet.add(sample.id, shown, labels, part, sample.group)
             if number % 2 == 0:
                 dapi.add(sample.id, fluoresce(pixels, labels, own, random), labels, part, sample.group)
-    for made in (restained, immuno, dapi):
+    for made in (restained, immuno, sheet, dapi):
         made.finish()
 
 

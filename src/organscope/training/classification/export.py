@@ -274,7 +274,13 @@ def _quantize_graph(graph: bytes, batches: Iterable[Batch]) -> bytes:
         graph: As `export.export_graph` gives it.
         batches: Prepared training fields.
     """
-    return quantize(graph, batches, operators=_QUANTIZED_OPERATORS, left_out=_head_nodes)
+    return quantize(graph, batches, operators=_QUANTIZED_OPERATORS, left_out=_nodes_in_floating_point)
+
+
+def _nodes_in_floating_point(model: onnx.ModelProto) -> list[str]:
+    """The head, and the first convolution, which costs little and sees colors that eight bits would blur."""
+    first = next(node.name for node in model.graph.node if node.op_type == "Conv")
+    return [first, *_head_nodes(model)]
 
 
 def _head_nodes(model: onnx.ModelProto) -> list[str]:

@@ -16,9 +16,12 @@ from organscope.ops.intensity import Preprocessing
 from organscope.training.segmentation.config import SegmentationConfig
 from organscope.training.segmentation.network import Start, build_network, with_readout
 
+_HEARD = 0.5
+"""Teachers whose foreground overlaps less (Dice) with what people drew in a crop do not know its kind of image."""
+
 
 class Teachers:
-    """Networks whose mean maps are mixed into the truth."""
+    """Networks whose mean maps are mixed into the truth, but for crops that they do not know."""
 
     def __init__(self, config: SegmentationConfig) -> None:
         """Load them.
@@ -42,8 +45,16 @@ class Teachers:
         shown = images * np.float32(self._preprocessing.std) + np.float32(self._preprocessing.mean)
         said = np.mean([network.predict_on_batch(_prepared(shown, own)) for network, own in self._networks], axis=0)
         mixed = truth.astype(np.float32)
-        mixed[..., : self._n_maps] += self._share * (said - mixed[..., : self._n_maps])
+        listened = self._share * (_overlap(said[..., 0], mixed[..., 0]) >= _HEARD)[:, None, None, None]
+        mixed[..., : self._n_maps] += listened * (said - mixed[..., : self._n_maps])
         return mixed
+
+
+def _overlap(said: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Dice of each crop; 1 where nobody drew a cell."""
+    total = said.sum(axis=(1, 2)) + truth.sum(axis=(1, 2))
+    dice = 2 * np.minimum(said, truth).sum(axis=(1, 2)) / np.maximum(total, 1.0)
+    return np.where(truth.any(axis=(1, 2)), dice, 1.0)
 
 
 def _network(name: str, config: SegmentationConfig) -> tuple[keras.Model, Preprocessing]:

@@ -7,6 +7,7 @@ composed into tissue in which they lie wall to wall, over others out of focus.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -76,15 +77,32 @@ def restain(
     return _transmitted(amounts @ other.colors)
 
 
+BrownKind = Literal["nuclei", "membranes", "cytoplasm", "sheet", "none"]
+"""What is brown: nuclei, rings of membrane around some, cytoplasm of some; a whole sheet of cells but for its nuclei,
+as keratin or E-cadherin in epithelium; nothing."""
+
+
 def immunostain(
-    image: UInt8[np.ndarray, "y x 3"], labels: Int[np.ndarray, "y x"], own: Stains, random: np.random.Generator
+    image: UInt8[np.ndarray, "y x 3"],
+    labels: Int[np.ndarray, "y x"],
+    own: Stains,
+    random: np.random.Generator,
+    kind: BrownKind | None = None,
 ) -> UInt8[np.ndarray, "y x 3"]:
-    """H&E as immunohistochemistry: a blue counterstain, and brown in nuclei, membranes or cytoplasm of some cells."""
+    """H&E as immunohistochemistry: a blue counterstain, and brown where an antibody would bind.
+
+    Args:
+        image: H&E.
+        labels: Its nuclei.
+        own: Its stains.
+        random: Draws strengths and places.
+        kind: What is brown; one of all but `sheet` is drawn where None.
+    """
     amounts = own.amounts(image)
     blue, eosin = amounts[..., 0], amounts[..., 1]
     counterstain = blue * random.uniform(0.3, 1.0) + eosin * random.uniform(0, 0.12)
     counterstain = np.where(labels > 0, counterstain, counterstain * random.uniform(0.3, 0.8))
-    kind = random.choice(["nuclei", "membranes", "cytoplasm", "none"], p=[0.55, 0.15, 0.15, 0.15])
+    kind = kind or random.choice(["nuclei", "membranes", "cytoplasm", "none"], p=[0.55, 0.15, 0.15, 0.15])
     brown = _brown(kind, labels, blue, eosin, random)
     brown += random.uniform(0, 0.12) * (eosin + blue) * _cloud(labels.shape, 60, random)
     colors = [_turned(color, 0.12, random) for color in (_COUNTERSTAIN, _DAB)]
@@ -232,12 +250,27 @@ def _brown(
         texture = random.uniform(0.2, 0.8)
         edge = ndimage.gaussian_filter((labels > 0).astype(float), random.uniform(0.4, 1.2))
         return of_cell[labels] * (1 - texture + texture * np.minimum(blue, 1.5)) * edge
+    if kind == "sheet":
+        return _sheet(labels, eosin, random)
     grown = expand_labels(labels, int(random.integers(4, 12)))
     outside = of_cell[grown] * (labels == 0)
     if kind == "cytoplasm":
         return ndimage.gaussian_filter(outside * (0.4 + eosin), 1.0)
     inner = ndimage.minimum_filter(grown, 3) == ndimage.maximum_filter(grown, 3)
     return np.minimum(ndimage.gaussian_filter(outside * ~inner, random.uniform(0.8, 1.6)) * 2.5, 2.5)
+
+
+def _sheet(labels: np.ndarray, eosin: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Density of DAB in a part of the tissue: cytoplasm, lines where cells meet, and a veil over the nuclei."""
+    part = ndimage.gaussian_filter((_cloud(labels.shape, 140, random) > random.uniform(0, 0.6)).astype(float), 2)
+    cells = expand_labels(labels, 60)
+    meet = ndimage.minimum_filter(cells, 3) != ndimage.maximum_filter(cells, 3)
+    lines = ndimage.gaussian_filter(meet.astype(float), random.uniform(0.8, 2.0))
+    cytoplasm = (0.4 + 0.6 * eosin) * (0.5 + _cloud(labels.shape, random.uniform(4, 30), random))
+    inside = ndimage.gaussian_filter((labels > 0).astype(float), random.uniform(0.6, 2.0))
+    veil = 1 - random.uniform(0.5, 1.0) * inside
+    brown = random.uniform(0.2, 1.2) * cytoplasm + random.uniform(0, 2.5) * lines
+    return np.minimum(part * veil * brown, 2.5)
 
 
 def _turned(color: np.ndarray, most: float, random: np.random.Generator) -> np.ndarray:

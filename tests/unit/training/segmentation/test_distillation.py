@@ -38,6 +38,15 @@ def test_truth_moves_towards_the_teachers_and_what_is_unknown_stays():
     assert truth[..., 0].max() == 0
 
 
+def test_teachers_are_not_heard_where_they_contradict_people():
+    config = _config()
+    blank = np.full((1, 96, 96, 3), 0.8, np.float32)
+    truth = np.zeros((1, 96, 96, 4), np.float32)
+    truth[0, 30:60, 30:60] = 1
+    mixed = Teachers(config).mixed(standardize(blank[0], config.preprocessing)[None], truth)
+    assert np.array_equal(mixed, truth)
+
+
 def test_a_teacher_of_another_head_is_refused():
     with pytest.raises(ConfigError, match="teachers with the head distance"):
         Teachers(_config(head="distance"))

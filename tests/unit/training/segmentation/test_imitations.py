@@ -57,12 +57,27 @@ def test_restained_has_the_colors_of_the_other_slide(rng):
 def test_immunostained_nuclei_turn_brown_and_the_tissue_between_does_not(rng):
     image, labels = _slide(rng)
     own, browner = Stains.of(image), 0
-    for seed in range(12):
-        shown = immunostain(image, labels, own, np.random.default_rng(seed)).astype(float)
+    for seed in range(8):
+        shown = immunostain(image, labels, own, np.random.default_rng(seed), "nuclei").astype(float)
         assert shown[labels == 0].mean() > shown[labels > 0].mean()
+        browner += (shown[..., 0] - shown[..., 2])[labels > 0].max() > 40
+    assert browner >= 3
+
+
+def test_a_brown_sheet_leaves_its_nuclei_blue(rng):
+    image, labels = _slide(rng)
+    own, browner = Stains.of(image), []
+    for seed in range(6):
+        shown = immunostain(image, labels, own, np.random.default_rng(seed), "sheet").astype(float)
         red_over_blue = shown[..., 0] - shown[..., 2]
-        browner += red_over_blue[labels > 0].max() > 40
-    assert browner >= 4
+        browner.append(np.percentile(red_over_blue[labels == 0], 95) - np.percentile(red_over_blue[labels > 0], 95))
+    assert np.median(browner) > 15
+
+
+def test_the_kind_of_brown_is_drawn(rng):
+    image, labels = _slide(rng)
+    drawn = [immunostain(image, labels, Stains.of(image), np.random.default_rng(seed)) for seed in range(8)]
+    assert sum((one[..., 0].astype(int) - one[..., 2]).max() > 40 for one in drawn) >= 3
 
 
 def test_fluorescence_shines_where_nuclei_are(rng):
