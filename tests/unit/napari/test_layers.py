@@ -67,6 +67,7 @@ def test_corrected_labels_are_measured(colon, labels):
     assert layers.sentence_of([(labels, arguments, "labels")]) == "2 cells."
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_the_manifest_is_valid():
     npe2 = pytest.importorskip("npe2", reason="the extra [napari] is not installed")
     manifest = npe2.PluginManifest.from_file(MANIFEST)
