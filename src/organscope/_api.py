@@ -164,6 +164,7 @@ def analyze(
     *,
     models: _ModelLike | Sequence[_ModelLike] = (),
     labels: Any = None,
+    cell_kinds: _ModelLike | None = None,
     measures: Sequence[str] | str = (),
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
@@ -179,6 +180,7 @@ def analyze(
         models: Names, paths or `Model`s in place of `nuclei`, `organs` and `cell-organs` of the package.
         labels: The cells, as for `measure`, where they are not to be searched for.
         measures: See `segment`.
+        cell_kinds: See `segment`.
         diameter_px: See `segment`; so is `min_cell_recall`.
         min_cell_recall: Share of the cells to find.
         costs: See `decide`; so are `target_class` and `min_recall`.
