@@ -47,6 +47,7 @@ from organscope.pipeline import (
 )
 from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
 from organscope.pipeline.given_labels import require_labels
+from organscope.pipeline.maps import write_maps
 from organscope.pipeline.measures import require_measures
 from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
 from organscope.pipeline.rois import require_rois, write_rois
@@ -280,6 +281,7 @@ def run(
     labels: str | os.PathLike | None = None,
     measures: Sequence[str] | str = (),
     roi: str | os.PathLike | None = None,
+    maps: bool = False,
     anndata: bool = False,
     spatialdata: bool = False,
     listener: Listener | None = None,
@@ -307,6 +309,7 @@ def run(
         measures: See `segment`.
         roi: GeoJSON of regions of interest, a folder of such files, or "tissue": count cells in them, see
             `organscope.pipeline.rois`.
+        maps: Also write what the network says of every pixel, see `organscope.pipeline.maps`.
         anndata: Also write the cells of each image as AnnData.
         spatialdata: Also write image, labels, outlines and cells of each image as SpatialData.
         listener: Told of progress.
@@ -338,6 +341,8 @@ def run(
     result = run_plan(plan, loaded, reading, listener, workforce, streaming)
     if regions is not None:
         result = write_rois(result, reading, regions)
+    if maps:
+        result = write_maps(result, reading, loaded)
     unwritten = write_spatial(result, reading, anndata=anndata, spatialdata=spatialdata)
     return replace(result, failures=(*result.failures, *unwritten))
 

@@ -154,6 +154,10 @@ Roi = Annotated[
         show_default=False,
     ),
 ]
+Maps = Annotated[
+    bool,
+    typer.Option("--maps", help="Also write what the network says of every pixel as OME-Zarr; it is run once more."),
+]
 AnnData = Annotated[
     bool, typer.Option("--anndata", help="Also write the cells as AnnData (cells.h5ad); needs organscope[spatial].")
 ]

@@ -37,6 +37,7 @@ from organscope.pipeline import (
     with_rules,
 )
 from organscope.pipeline.given_labels import require_labels
+from organscope.pipeline.maps import write_maps
 from organscope.pipeline.measures import require_measures
 from organscope.pipeline.rois import require_rois, write_rois
 from organscope.pipeline.spatial import require_spatial, write_spatial
@@ -131,6 +132,7 @@ def run_and_report(
     labels: Path | None = None,
     measures: str | None = None,
     roi: str | None = None,
+    maps: bool = False,
     anndata: bool = False,
     spatialdata: bool = False,
     cell_kinds: str | None = None,
@@ -169,6 +171,8 @@ def run_and_report(
         result = run_plan(plan, models, reading, listener, workforce, streaming)
     if regions is not None:
         result = write_rois(result, reading, regions)
+    if maps:
+        result = write_maps(result, reading, models)
     unwritten = write_spatial(result, reading, anndata=anndata, spatialdata=spatialdata)
     result = replace(result, failures=(*result.failures, *unwritten))
     if as_json:

@@ -42,6 +42,7 @@ def segment(
     zarr: _options.ZarrLabels = False,
     measures: _options.Measures = None,
     roi: _options.Roi = None,
+    maps: _options.Maps = False,
     anndata: _options.AnnData = False,
     spatialdata: _options.SpatialData = False,
     as_json: _options.Json = False,
@@ -70,7 +71,7 @@ def segment(
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
-        measures=measures, roi=roi, anndata=anndata, spatialdata=spatialdata,
+        measures=measures, roi=roi, maps=maps, anndata=anndata, spatialdata=spatialdata,
         cell_kinds=cell_kinds,
         diameter_px=diameter_px, min_cell_recall=min_recall if min_cell_recall is None else min_cell_recall,
     )  # fmt: skip
@@ -155,6 +156,7 @@ def analyze(
     zarr: _options.ZarrLabels = False,
     measures: _options.Measures = None,
     roi: _options.Roi = None,
+    maps: _options.Maps = False,
     anndata: _options.AnnData = False,
     spatialdata: _options.SpatialData = False,
     positive: _options.Positive = None,
@@ -184,7 +186,7 @@ def analyze(
         um_per_px=um_per_px, max_megapixels=max_megapixels,
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
-        measures=measures, roi=roi, anndata=anndata, spatialdata=spatialdata,
+        measures=measures, roi=roi, maps=maps, anndata=anndata, spatialdata=spatialdata,
         diameter_px=diameter_px, labels=labels, cell_kinds=cell_kinds,
         positive=positive, min_recall=min_recall, costs=costs, min_cell_recall=min_cell_recall,
     )  # fmt: skip

@@ -185,6 +185,41 @@ def _axis_unit(axis: Any) -> str:
     return str(axis.get("unit") or "") if isinstance(axis, dict) else ""
 
 
+def create_maps_zarr(
+    folder: Path, size_px: tuple[int, int], channels: list[str], um_per_px: PixelSize | None
+) -> "zarr.Array":
+    """An OME-Zarr image (NGFF 0.5, float16, one level) of maps as large as the image, to be filled region by region.
+
+    Args:
+        folder: Does not exist yet.
+        size_px: Height and width.
+        channels: What each map is.
+        um_per_px: Of the image, where known.
+
+    Returns:
+        The array (c, y, x); 0 where nothing is written.
+    """
+    import zarr
+
+    unit = {} if um_per_px is None else {"unit": "micrometer"}
+    scale = [1.0, *(um_per_px or (1.0, 1.0))]
+    axes = [{"name": "c", "type": "channel"}, *({"name": axis, "type": "space", **unit} for axis in "yx")]
+    datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}]
+    ome = {
+        "version": "0.5",
+        "multiscales": [{"name": "maps", "axes": axes, "datasets": datasets}],
+        "omero": {"channels": [{"label": name} for name in channels]},
+    }
+    group = zarr.create_group(folder, attributes={"ome": ome})
+    chunks = (1, *(min(_MAP_CHUNK_PX, length) for length in size_px))
+    return group.create_array(
+        "0", shape=(len(channels), *size_px), chunks=chunks, dtype=np.float16, dimension_names=("c", "y", "x")
+    )
+
+
+_MAP_CHUNK_PX = 1024
+
+
 def write_map_zarr(
     folder: Path,
     values: Float32[np.ndarray, "c y x"],

@@ -151,7 +151,7 @@ def write_spatial(result: RunResult, reading: ReadOptions, *, anndata: bool, spa
         try:
             found = _of_results(folder, image)
             if anndata:
-                with _complete(folder / ANNDATA) as path:
+                with complete_path(folder / ANNDATA) as path:
                     found.to_anndata().write_h5ad(path)
             if spatialdata:
                 _write_spatialdata(folder, image, found, reading)
@@ -187,7 +187,7 @@ def _write_spatialdata(folder: Path, image: ImageResult, found: SpatialCells, re
     labels = read_labels(path if path.is_file() else folder / SLIDE_LABELS)
     with reading.open(image.target.source) as opened:
         pixels = _seen(opened)
-    with _complete(folder / SPATIALDATA) as target:
+    with complete_path(folder / SPATIALDATA) as target:
         found.to_spatialdata(labels, cell_polygons(labels), pixels).write(target)
 
 
@@ -196,7 +196,7 @@ def _seen(image: Image) -> Num[np.ndarray, "y x c"]:
 
 
 @contextmanager
-def _complete(target: Path) -> Iterator[Path]:
+def complete_path(target: Path) -> Iterator[Path]:
     """A path beside the target to write to; it takes the target's place when it is complete."""
     partial = target.with_name(f".partial-{target.name}")
     try:
