@@ -1,6 +1,6 @@
-"""Own organs: the images of a study, with the names that an expert gave them, teach a bundle that can be chosen.
+"""Own organs and kinds of cells: the names that an expert gave images or cells of a study teach a bundle.
 
-One lesson at a time, in a process of its own (`organscope teach organs`) that takes what pages and analyses leave of
+One lesson at a time, in a process of its own (`organscope teach`) that takes what pages and analyses leave of
 the processor. What it found, or why it failed, is kept in the database.
 """
 
@@ -12,17 +12,19 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from organscope.data.cell_classes import count_text, point_table, write_class_table
 from organscope.data.index import write_index
 from organscope.data.records import hash_path
 from organscope.errors import OrganscopeError
 from organscope.io.selection import Choice, choice_as_text
 from organscope.ops.pixel_size import PixelSize
-from organscope.server.corrections import Corrected, corrected_in_study
+from organscope.server.analysis import cells_of
+from organscope.server.corrections import Corrected, corrected_cells, corrected_in_study
 from organscope.server.database import Database
 from organscope.server.errors import RefusalError
 from organscope.server.settings import Settings
@@ -37,21 +39,28 @@ _PROGRAM = (
     "from organscope.cli.main import main; main()"
 )
 _STOP_PATIENCE_S = 5.0
-_FEWEST = 2
+Subject = Literal["organs", "cells"]
+#: What a lesson is of, and how many of each name it takes at least.
+_SUBJECTS: dict[str, tuple[str, int]] = {"organs": ("images", 2), "cells": ("cells", 5)}
 _LAST_LINES = 3
 
 
-def add_lesson(database: Database, study: str, owner: str, name: str) -> None:
-    """Put a lesson with the named images of a study into the queue.
+def add_lesson(database: Database, study: str, owner: str, name: str, subject: Subject = "organs") -> None:
+    """Put a lesson with the named images of a study, or with its named cells, into the queue.
 
     Raises:
-        RefusalError: 409, where too few images have a name, or a lesson of the study is under way.
+        RefusalError: 409, where too few have a name, or a lesson of the study is under way.
     """
-    counts = Counter(_named(images_of(database, study), corrected_in_study(database, study)).values())
-    if len(counts) < _FEWEST or min(counts.values()) < _FEWEST:
-        found = ", ".join(f"{n} of {organ}" for organ, n in sorted(counts.items())) or "none"
+    said = corrected_in_study(database, study)
+    if subject == "organs":
+        counts = Counter(_named(images_of(database, study), said).values())
+    else:
+        counts = Counter(kind for found in said.values() for kind in found.kinds.values())
+    what, fewest = _SUBJECTS[subject]
+    if len(counts) < 2 or min(counts.values()) < fewest:
+        found = ", ".join(f"{n} of {one}" for one, n in sorted(counts.items())) or "none"
         raise RefusalError(
-            409, f"Expected two names or more with {_FEWEST} images each, found {found}. Name images in the list first."
+            409, f"Expected two names or more with {fewest} {what} each, found {found}. Name {what} first."
         )
     with database.write() as connection:
         under_way = connection.execute(
@@ -60,13 +69,13 @@ def add_lesson(database: Database, study: str, owner: str, name: str) -> None:
         if under_way:
             raise RefusalError(409, "Expected no lesson of this study under way, found one. Wait, or stop it.")
         connection.execute(
-            "INSERT INTO lessons (id, study, owner, name, state, created) VALUES (?, ?, ?, ?, ?, ?)",
-            (new_id(), study, owner, name, _QUEUED, time.time()),
+            "INSERT INTO lessons (id, study, owner, name, subject, state, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (new_id(), study, owner, name, subject, _QUEUED, time.time()),
         )
 
 
 def lessons_of(database: Database, study: str) -> list[dict[str, Any]]:
-    """The lessons of a study, the newest first; `result` is what `organscope teach organs --json` printed."""
+    """The lessons of a study, the newest first; `result` is what `organscope teach --json` printed."""
     rows = database.read().execute("SELECT * FROM lessons WHERE study = ? ORDER BY created DESC", (study,))
     return [dict(row) | {"result": row["result"] and json.loads(row["result"])} for row in rows]
 
@@ -138,27 +147,39 @@ class Teacher:
             return
         self._lesson = row["id"]
         try:
-            folder = self._write_lesson(row["study"])
+            folder = self._write_lesson(row["study"], row["subject"])
         except (OrganscopeError, RefusalError, OSError) as error:
             self._keep(_FAILED, message=str(error))
             return
         out = _bundle_folder(self._settings, self._lesson)
         # What a lesson that was interrupted left there.
         shutil.rmtree(out, ignore_errors=True)
-        command = [sys.executable, "-c", _PROGRAM, "teach", "organs", str(folder), "--json", "-o", str(out)]
+        command = [sys.executable, "-c", _PROGRAM, "teach", row["subject"], str(folder), "--json", "-o", str(out)]
         self._process = subprocess.Popen(
-            [*command, "--name", "own-organs", "--threads", "1"],
+            [*command, "--name", f"own-{row['subject']}", "--threads", "1"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, **own_group(),
         )  # fmt: skip
 
-    def _write_lesson(self, study: str) -> Path:
-        """The index of the named images."""
+    def _write_lesson(self, study: str, subject: str) -> Path:
+        """The index of the named images, or of the images with named cells."""
         images, said = images_of(self._database, study), corrected_in_study(self._database, study)
-        named = _named(images, said)
-        rows = [_index_row(image, named[image["id"]]) for image in images if image["id"] in named]
         folder = self._settings.store / "lessons" / self._lesson
+        if subject == "organs":
+            named = _named(images, said)
+            rows = [_index_row(image, organ=named[image["id"]]) for image in images if image["id"] in named]
+        else:
+            with_kinds = [image for image in images if image["id"] in said and said[image["id"]].kinds]
+            rows = [self._cells_row(folder, image, said[image["id"]]) for image in with_kinds]
         write_index(folder, pd.DataFrame(rows))
         return folder
+
+    def _cells_row(self, folder: Path, image: dict[str, Any], found: Corrected) -> dict[str, Any]:
+        cells = corrected_cells(cells_of(self._settings.result_folder(image["id"])), found)
+        named = cells[cells["id"].isin(list(found.kinds))]
+        points = [(row.centroid_y_px, row.centroid_x_px, found.kinds[row.id]) for row in named.itertuples()]
+        table = point_table(points)
+        path = write_class_table(folder, image["file_stem"], table)
+        return _index_row(image) | {"classes": str(path), "class_counts": count_text(table)}
 
     def _note_end(self) -> None:
         printed, problems = self._process.communicate()
@@ -183,7 +204,7 @@ def _named(images: Sequence[dict[str, Any]], said: Mapping[str, Corrected]) -> d
     return {image: organ for image, organ in found.items() if organ}
 
 
-def _index_row(image: dict[str, Any], organ: str) -> dict[str, Any]:
+def _index_row(image: dict[str, Any], organ: str = "") -> dict[str, Any]:
     """A row of an index; the folder of an image is its group, such as the patient or the slide."""
     path, (folder, _, _) = Path(image["path"]), image["name"].rpartition("/")
     size: PixelSize = image["given_um_per_px"] or image["um_per_px"] or (np.nan, np.nan)

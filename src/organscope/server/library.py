@@ -9,6 +9,9 @@ from organscope.models.bundle import shipped_names
 from organscope.server.errors import RefusalError
 from organscope.server.settings import Settings
 
+#: Bundles for this are used by commands; the page names kinds by clicks.
+_KINDS = "cell kinds"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -43,7 +46,7 @@ def library(settings: Settings, taught: Sequence[tuple[str, Path]] = ()) -> list
     given = [_entry(source, used=True) for source in settings.bundles]
     tasks = {entry.task for entry in given}
     shipped = [_entry(name, used=False) for name in shipped_names() if name not in settings.bundles]
-    shipped = [Entry(one.id, one.source, one.manifest, one.task not in tasks) for one in shipped]
+    shipped = [Entry(one.id, one.source, one.manifest, one.task not in (*tasks, _KINDS)) for one in shipped]
     own = [Entry(name, str(folder), load_bundle(folder).manifest, False) for name, folder in taught if folder.is_dir()]
     return [*given, *shipped, *own]
 

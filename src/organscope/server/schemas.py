@@ -70,9 +70,10 @@ class Again(NewStudy):
 
 
 class NewLesson(_Asked):
-    """A bundle to teach from the images of a study that have a name."""
+    """A bundle to teach from the images of a study that have a name, or from its named cells."""
 
     name: _Name = "Own organs"
+    subject: Literal["organs", "cells"] = Field("organs", description="What was named: images, or cells.")
 
 
 class Lesson(BaseModel):
@@ -81,6 +82,7 @@ class Lesson(BaseModel):
     id: str
     bundle: str = Field(description="Id to choose the taught bundle by.")
     name: str
+    subject: str
     state: str
     message: str
     seconds: float | None

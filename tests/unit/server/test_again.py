@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from organscope.models import load_bundle
 from organscope.pipeline import Models
 from organscope.server import queue
 from organscope.server.analysis import cells_of
@@ -12,7 +13,7 @@ from organscope.server.kinds import features_of
 from organscope.server.lessons import Teacher
 from organscope.server.settings import Settings
 from organscope.server.worker import _ModelCache, work_on
-from web_pictures import encoded, until
+from web_pictures import dark_discs, encoded, until
 
 ADDRESS = "http://127.0.0.1:8765"
 
@@ -101,8 +102,6 @@ def test_a_study_chooses_its_bundles(app, client, bundle_paths):
 
 
 def known_name(path: str) -> str:
-    from organscope.models import load_bundle
-
     return load_bundle(path).manifest.name
 
 
@@ -139,6 +138,32 @@ def test_named_images_teach_a_bundle_that_can_be_chosen(app, client, models, col
     assert again.status_code == 201, again.text
     job = queue.claim(app.state.parts.database, 1)
     assert _ModelCache(app.state.parts.settings)(job).organs.manifest.classes == ["blue", "brown"]
+
+
+def test_named_cells_teach_a_bundle_that_can_be_taken(app, client, models, tmp_path):
+    study = client.post("/api/studies", json={"name": "kinds"}).json()["id"]
+    image = uploaded(client, study, "discs.png", dark_discs())
+    work(app, models)
+    path = f"/api/studies/{study}/lessons"
+    assert "found none" in client.post(path, json={"subject": "cells"}).json()["detail"]
+    for kind, cells in (("upper", range(1, 9)), ("lower", range(29, 37))):
+        said = {"action": "name_cell", "cells": list(cells), "organ": kind}
+        client.post(f"/api/images/{image}/corrections", json=said)
+    assert client.post(path, json={"subject": "cells"}).status_code == 201
+    teacher = Teacher(app.state.parts.settings, app.state.parts.database)
+
+    def is_over() -> bool:
+        teacher.advance()
+        return client.get(path).json()[0]["state"] not in ("queued", "running")
+
+    until(is_over, 800)
+    (lesson,) = client.get(path).json()
+    assert lesson["state"] == "done", lesson["message"]
+    assert [row["label"] for row in lesson["result"]["classes"]] == ["lower", "upper"]
+    taken = tmp_path / "taken.zip"
+    taken.write_bytes(client.get(f"/api/bundles/{lesson['bundle']}/bundle.zip").content)
+    assert load_bundle(taken).manifest.classes == ["lower", "upper"]
+    assert client.get("/api/bundles/nuclei/bundle.zip").status_code == 404
 
 
 def test_a_lesson_can_be_stopped(app, client, models, colon, monkeypatch):

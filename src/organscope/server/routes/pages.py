@@ -3,13 +3,18 @@
 The server itself: its bundles, its health, who is asking.
 """
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.background import BackgroundTask
 
 from organscope import __version__
+from organscope.models import load_bundle
 from organscope.server import queue, schemas
 from organscope.server.auth import COOKIE, LOCAL_USER, owner_of, user_of
 from organscope.server.errors import RefusalError, not_found, refusing
@@ -93,6 +98,7 @@ def _groups(description: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 server_router = APIRouter(prefix="/api", tags=["server"], responses=refusing())
+_ZIP = {200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}}
 _SESSION_S = 30 * 24 * 3600
 
 
@@ -113,6 +119,19 @@ def list_bundles(user: User, state: Parts) -> list[schemas.BundleEntry]:
         )
         for entry in library(state.settings, taught_bundles(state.database, user, state.settings))
     ]
+
+
+@server_router.get("/bundles/{name}/bundle.zip", tags=["bundles"], response_class=Response, responses=_ZIP)
+def take_bundle(name: str, user: User, state: Parts) -> FileResponse:
+    """A bundle that was taught here, for `organscope bundle`, `--bundle` and `--cell-kinds`."""
+    folder = dict(taught_bundles(state.database, user, state.settings)).get(name)
+    if folder is None or not folder.is_dir():
+        raise not_found("a bundle that you taught", name)
+    place = Path(tempfile.mkdtemp(prefix="organscope-"))
+    path = Path(shutil.make_archive(str(place / "bundle"), "zip", folder))
+    title = load_bundle(folder).manifest.name
+    cleaning = BackgroundTask(shutil.rmtree, place, ignore_errors=True)
+    return FileResponse(path, media_type="application/zip", filename=f"{title}.zip", background=cleaning)
 
 
 @server_router.get("/health")

@@ -129,9 +129,9 @@ def look_at_lessons(study: str, user: User, state: Parts) -> list[schemas.Lesson
 
 @router.post("/studies/{study}/lessons", status_code=201, tags=["bundles"], responses=refusing(409))
 def teach(study: str, new: schemas.NewLesson, user: User, state: Parts) -> list[schemas.Lesson]:
-    """Teach a bundle that names organs from the images of a study that an expert named."""
+    """Teach a bundle from the images of a study that an expert named, or from its named cells."""
     store.study_of(state.database, study, user)
-    lessons.add_lesson(state.database, study, user, new.name)
+    lessons.add_lesson(state.database, study, user, new.name, new.subject)
     return look_at_lessons(study, user, state)
 
 
@@ -146,7 +146,7 @@ def stop_teaching(study: str, user: User, state: Parts) -> list[schemas.Lesson]:
 def _shown_lesson(row: dict[str, Any]) -> schemas.Lesson:
     until = row["ended"] or time.time()
     seconds = None if row["started"] is None else until - row["started"]
-    known = {name: row[name] for name in ("id", "name", "state", "message", "result")}
+    known = {name: row[name] for name in ("id", "name", "subject", "state", "message", "result")}
     return schemas.Lesson(**known, bundle=lessons.bundle_id(row["id"]), seconds=seconds)
 
 

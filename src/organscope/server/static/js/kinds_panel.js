@@ -1,11 +1,12 @@
 // Own kinds of cells: name a kind, click some cells of it, and all others follow.
 import { read } from "./address.js";
-import { attempt, getBytes } from "./api.js";
+import { attempt, get, getBytes, post } from "./api.js";
 import { decodeColumns } from "./cells_data.js";
 import { colouring, NOT_SURE } from "./colours.js";
 import { h, show, toast } from "./dom.js";
-import { plural, whole } from "./format.js";
+import { duration, percent, plural, whole } from "./format.js";
 
+const BUSY_MS = 2000;
 const HELP = "Name a kind of cell, choose it, and click cells of it on the image. Once two kinds have cells, all others follow, here and in the other images of the study.";
 const SHORT = "The keys 1 to 9 give the chosen cell a name too.";
 
@@ -22,7 +23,8 @@ export class KindsPanel {
     this.list = h("ul", { class: "plain kinds", id: "kinds" });
     this.facts = h("div", { class: "faint", id: "kind-facts", "aria-live": "polite" });
     this.asked = h("div", { id: "kind-asked" });
-    box.replaceChildren(h("h2", {}, "Own kinds of cells"), h("p", { class: "faint" }, HELP), form, this.list, h("p", { class: "faint" }, SHORT), this.facts, this.asked);
+    this.saved = h("div", { id: "kind-bundle" });
+    box.replaceChildren(h("h2", {}, "Own kinds of cells"), h("p", { class: "faint" }, HELP), form, this.list, h("p", { class: "faint" }, SHORT), this.facts, this.asked, this.saved);
     addEventListener("keydown", (event) => this.key(event));
     this.draw();
     this.known = JSON.stringify(details.corrections.kinds);
@@ -95,6 +97,32 @@ export class KindsPanel {
         h("i", { style: { background: entry?.colour ?? "transparent" } }), `${place + 1}. ${name}`, h("span", { class: "n num" }, counts)));
     }));
     this.drawFacts(legend);
+    if (!this.is_asked) this.followLesson();
+    this.is_asked = true;
+  }
+
+  // A bundle of the named cells, which commands and other studies can use; taught in the background.
+  async followLesson(path = "", body = undefined) {
+    clearTimeout(this.timer);
+    const address = `/api/studies/${this.details.image.study}/lessons${path}`;
+    const found = await attempt(() => (path || body ? post(address, body) : get(address)));
+    const lesson = found?.find((one) => one.subject === "cells");
+    const is_busy = lesson && ["queued", "running"].includes(lesson.state);
+    if (is_busy) this.timer = setTimeout(() => this.followLesson(), BUSY_MS);
+    this.drawLesson(lesson, is_busy);
+  }
+
+  drawLesson(lesson, is_busy) {
+    const act = is_busy ? h("button", { type: "button", class: "small", id: "stop-kinds", onclick: () => this.followLesson("/stop") }, "Stop") : h("button", { type: "button", class: "small", id: "save-kinds", onclick: () => this.followLesson("", { subject: "cells", name: "Own kinds of cells" }) }, "Save as a bundle");
+    this.saved.replaceChildren(h("h2", {}, "For other images"), h("p", { class: "faint" }, "A bundle learns the named cells of this study, five of each kind or more, by their look and surroundings: for organscope segment --cell-kinds."),
+      lesson ? this.lessonWords(lesson, is_busy) : "", h("p", { class: "buttons" }, act, lesson?.state === "done" ? h("a", { class: "button small", href: `/api/bundles/${lesson.bundle}/bundle.zip`, download: true }, "Take the bundle") : null));
+  }
+
+  lessonWords(lesson, is_busy) {
+    if (is_busy) return h("p", { role: "status" }, lesson.state === "queued" ? "Waits for another lesson." : `Teaching, since ${duration(lesson.seconds)}.`);
+    if (lesson.state !== "done") return h("p", { class: "reason" }, lesson.message || "The lesson was stopped.");
+    const score = lesson.result.scores.find((row) => row.metric === "accuracy");
+    return h("p", {}, h("strong", {}, `${percent(score.value)} right`), ` on cells that the answering model had not seen. ${lesson.result.notes.join(" ")}`);
   }
 
   drawFacts(legend) {

@@ -17,7 +17,7 @@ export class Teaching {
     clearTimeout(this.timer);
     const found = await attempt(() => get(`/api/studies/${this.study}/lessons`));
     if (!found) return;
-    this.lessons = found;
+    this.lessons = found.filter((lesson) => lesson.subject === "organs");
     this.draw();
     if (found.some((lesson) => ["queued", "running"].includes(lesson.state))) this.timer = setTimeout(() => this.refresh(), BUSY_MS);
   }
@@ -44,8 +44,7 @@ export class Teaching {
 
   async ask(what) {
     const found = await attempt(() => post(`/api/studies/${this.study}/lessons${what}`, what ? undefined : {}));
-    if (found) this.lessons = found;
-    this.refresh();
+    if (found) this.refresh();
   }
 
   drawLesson(lesson) {
@@ -61,6 +60,6 @@ export class Teaching {
       h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": "What was learned of each name" }, h("table", {}, h("thead", {}, h("tr", {}, ["Name", "Images", "Folders", "Found", "Can be promised", "More images for 95 %"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, classes.map((row) => h("tr", {}, cells(row).map((cell) => h("td", { class: "num" }, String(cell)))))))),
       confusions.length ? h("p", {}, `Taken for another: ${confusions.map((row) => `${plural(row.images, "image")} of ${row.label} named ${row.answered}`).join("; ")}.`) : h("p", {}, "No image was taken for another."),
       notes.map((note) => h("p", { class: "faint" }, note)),
-      h("p", { class: "buttons" }, h("button", { type: "button", id: "use-taught", onclick: () => runAgain(this.study, this.name, [], "all images, with what was taught", [lesson.bundle]) }, "Run this study again with it")));
+      h("p", { class: "buttons" }, h("button", { type: "button", id: "use-taught", onclick: () => runAgain(this.study, this.name, [], "all images, with what was taught", [lesson.bundle]) }, "Run this study again with it"), h("a", { class: "button", href: `/api/bundles/${lesson.bundle}/bundle.zip`, download: true }, "Take the bundle")));
   }
 }
