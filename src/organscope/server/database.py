@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS regions (
 );
 CREATE TABLE IF NOT EXISTS lessons (
     id TEXT PRIMARY KEY, study TEXT NOT NULL,
-    owner TEXT NOT NULL, name TEXT NOT NULL, subject TEXT NOT NULL DEFAULT 'organs', state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '', result TEXT,
+    owner TEXT NOT NULL, name TEXT NOT NULL, subject TEXT NOT NULL DEFAULT 'organs', state TEXT NOT NULL,
+    message TEXT NOT NULL DEFAULT '', result TEXT,
     created REAL NOT NULL, started REAL, ended REAL
 );
 CREATE INDEX IF NOT EXISTS corrections_of_image ON corrections(image, number);
