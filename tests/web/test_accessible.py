@@ -29,7 +29,7 @@ def paths(server, colon, tmp_path_factory) -> dict[str, str]:
     image = study.wait(timeout_s=200)[0].id
     return {
         "home": "/", "study": f"/studies/{study.id}", "verdict": f"/images/{image}",
-        "cells": f"/images/{image}?tab=cells&cell=1", "take": f"/images/{image}?tab=take", "login": "/login",
+        "cells": f"/images/{image}?tab=cells&cell=1", "kinds": f"/images/{image}?tab=kinds", "take": f"/images/{image}?tab=take", "login": "/login",
         "docs": "/docs", "missing": "/nowhere",
     }  # fmt: skip
 
@@ -46,7 +46,9 @@ def page(browser):
 def show(page, server, paths, name: str) -> None:
     page.goto(server.address + paths[name])
     page.wait_for_selector(
-        {"home": ".card", "study": ".row", "verdict": "#verdict", "cells": ".grid-row"}.get(name, "h1")
+        {"home": ".card", "study": ".row", "verdict": "#verdict", "cells": ".grid-row", "kinds": "#save-kinds"}.get(
+            name, "h1"
+        )
     )
 
 
@@ -67,7 +69,7 @@ def test_axe_finds_nothing_on_any_page(page, server, paths, theme):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_covered_or_wider_than_the_window(page, server, paths, width):
     page.set_viewport_size({"width": width, "height": 800})
-    for name in ("home", "study", "verdict", "cells", "take"):
+    for name in ("home", "study", "verdict", "cells", "kinds", "take"):
         show(page, server, paths, name)
         page.wait_for_timeout(100)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
