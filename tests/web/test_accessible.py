@@ -29,7 +29,8 @@ def paths(server, colon, tmp_path_factory) -> dict[str, str]:
     image = study.wait(timeout_s=200)[0].id
     return {
         "home": "/", "study": f"/studies/{study.id}", "verdict": f"/images/{image}",
-        "cells": f"/images/{image}?tab=cells&cell=1", "kinds": f"/images/{image}?tab=kinds", "take": f"/images/{image}?tab=take", "login": "/login",
+        "cells": f"/images/{image}?tab=cells&cell=1", "kinds": f"/images/{image}?tab=kinds",
+        "take": f"/images/{image}?tab=take", "login": "/login",
         "docs": "/docs", "missing": "/nowhere",
     }  # fmt: skip
 
