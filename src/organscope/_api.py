@@ -79,7 +79,7 @@ def read_image(source: _ImageLike, **options: Any) -> Image:
         ImageReadError: The file is missing, damaged or no image.
         ShapeError: The array has another shape than (y, x) or (y, x, channels).
 
-    Example:
+    Examples:
         >>> read_image(np.zeros((64, 48), np.uint8), um_per_px=0.5).um_per_px is not None
         True
     """
@@ -221,7 +221,7 @@ def measure(image: _ImageLike, labels: Any, *, measures: Sequence[str] | str = (
         ValueRangeError: They are negative or no whole numbers.
         InputError: The image cannot be used.
 
-    Example:
+    Examples:
         >>> cells = np.zeros((8, 8), np.uint16)
         >>> cells[2:5, 3:6] = 7
         >>> measure(np.zeros((8, 8), np.uint8), cells).table["area_px"].tolist()
