@@ -47,6 +47,7 @@ from organscope.pipeline import (
 )
 from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
 from organscope.pipeline.given_labels import require_labels
+from organscope.pipeline.ihc import DabSettings, dab_settings
 from organscope.pipeline.maps import write_maps
 from organscope.pipeline.measures import require_measures
 from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
@@ -106,6 +107,8 @@ def segment(
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     measures: Sequence[str] | str = (),
+    dab_threshold: float | None = None,
+    dab_in: str | None = None,
     **options: Any,
 ) -> Segmentation:
     """Find every cell.
@@ -117,6 +120,8 @@ def segment(
         diameter_px: Typical diameter of the cells; estimated where None.
         min_cell_recall: Share of the cells to find, such as .98: fainter ones are kept too, the price is in `notes`.
         measures: More than shape and intensity: `texture`, `stain`, `neighbors`; see docs/measures.md.
+        dab_threshold: Optical density of DAB from which a cell is positive (usual: .2); see `Segmentation.dab`.
+        dab_in: Where it is measured: `nucleus` or `ring`.
         **options: Of `read_image`.
 
     Returns:
@@ -129,7 +134,9 @@ def segment(
     """
     models = with_cell_kinds(_models((SEGMENTATION,), model), cell_kinds, load=load_model)
     models = at_operating_point(models, _share("min_cell_recall", min_cell_recall))
-    return Segmentation(_answered(image, models, diameter_px, options, measures=measures))
+    return Segmentation(
+        _answered(image, models, diameter_px, options, measures=measures, dab=dab_settings(dab_threshold, dab_in))
+    )
 
 
 def classify(
@@ -167,6 +174,8 @@ def analyze(
     labels: Any = None,
     cell_kinds: _ModelLike | None = None,
     measures: Sequence[str] | str = (),
+    dab_threshold: float | None = None,
+    dab_in: str | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
     costs: _Costs | None = None,
@@ -182,6 +191,8 @@ def analyze(
         labels: The cells, as for `measure`, where they are not to be searched for.
         measures: See `segment`.
         cell_kinds: See `segment`.
+        dab_threshold: See `segment`; so is `dab_in`.
+        dab_in: `nucleus` or `ring`.
         diameter_px: See `segment`; so is `min_cell_recall`.
         min_cell_recall: Share of the cells to find.
         costs: See `decide`; so are `target_class` and `min_recall`.
@@ -199,7 +210,9 @@ def analyze(
     loaded = with_cell_kinds(loaded, cell_kinds, load=load_model)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
-    return Analysis(_answered(image, loaded, diameter_px, options, labels, measures))
+    return Analysis(
+        _answered(image, loaded, diameter_px, options, labels, measures, dab_settings(dab_threshold, dab_in))
+    )
 
 
 def measure(image: _ImageLike, labels: Any, *, measures: Sequence[str] | str = (), **options: Any) -> Segmentation:
@@ -280,6 +293,8 @@ def run(
     zarr: bool = False,
     labels: str | os.PathLike | None = None,
     measures: Sequence[str] | str = (),
+    dab_threshold: float | None = None,
+    dab_in: str | None = None,
     roi: str | os.PathLike | None = None,
     maps: bool = False,
     anndata: bool = False,
@@ -307,6 +322,8 @@ def run(
         labels: Folder of label images that are measured in place of a search for cells; see
             `organscope.pipeline.given_labels`.
         measures: See `segment`.
+        dab_threshold: See `segment`; so is `dab_in`.
+        dab_in: `nucleus` or `ring`.
         roi: GeoJSON of regions of interest, a folder of such files, or "tissue": count cells in them, see
             `organscope.pipeline.rois`.
         maps: Also write what the network says of every pixel, see `organscope.pipeline.maps`.
@@ -329,13 +346,13 @@ def run(
     streaming = Streaming(None if memory is None else memory_from_text(memory), zarr_labels=zarr)
     plan = plan_run(_paths(inputs), Path(out))
     _require_search(labels, diameter_px, min_cell_recall)
-    wanted = require_measures(measures)
+    wanted, dab = require_measures(measures), dab_settings(dab_threshold, dab_in)
     place = None if labels is None else require_labels(_path("a folder of labels", labels), len(plan.targets))
     loaded = _models(_TASKS[task], models, cells_given=place is not None)
     loaded = with_cell_kinds(loaded, cell_kinds, load=load_model)
     loaded = with_rules(loaded, positive=target_class, min_recall=min_recall, costs=costs)
     loaded = at_operating_point(loaded, _share("min_cell_recall", min_cell_recall))
-    reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px), labels=place, measures=wanted)
+    reading = ReadOptions(**options, sizing=_sizing(loaded, diameter_px), labels=place, measures=wanted, dab=dab)
     regions = None if roi is None else require_rois(str(_path("regions", roi)), len(plan.targets))
     require_spatial(anndata=anndata, spatialdata=spatialdata)
     result = run_plan(plan, loaded, reading, listener, workforce, streaming)
@@ -648,11 +665,12 @@ def _answered(
     options: dict[str, Any],
     labels: Any = None,
     measures: Sequence[str] | str = (),
+    dab: DabSettings | None = None,
 ) -> Answered:
     sizing = _sizing(models, diameter_px)
     opened = read_image(image, **options)
     try:
-        return answer_now(opened, models, sizing, labels, measures)
+        return answer_now(opened, models, sizing, labels, measures, dab)
     finally:
         if opened is not image:
             opened.close()
@@ -731,7 +749,7 @@ def _require_known(options: Mapping[str, Any], function: Callable[..., Any], wha
 
 def _options_of(function: Callable[..., Any]) -> list[str]:
     """What may be given by name, and is not given by this module."""
-    ours = ("source", "pixels", "bundle", "index", "fold", "progress", "sizing", "labels", "measures")
+    ours = ("source", "pixels", "bundle", "index", "fold", "progress", "sizing", "labels", "measures", "dab")
     return [name for name in signature(function).parameters if name not in ours]
 
 

@@ -195,6 +195,23 @@ AnyBundles = Annotated[
         show_default=False,
     ),
 ]
+DabThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--dab-threshold",
+        min=0.01,
+        max=0.99,
+        help="Count DAB-positive cells: weak (1+) from this optical density on, 2+ from twice, 3+ from three times. "
+        "Usual: 0.2.",
+        show_default=False,
+    ),
+]
+DabIn = Annotated[
+    str | None,
+    typer.Option(
+        "--dab-in", metavar="nucleus|ring", help="Where DAB is measured. Default: nucleus.", show_default=False
+    ),
+]
 CellKinds = Annotated[
     str | None,
     typer.Option(

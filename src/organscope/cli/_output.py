@@ -175,6 +175,8 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
             "flagged": decision.flagged,
             "probabilities": {organ: float(probability) for organ, probability in pairs},
         }
+    if image.dab is not None:
+        data["dab"] = image.dab.row()
     if image.kinds is not None:
         data |= {"kinds": image.kind_rows, "kinds_not_sure": image.kinds.not_sure, "kinds_note": image.kinds.sentence}
     if image.cell_answer is not None:

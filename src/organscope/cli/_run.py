@@ -37,6 +37,7 @@ from organscope.pipeline import (
     with_rules,
 )
 from organscope.pipeline.given_labels import require_labels
+from organscope.pipeline.ihc import dab_settings
 from organscope.pipeline.maps import write_maps
 from organscope.pipeline.measures import require_measures
 from organscope.pipeline.rois import require_rois, write_rois
@@ -136,6 +137,8 @@ def run_and_report(
     anndata: bool = False,
     spatialdata: bool = False,
     cell_kinds: str | None = None,
+    dab_threshold: float | None = None,
+    dab_in: str | None = None,
 ) -> None:
     """Run the tasks over all inputs, print what came out, and exit with 1 where an input failed."""
     started = time.perf_counter()
@@ -149,6 +152,7 @@ def run_and_report(
         series=series,
         project=project,
         labels=None if labels is None else require_labels(labels, len(plan.targets)),
+        dab=dab_settings(dab_threshold, dab_in),
         measures=require_measures([name.strip() for name in (measures or "").split(",") if name.strip()]),
         **plane_from_text(plane),
     )

@@ -14,6 +14,7 @@ Examples:
   organscope segment images/ -o results --diameter-px 45
   organscope segment images/ -o results --min-cell-recall 0.98
   organscope segment images/ -o results --cell-kinds cell-kinds
+  organscope segment ki67/ -o results --dab-threshold 0.2
   organscope segment stack.tif -o results --channel DAPI --json
   organscope segment stack.tif -o results --plane z=3,t=0
   organscope segment stack.tif -o results --project max
@@ -29,6 +30,8 @@ def segment(
     min_cell_recall: _options.MinCellRecall = None,
     min_recall: _options.FormerMinCellRecall = None,
     cell_kinds: _options.CellKinds = None,
+    dab_threshold: _options.DabThreshold = None,
+    dab_in: _options.DabIn = None,
     channel: _options.Channel = None,
     page: _options.Page = None,
     plane: _options.Plane = None,
@@ -72,7 +75,7 @@ def segment(
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
         measures=measures, roi=roi, maps=maps, anndata=anndata, spatialdata=spatialdata,
-        cell_kinds=cell_kinds,
+        cell_kinds=cell_kinds, dab_threshold=dab_threshold, dab_in=dab_in,
         diameter_px=diameter_px, min_cell_recall=min_recall if min_cell_recall is None else min_cell_recall,
     )  # fmt: skip
 
@@ -143,6 +146,8 @@ def analyze(
     um_per_px: _options.PixelSize = None,
     diameter_px: _options.Diameter = None,
     cell_kinds: _options.CellKinds = None,
+    dab_threshold: _options.DabThreshold = None,
+    dab_in: _options.DabIn = None,
     channel: _options.Channel = None,
     page: _options.Page = None,
     plane: _options.Plane = None,
@@ -187,6 +192,6 @@ def analyze(
         channel=channel, page=page, plane=plane, series=series, project=project,
         threads=threads, workers=workers, cluster=cluster, memory=memory, zarr=zarr, as_json=as_json, debug=debug,
         measures=measures, roi=roi, maps=maps, anndata=anndata, spatialdata=spatialdata,
-        diameter_px=diameter_px, labels=labels, cell_kinds=cell_kinds,
+        diameter_px=diameter_px, labels=labels, cell_kinds=cell_kinds, dab_threshold=dab_threshold, dab_in=dab_in,
         positive=positive, min_recall=min_recall, costs=costs, min_cell_recall=min_cell_recall,
     )  # fmt: skip

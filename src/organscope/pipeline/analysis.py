@@ -20,6 +20,7 @@ from organscope.io.image import MAX_HELD_PX, hold_image
 from organscope.io.paths import result_stem
 from organscope.ops.polygons import cell_polygons
 from organscope.pipeline.given_labels import labels_from_array
+from organscope.pipeline.ihc import DabSettings
 from organscope.pipeline.image import Answer, answer_image, write_answer
 from organscope.pipeline.measures import require_measures
 from organscope.pipeline.models import Models, with_rules
@@ -95,6 +96,15 @@ class Segmentation:
     def table(self) -> pd.DataFrame:
         """One row a cell, in order of label, as in `cells.csv`: centroid, area, shape, intensities, probability."""
         return self._answered.answer.cells.table
+
+    @property
+    def dab(self) -> pd.Series | None:
+        """Positive cells: `positive_share` and `h_score` with intervals, cells of each grade, and the threshold.
+
+        None where they were not asked for.
+        """
+        counts = self._answered.answer.dab
+        return None if counts is None else pd.Series(counts.row())
 
     @property
     def kinds(self) -> pd.DataFrame | None:
@@ -310,7 +320,12 @@ class Analysis:
 
 
 def answer_now(
-    opened: Image, models: Models, sizing: Sizing, labels: Any = None, measures: Sequence[str] | str = ()
+    opened: Image,
+    models: Models,
+    sizing: Sizing,
+    labels: Any = None,
+    measures: Sequence[str] | str = (),
+    dab: DabSettings | None = None,
 ) -> Answered:
     """Apply the bundles to an open image, which may be closed afterwards.
 
@@ -320,6 +335,7 @@ def answer_now(
         sizing: How large cells are.
         labels: Its cells, where they are not to be searched for.
         measures: More that is measured.
+        dab: What makes a cell positive; None where positive cells are not counted.
 
     Raises:
         InputError: The image cannot be used.
@@ -330,7 +346,7 @@ def answer_now(
     _require_holdable(opened)
     target = Target(opened.path, Path(result_stem(opened.path)))
     given = None if labels is None else labels_from_array(labels, opened)
-    answer = answer_image(hold_image(opened), models, sizing=sizing, labels=given, measures=wanted)
+    answer = answer_image(hold_image(opened), models, sizing=sizing, labels=given, measures=wanted, dab=dab)
     return Answered(answer, models, target, time.perf_counter() - started)
 
 

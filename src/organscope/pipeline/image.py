@@ -49,6 +49,7 @@ from organscope.ops.pixel_size import PixelSize
 from organscope.ops.polygons import cell_polygons
 from organscope.ops.regionprops import label_numbers, measure_cells
 from organscope.pipeline.given_labels import find_labels
+from organscope.pipeline.ihc import DabCounts, DabSettings, measure_dab
 from organscope.pipeline.kind_counts import KindCounts, count_kinds, kind_palette, with_kinds
 from organscope.pipeline.measures import more_measures, require_measures
 from organscope.pipeline.models import Models, PortableModels
@@ -80,7 +81,8 @@ class ReadOptions:
     """How every image of a run is opened and seen; see `organscope.io.open_image`, `organscope.inference.Sizing`.
 
     With `labels`, a folder of label images or the file of one, cells are not searched for; see
-    `organscope.pipeline.given_labels`. `measures` are those of `organscope.pipeline.measures`.
+    `organscope.pipeline.given_labels`. `measures` are those of `organscope.pipeline.measures`,
+    `dab` is of `organscope.pipeline.ihc`.
     """
 
     um_per_px: float | PixelSize | None = None
@@ -94,6 +96,7 @@ class ReadOptions:
     project: str | None = None
     labels: Path | None = None
     measures: tuple[str, ...] = ()
+    dab: DabSettings | None = None
 
     def __post_init__(self) -> None:
         # Refuses what no file can have before a run starts.
@@ -147,6 +150,7 @@ class Answer:
         cell_answer: What the cells say together; None where the organ of each cell was not named.
         notes: What was chosen when the file was read and its intensities were scaled, in sentences.
         kinds: How many cells of each kind it has; None where kinds were not asked for.
+        dab: Its positive cells; None where they were not asked for.
     """
 
     image: Image
@@ -155,6 +159,7 @@ class Answer:
     cell_answer: CellAnswer | None = None
     notes: tuple[str, ...] = ()
     kinds: KindCounts | None = None
+    dab: DabCounts | None = None
 
     def result(self, target: Target, seconds: float) -> ImageResult:
         """What tables and report say of it, without what is too much to keep for every image of a run."""
@@ -174,6 +179,7 @@ class Answer:
             selection=self.image.selection,
             notes=self.notes,
             kinds=self.kinds,
+            dab=self.dab,
         )
 
 
@@ -202,7 +208,7 @@ def work_on_image(
         labels, notes = None, ()
         if reading.labels is not None:
             labels, *notes = find_labels(reading.labels, target.stem, opened)
-        asked = {"sizing": reading.sizing, "labels": labels, "measures": reading.measures}
+        asked = {"sizing": reading.sizing, "labels": labels, "measures": reading.measures, "dab": reading.dab}
         answer = answer_image(opened, models, advance=advance, **asked)
         answer = replace(answer, notes=(*answer.notes, *notes))
         write_answer(out / target.stem, answer)
@@ -217,6 +223,7 @@ def answer_image(
     advance: Callable[[float], None] | None = None,
     labels: Int32[np.ndarray, "y x"] | None = None,
     measures: Sequence[str] = (),
+    dab: DabSettings | None = None,
 ) -> Answer:
     """Apply the bundles to one image; nothing is written.
 
@@ -227,6 +234,7 @@ def answer_image(
         advance: Told the fraction of the work that is done.
         labels: Its cells, where they are not to be searched for.
         measures: More that is measured; see `organscope.pipeline.measures`.
+        dab: What makes a cell positive; None where positive cells are not counted.
 
     Raises:
         InputError: The image cannot be used.
@@ -240,6 +248,9 @@ def answer_image(
             centers = found.table[["centroid_y_px", "centroid_x_px"]].to_numpy()
             columns = more_measures(image, found.labels, centers, measures, found.um_per_px)
             found = replace(found, table=found.table.assign(**columns))
+        if dab is not None:
+            table, counts = measure_dab(found.table, image, found.labels, found.um_per_px, dab)
+            found, answer = replace(found, table=table), replace(answer, dab=counts)
         answer = replace(answer, cells=found, notes=answer.notes + found.notes)
         factor = found.scale.factor if labels is None and len(found.table) >= _MIN_CELLS else None
     if models.organs is not None:

@@ -20,12 +20,14 @@ from organscope.io.geojson import class_color
 from organscope.io.paths import atomic_path
 from organscope.models import Bundle
 from organscope.ops.pixel_size import PixelSize, pixel_area_um2
+from organscope.pipeline.ihc import dab_table
 from organscope.pipeline.kind_counts import kinds_table
 from organscope.pipeline.models import Models
 from organscope.pipeline.plan import (
     CELL_MAP,
     EVIDENCE,
     FEW_MISSES,
+    IHC,
     KIND_MAP,
     KINDS,
     ORGAN_MAP,
@@ -74,6 +76,9 @@ def write_run_files(
         writers[POLICY] = lambda path: write_policy(path, models)
     if models.few_misses is not None:
         writers[FEW_MISSES] = lambda path: _write_few_misses(path, models.few_misses)
+    positive = [{"image": str(image.target.source)} | image.dab.row() for image in images if image.dab is not None]
+    if positive:
+        writers[IHC] = lambda path: write_table(path, dab_table(positive))
     if models.cell_kinds is not None:
         rows = [{"image": str(image.target.source)} | row for image in images for row in image.kind_rows]
         writers[KINDS] = lambda path: write_table(path, kinds_table(rows))
@@ -242,6 +247,7 @@ def _image_entry(out: Path, image: ImageResult, models: Models) -> ImageEntry:
         cell_count=image.cell_count,
         notes=image.notes,
         kinds=None if image.kinds is None else _kinds_entry(folder / KIND_MAP, image),
+        dab=None if image.dab is None else image.dab.row(),
     )
 
 

@@ -49,10 +49,11 @@ POLICY = "policy.json"
 DECISIONS = "decisions.csv"
 FEW_MISSES = "few_misses.json"
 KINDS = "cell_kinds.csv"
+IHC = "ihc.csv"
 ROIS = "rois.csv"
 _TRIAL_PREFIX = ".organscope-"
 """Of the file that tries whether an output folder can be written."""
-_RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES, ROIS, KINDS)
+_RUN_FILES = (PREDICTIONS, SUMMARY, REPORT, POLICY, DECISIONS, FEW_MISSES, ROIS, KINDS, IHC)
 
 
 def is_result_file(path: Path) -> bool:

@@ -24,6 +24,7 @@ from organscope.inference import CellOrgans, Classification, Scale
 from organscope.io.paths import atomic_path
 from organscope.io.selection import Selection
 from organscope.ops.pixel_size import PixelSize, pixel_area_um2
+from organscope.pipeline.ihc import DabCounts, DabSettings
 from organscope.pipeline.kind_counts import KindCounts
 from organscope.pipeline.models import Models
 from organscope.pipeline.plan import Target
@@ -224,6 +225,7 @@ class ImageResult:
         scale: How the network that found the cells saw the image; None where cells were not asked for.
         trust: What its cells are worth; None where cells were not asked for, or the bundle cannot tell.
         kinds: How many cells of each kind it has; None where kinds were not asked for.
+        dab: Its positive cells; None where they were not asked for.
         cell_count: Number of cells where `areas_px` is a sample.
         fields_by_organ: In how many fields of a slide each organ is the most probable; None for other images.
         selection: Which image, page, plane and channel of the file was read.
@@ -242,6 +244,7 @@ class ImageResult:
     scale: Scale | None = None
     trust: CellsTrust | None = None
     kinds: KindCounts | None = None
+    dab: DabCounts | None = None
     cell_count: int | None = None
     fields_by_organ: np.ndarray | None = None
     selection: Selection = field(default_factory=Selection)
@@ -328,6 +331,7 @@ def result_as_text(result: ImageResult) -> str:
         "fields_by_organ": _array(result.fields_by_organ),
         "scale": None if result.scale is None else asdict(result.scale),
         "trust": None if result.trust is None else asdict(result.trust),
+        "dab": None if result.dab is None else asdict(result.dab),
         "kinds": None if result.kinds is None else asdict(result.kinds),
         "classification": None,
         "cell_answer": None,
@@ -357,13 +361,16 @@ def result_from_text(text: str) -> ImageResult:
     target = Target(Path(data.pop("source")), Path(data.pop("stem")))
     data["selection"], data["notes"] = Selection(**data["selection"]), tuple(data["notes"])
     classified, cells, scale = (data.pop(name) for name in ("classification", "cell_answer", "scale"))
-    trust, kinds = data.pop("trust", None), data.pop("kinds", None)
+    trust, kinds, dab = (data.pop(name, None) for name in ("trust", "kinds", "dab"))
     for name in ("areas_px", "fields_by_organ"):
         data[name] = _from_array(data[name])
     data["um_per_px"] = None if data["um_per_px"] is None else tuple(data["um_per_px"])
     result = ImageResult(target, **data)
     if scale is not None:
         result = replace(result, scale=Scale(**scale | {"stretch": tuple(scale["stretch"])}))
+    if dab is not None:
+        tuples = {name: tuple(dab[name]) for name in ("n_cells", "positive", "h_score")}
+        result = replace(result, dab=DabCounts(**dab | tuples | {"settings": DabSettings(**dab["settings"])}))
     if kinds is not None:
         as_tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in kinds.items()}
         result = replace(result, kinds=KindCounts(**as_tuples))

@@ -74,8 +74,8 @@ def _sort_images(
             ledger.expect_unreadable(stem, place, str(target.source))
             small.append(target)
             continue
-        # Given labels are measured in memory.
-        is_slide = pixels > held_px and not models.cells_given
+        # Given labels, and stains of single cells, are measured in memory.
+        is_slide = pixels > held_px and not models.cells_given and reading.dab is None
         identity = identity_of(target.source, of_slides if is_slide else facts)
         same = ledger.expect(stem, place, str(target.source), identity, pixels)
         stored = ledger.result(stem) if same else ""

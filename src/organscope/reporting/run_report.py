@@ -10,7 +10,7 @@ A distribution as a small drawing that needs no other file.
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -260,7 +260,7 @@ class ImageEntry:
 
     `cells` is None where the organ of each cell was not named, `evidence` where the network cannot show what its
     answer rests on, `organ_map` where the image is no slide. `cell_count` is the number of cells where `areas` is a
-    sample.
+    sample. `dab` are positive cells as `ihc.csv` holds them; None where they were not asked for.
     """
 
     name: str
@@ -277,6 +277,7 @@ class ImageEntry:
     cell_count: int | None = None
     notes: tuple[str, ...] = ()
     kinds: KindsEntry | None = None
+    dab: Mapping[str, str | int | float] | None = None
 
     @property
     def n_pictures(self) -> int:
