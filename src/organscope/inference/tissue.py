@@ -55,27 +55,35 @@ def is_glass(blocks: Num[np.ndarray, "y x c"], value_range: tuple[float, float])
     return float((colors.max(axis=2) - colors.min(axis=2)).max()) <= _COLORLESS
 
 
-_VIEW_PX = 2048
+_VIEW_PX, _SEEN_PX = 2048, 8
+"""Longest side of the view that tissue is outlined in; and pixels of the image, at least, that one of it stands for, so
+that gaps between cells are no glass."""
+
 _SMALLEST = 2e-4
 """Share of the image that a piece of tissue covers at least, and a hole in it."""
+
+_SMALL_PART = 0.01
+"""The same as a share of the largest piece."""
 
 
 def tissue_outlines(image: Image) -> list[BaseGeometry]:
     """Outlines of the pieces of tissue on a slide, x and y in pixels of full resolution, the largest first.
 
-    Judged are the pixels of a view of at most 2048 px: glass is bright and without color. Pieces and holes of less
-    than 0.02 % of the image do not count.
+    Judged are the pixels of a view of at most 2048 px, each the mean of at least 8 x 8 px: glass is bright and without
+    color. Pieces and holes of less than 0.02 % of the image or 1 % of the largest piece do not count.
 
     Raises:
         InputError: The image is damaged, or has no colors to tell tissue from glass by.
     """
-    pixels = image.visible(image.thumbnail(_VIEW_PX))
+    side = max(image.height_px, image.width_px)
+    pixels = image.visible(image.thumbnail(min(_VIEW_PX, max(1, side // _SEEN_PX))))
     if pixels.shape[2] != 3:
         raise InputError(f"Expected a color image to find tissue in, found one channel in {image.path}.")
     low, high = image.value_range
     colors = ndimage.uniform_filter((pixels.astype(np.float32) - low) / (high - low), (3, 3, 0))
     is_tissue = (colors.min(axis=2) < _BRIGHT) | (colors.max(axis=2) - colors.min(axis=2) > _COLORLESS)
-    smallest = max(1, round(_SMALLEST * is_tissue.size))
+    largest = np.bincount(ndimage.label(is_tissue)[0].ravel())[1:].max(initial=0)
+    smallest = max(1, round(_SMALLEST * is_tissue.size), round(_SMALL_PART * largest))
     is_tissue = remove_small_objects(is_tissue, max_size=smallest)
     is_tissue = remove_small_holes(is_tissue, max_size=smallest)
     pieces, _ = ndimage.label(is_tissue)

@@ -75,7 +75,8 @@ def test_tissue_of_a_slide_is_a_region(tmp_path, colon, models):
     result = write_rois(run_plan(plan, Models(models.cells), reading, streaming=streaming), reading, "tissue")
     assert not result.failures
     found = pd.read_csv(tmp_path / "out" / "rois.csv")
-    assert 0.8 < found["area_px"].sum() / (260 * 240) < 1.1
+    # Within a pixel of the view, which stands for 8 of the slide, around the tissue.
+    assert 244 * 224 < found["area_px"].sum() < 276 * 256
     assert found["n_cells"].sum() > 0.9 * result.images[0].n_cells
     written = read_like_qupath((tmp_path / "out" / "slide" / "tissue.geojson").read_text())
     assert {(item.kind, item.path_class) for item in written} == {("annotation", "Tissue")}
