@@ -202,7 +202,7 @@ DabThreshold = Annotated[
         min=0.01,
         max=0.99,
         help="Count DAB-positive cells: weak (1+) from this optical density on, 2+ from twice, 3+ from three times. "
-        "Usual: 0.2.",
+        "Usual: 0.2. Only for sections stained with hematoxylin and DAB, not for H&E.",
         show_default=False,
     ),
 ]

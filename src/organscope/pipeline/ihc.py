@@ -7,6 +7,8 @@ et al., Arch. Pathol. Lab. Med. 109:716, 1985).
 
 Intervals are 95 % bootstraps over fields of 256 px, because neighbors resemble one another; over single cells where
 cells lie in fewer than 10 fields. They tell of the sampling of this image, not of the choice of the threshold.
+
+Nothing checks that there is DAB at all: on H&E, nuclei without any count as positive.
 """
 
 from dataclasses import dataclass
