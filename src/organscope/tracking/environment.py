@@ -49,7 +49,7 @@ def memory_mb() -> float:
 def processor_has_bfloat16() -> bool:
     """Whether the processor computes with bfloat16 by itself; said to be false where the system does not tell.
 
-    One that does not takes seven to nine times as long with it as with float32 (docs/segmentation.md).
+    One that does not takes seven to nine times as long with it as with float32 (docs/experiments/cells.md).
     """
     flags = _cpuinfo("flags") or _cpuinfo("Features") or ""
     return not _BFLOAT16_FLAGS.isdisjoint(flags.split())
