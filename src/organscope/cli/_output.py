@@ -182,7 +182,7 @@ def _image_data(result: RunResult, image: ImageResult) -> dict[str, Any]:
     if image.cell_answer is not None:
         cells = image.cell_answer
         counts = zip(cells.organs, cells.counts, strict=True)
-        data |= cells_row(image.classification, cells)
+        data |= cells_row(cells)
         data["organs_of_cells"] = {organ: int(n) for organ, n in counts if n}
     return data
 

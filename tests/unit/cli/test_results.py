@@ -1,5 +1,6 @@
 """The table and the JSON of a run."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 
 from organscope.cli._output import MOST_ROWS, as_data, print_json, print_results, shown
+from organscope.decision import Decision
+from organscope.inference import Classification
 from organscope.pipeline import Failure, ImageResult, RunResult, Target
+from organscope.pipeline.results import CellAnswer
 
 
 def run_of(n_images: int, **changes) -> RunResult:
@@ -63,3 +67,16 @@ def test_data_can_be_written_as_json_whatever_the_names(capsys):
 )
 def test_names_are_shown_on_one_line_without_control_characters(name, text):
     assert shown(name) == text
+
+
+def test_data_has_what_image_and_cells_say_each_alone():
+    nothing = np.zeros((0, 2), np.float32)
+    decision = Decision(1, 0.7, "accept", "", 0.9, prediction_set=(1,))
+    answer = {
+        "classification": Classification(("x", "y"), np.array([0.3, 0.7]), nothing, nothing, decision),
+        "cell_answer": CellAnswer(("x", "y"), np.array([1, 3]), np.array([0.4, 0.6]), None, "no cells", "y", 0.7),
+    }
+    (image,) = run_of(1).images
+    (found,) = as_data(run_of(1, images=(dataclasses.replace(image, **answer),)))["images"]
+    assert (found["image_organ"], found["cells_organ"], found["agreement"]) == ("y", None, "no cells")
+    assert found["organs_of_cells"] == {"x": 1, "y": 3}
