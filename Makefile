@@ -31,6 +31,7 @@ lint: $(VENV)/installed
 	$(VENV)/bin/ruff check src tests bench docs/generated.py
 	$(VENV)/bin/ruff format --check src tests bench docs/generated.py
 	$(VENV)/bin/lint-imports --no-cache
+	$(VENV)/bin/mypy
 
 docs: $(DOCS_VENV)/installed
 	$(DOCS_VENV)/bin/mkdocs build --strict --quiet --site-dir $(abspath $(DOCS_OUT))

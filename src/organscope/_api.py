@@ -11,12 +11,13 @@ from dataclasses import replace
 from functools import lru_cache
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
 from organscope.data.index import Index, read_index
+from organscope.decision.costs import CostsLike
 from organscope.errors import UsageError
 from organscope.evaluation import Evaluation, evaluate_bundle, write_evaluation
 from organscope.evaluation.compare_models import compare_models, write_comparison
@@ -62,7 +63,6 @@ Dataset = Index
 
 _ImageLike = str | os.PathLike | np.ndarray | Image
 _ModelLike = str | os.PathLike | Bundle
-_Costs = str | os.PathLike | Mapping[str, Any]
 
 _TASKS = {"analyze": (SEGMENTATION, CLASSIFICATION), "segment": (SEGMENTATION,), "classify": (CLASSIFICATION,)}
 
@@ -143,7 +143,7 @@ def classify(
     image: _ImageLike,
     *,
     model: _ModelLike | None = None,
-    costs: _Costs | None = None,
+    costs: CostsLike | None = None,
     target_class: str | None = None,
     min_recall: float | None = None,
     **options: Any,
@@ -178,7 +178,7 @@ def analyze(
     dab_in: str | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
-    costs: _Costs | None = None,
+    costs: CostsLike | None = None,
     target_class: str | None = None,
     min_recall: float | None = None,
     **options: Any,
@@ -246,7 +246,7 @@ def measure(image: _ImageLike, labels: Any, *, measures: Sequence[str] | str = (
 def decide(
     result: "Analysis | OrganPrediction | str | os.PathLike",
     *,
-    costs: _Costs | None = None,
+    costs: CostsLike | None = None,
     target_class: str | None = None,
     min_recall: float | None = None,
 ) -> "Analysis | OrganPrediction | Redecision":
@@ -284,7 +284,7 @@ def run(
     cell_kinds: _ModelLike | None = None,
     diameter_px: float | None = None,
     min_cell_recall: float | None = None,
-    costs: _Costs | None = None,
+    costs: CostsLike | None = None,
     target_class: str | None = None,
     min_recall: float | None = None,
     workers: int = 1,
@@ -518,7 +518,8 @@ def train_segmentation(
     with extra_installed():
         from organscope.training.segmentation.train import train_segmentation as train
     path = _path("a configuration", config)
-    return train(path, Path(out), overrides=_overrides(settings), resume=resume, report=report)
+    # Only the other processes of a distributed training return none.
+    return cast(Model, train(path, Path(out), overrides=_overrides(settings), resume=resume, report=report))
 
 
 def train_classification(
@@ -549,7 +550,8 @@ def train_classification(
     with extra_installed():
         from organscope.training.classification.train import train_classification as train
     path = _path("a configuration", config)
-    return train(path, Path(out), overrides=_overrides(settings), resume=resume, report=report)
+    # Only the other processes of a distributed training return none.
+    return cast(Model, train(path, Path(out), overrides=_overrides(settings), resume=resume, report=report))
 
 
 def finetune(
@@ -637,9 +639,10 @@ def teach(
     teachers = {"organs": teach_organs, "cells": teach_cells}
     if what not in teachers:
         raise UsageError(f"Expected {' or '.join(teachers)} to teach, found {what!r}.")
-    extra = {} if progress is None else {"progress": progress}
+    extra: dict[str, Any] = {} if progress is None else {"progress": progress}
     named = name or f"taught-{what}"
-    return teachers[what](_dataset(dataset), _path("a folder", out), encoder=encoder, name=named, **extra)
+    chosen = encoder if isinstance(encoder, str) else Path(encoder)
+    return teachers[what](_dataset(dataset), _path("a folder", out), encoder=chosen, name=named, **extra)
 
 
 def to_geojson(cells: Segmentation, path: str | os.PathLike) -> Path:

@@ -197,8 +197,8 @@ def _leave(*_: object) -> None:
     raise SystemExit("interrupted")
 
 
-_Item = TypeVar("Item")
-_Result = TypeVar("Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 _WAITING_PER_WORKER = 4
 
 
@@ -253,7 +253,7 @@ def _submit(pool: ProcessPoolExecutor, function: Callable[[_Item], _Result], ite
         return pool.submit(function, item)
 
 
-_Task = TypeVar("Task")
+_Task = TypeVar("_Task")
 
 
 def run_tasks(

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-_Task = TypeVar("Task")
-_Result = TypeVar("Result")
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Outcome(Generic[_Result]):
         """
         if self.error is not None:
             raise self.error
-        return self.value
+        return cast(_Result, self.value)
 
 
 def attempt(function: Callable[[_Task], _Result], task: _Task) -> Outcome[_Result]:

@@ -17,7 +17,7 @@ _WRONG_USE = 2
 _INTERRUPTED = 130
 
 # What typer raises for a wrong option, and explains by itself; older versions have it from click, newer have a copy.
-_WrongCommandLine = typer.BadParameter.__bases__[0]
+_WrongCommandLine: type[BaseException] = typer.BadParameter.__bases__[0]
 
 # Found before any work: the names, the options, the index or the output folder were wrong.
 _NOTHING_STARTED = (UsageError, DatasetError, OutputError)

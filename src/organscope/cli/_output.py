@@ -214,9 +214,10 @@ def _columns(result: RunResult) -> tuple[list[str], list[list[str]]]:
     rows = [[shown(image.target.source.name)] for image in result.images]
     if result.images[0].classification is not None:
         headers += ["organ", "probability", "decision"]
-        for row, image in zip(rows, result.images, strict=True):
-            decision = image.classification.decision
-            organ = image.classification.organs[decision.organ_index]
+        named = [image.classification for image in result.images if image.classification is not None]
+        for row, classified in zip(rows, named, strict=True):
+            decision = classified.decision
+            organ = classified.organs[decision.organ_index]
             row += [organ, f"{decision.confidence:.2f}", decision.decision]
     if result.images[0].areas_px is not None:
         headers += ["cells", "median area"]
@@ -234,9 +235,9 @@ def _columns(result: RunResult) -> tuple[list[str], list[list[str]]]:
 
 def _print_scales(result: RunResult, console: Console) -> None:
     """One line for each image that the network did not see as it is; the first few, then how many more."""
-    scaled = [image for image in result.images if image.scale is not None and image.scale.note]
-    for image in scaled[:_MOST_NOTES]:
-        console.print(f"{shown(image.target.source.name)}: {image.scale.note}", soft_wrap=True)
+    scaled = [(image, image.scale.note) for image in result.images if image.scale is not None and image.scale.note]
+    for image, note in scaled[:_MOST_NOTES]:
+        console.print(f"{shown(image.target.source.name)}: {note}", soft_wrap=True)
     if len(scaled) > _MOST_NOTES:
         console.print(f"... and {len(scaled) - _MOST_NOTES:,} more at another scale")
 

@@ -166,7 +166,7 @@ def run_and_report(
     models = with_cell_kinds(models, cell_kinds, threads=threads)
     models = with_rules(models, positive=positive, min_recall=min_recall, costs=costs)
     models = at_operating_point(models, min_cell_recall)
-    if diameter_px is not None:
+    if diameter_px is not None and models.cells is not None:
         require_diameter(models.cells)
     prepare_output(output)
     warm_up(models)

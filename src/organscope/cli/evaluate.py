@@ -6,7 +6,7 @@ organscope compare: models on the same images.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -94,7 +94,7 @@ def evaluate(
         )
     prepare_output(output)
     loaded, known = [load_bundle(name, threads=threads) for name in bundles], read_index(index)
-    options = {"baseline": baseline, "checks": checks, "cells_per_picture": cells}
+    options: dict[str, Any] = {"baseline": baseline, "checks": checks, "cells_per_picture": cells}
     with counting("scoring") as progress:
         if out_of_fold:
             evaluation = evaluate_out_of_fold(loaded, known, folds=fold, progress=progress, **options)

@@ -5,7 +5,7 @@ The server of the page as a process: its settings, its address, its end.
 
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -130,8 +130,8 @@ def _settings_of(
         raise UsageError("Expected --token or --user, found both: each user gets a token of their own.")
     wanted = users or ((_OWNER,) if host not in LOOPBACK else ())
     tokens = {_OWNER: token} if token is not None else tokens_for(wanted, store)
-    known = {} if threads is None else {"threads": threads}
-    cap = {} if memory_gb is None else {"memory_bytes": int(memory_gb * 1000 * MB)}
+    known: dict[str, Any] = {} if threads is None else {"threads": threads}
+    cap: dict[str, Any] = {} if memory_gb is None else {"memory_bytes": int(memory_gb * 1000 * MB)}
     return Settings(
         store=store.absolute(),
         host=host,

@@ -101,6 +101,7 @@ def segmentation(
         return
     with extra_installed():
         from organscope.training.segmentation.train import train_segmentation
+    assert config is not None
     _train(train_segmentation, config, run_dir, settings, resume, track, as_json)
 
 

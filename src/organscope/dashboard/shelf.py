@@ -3,6 +3,8 @@
 import sqlite3
 import threading
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from organscope.dashboard.runs import Run, RunStore
@@ -30,9 +32,9 @@ class Shelf:
         self.runs: list[RunStore] = []
         self.sweeps: dict[str, SweepStore] = {}
         for database in stores.databases:
-            self._open(str(database), lambda path=database: self.runs.append(_readable(RunStore(path))), report)
+            self._open(str(database), partial(self._add_runs, database), report)
         for key, folder in stores.sweeps.items():
-            self._open(str(folder), lambda k=key, path=folder: self.sweeps.update({k: SweepStore(path)}), report)
+            self._open(str(folder), partial(self._add_sweep, key, folder), report)
         self.companions: dict[str, ServerProcess] = {}
         for number, store in enumerate(self.runs):
             self.companions[f"{_MLFLOW}{number or ''}"] = mlflow_page(store.address)
@@ -43,6 +45,12 @@ class Shelf:
         """Of all stores, the newest first."""
         found = [run for store in self.runs for run in store.runs().values()]
         return sorted(found, key=lambda run: -run.started_ms)
+
+    def _add_runs(self, database: Path) -> None:
+        self.runs.append(_readable(RunStore(database)))
+
+    def _add_sweep(self, key: str, folder: Path) -> None:
+        self.sweeps[key] = SweepStore(folder)
 
     def find(self, run_id: str) -> tuple[RunStore, Run] | None:
         """A run and the store that holds it."""

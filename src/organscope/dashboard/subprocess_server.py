@@ -69,7 +69,7 @@ class ServerProcess:
         with self._lock:
             if not self._installed or (self._process is not None and self._process.poll() is None):
                 return
-            if self._process is not None:
+            if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.close()
             self._answers = False
             self._port = _free_port()
@@ -90,8 +90,9 @@ class ServerProcess:
             process, self._process, self._answers = self._process, None, False
         if process is None:
             return
-        with suppress(OSError):
-            process.stdin.close()
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
         try:
             process.wait(_STOP_PATIENCE_S)
         except subprocess.TimeoutExpired:

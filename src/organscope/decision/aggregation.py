@@ -136,16 +136,18 @@ def fit_pooling(
     counts = np.bincount(image_of)
     parts = np.split(np.argsort(image_of, kind="stable"), np.cumsum(counts)[:-1])
     truth = labels[first]
-    best = None
-    for rule in ("mean", "log_mean"):
+    fits: list[tuple[float, Pooling]] = []
+    rules: tuple[Literal["mean", "log_mean"], ...] = ("mean", "log_mean")
+    for rule in rules:
         scores = np.stack([pooled_score(probabilities[part], rule) for part in parts])
         found = _fit_correlation(scores, counts, truth)
-        if best is None or found.fun < best[0]:
-            best = (found.fun, Pooling(rule=rule, correlation=float(np.clip(np.exp(found.x), _MIN_CORRELATION, 1))))
-    pooled = np.stack([pool_cells(probabilities[part], best[1]) for part in parts])
+        correlation = float(np.clip(np.exp(found.x), _MIN_CORRELATION, 1))
+        fits.append((found.fun, Pooling(rule=rule, correlation=correlation)))
+    _, best = min(fits, key=lambda fit: fit[0])
+    pooled = np.stack([pool_cells(probabilities[part], best) for part in parts])
     right = pooled.argmax(axis=1) == truth
     limit = fit_min_confidence(pooled.max(axis=1), right, target_error, min_coverage)
-    return best[1].model_copy(update={"min_confidence": limit})
+    return best.model_copy(update={"min_confidence": limit})
 
 
 def _fit_correlation(scores: Float[np.ndarray, "m c"], counts: Int[np.ndarray, " m"], truth: Int[np.ndarray, " m"]):

@@ -7,17 +7,21 @@ Find an organ by the name that a person typed.
 
 import csv
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from organscope.errors import ConfigError, ShapeError, UnknownNameError, UsageError, ValueRangeError
+
+CostsLike = str | os.PathLike | Mapping[str, Any]
+"""What `costs_from` understands: a file, or a dictionary."""
 
 
 def expected_costs(
@@ -136,7 +140,7 @@ def costs_from(given: object, organs: Sequence[str]) -> Costs:
         ConfigError: It has a fault, see `read_costs`.
         UnknownNameError: An organ is unknown; names those that are near.
     """
-    if isinstance(given, str | Path):
+    if isinstance(given, str | os.PathLike):
         return read_costs(Path(given), organs)
     if not isinstance(given, Mapping):
         raise UsageError(

@@ -138,7 +138,9 @@ def decide_all(
     answer = choice.answer
     confidence = probabilities[np.arange(n), answer].astype(np.float64)
     strange = distances > policy.max_distance
-    flagged = None if rules.positive is None else probabilities[:, rules.positive] >= rules.promise.threshold
+    flagged = None
+    if rules.positive is not None and rules.promise is not None:
+        flagged = probabilities[:, rules.positive] >= rules.promise.threshold
     contradicted = np.zeros(n, bool) if flagged is None else flagged & (answer != rules.positive)
     faults = list(doubts) if doubts is not None else [""] * n
     accepted = ~(strange | choice.unsure | contradicted) & np.array([not fault for fault in faults], bool)
@@ -147,7 +149,8 @@ def decide_all(
         parts = [faults[i]] if faults[i] else []
         parts += [_strange(float(distances[i]), policy)] if strange[i] else []
         parts += [choice.doubt(i)] if choice.unsure[i] else []
-        parts += [_not_ruled_out(rules, float(probabilities[i, rules.positive]))] if contradicted[i] else []
+        if contradicted[i] and rules.promise is not None:
+            parts.append(_not_ruled_out(rules.promise, float(probabilities[i, rules.positive])))
         reasons[i] = "; ".join(parts)
     in_set = in_sets(probabilities, policy.conformal) if policy.conformal else None
     return Answers(answer, confidence, accepted, reasons, in_set, flagged)
@@ -206,9 +209,9 @@ def _strange(distance: float, policy: Policy) -> str:
     return f"unlike anything in the training images (distance {found}, limit {limit})"
 
 
-def _not_ruled_out(rules: Rules, probability: float) -> str:
-    found, limit = _format_distinct(probability, rules.promise.threshold)
-    return f"{rules.promise.organ} cannot be ruled out (probability {found}, flagged from {limit})"
+def _not_ruled_out(promise: RecallGuarantee, probability: float) -> str:
+    found, limit = _format_distinct(probability, promise.threshold)
+    return f"{promise.organ} cannot be ruled out (probability {found}, flagged from {limit})"
 
 
 def _format_distinct(value: float, limit: float) -> tuple[str, str]:
@@ -226,8 +229,8 @@ def rules_for(
     policy: Policy,
     organs: Sequence[str],
     *,
-    positive: object = None,
-    min_recall: object = None,
+    positive: str | None = None,
+    min_recall: float | None = None,
     costs: object = None,
 ) -> Rules:
     """Rules for a policy.

@@ -17,6 +17,7 @@ Exact intervals of a share, where images are independent.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -255,18 +256,18 @@ def recall_guarantee(contract: RecallGuaranteeTable, organ: str, min_recall: flo
     """
     _check_level(min_recall)
     found = contract.organs[organ_number([entry.organ for entry in contract.organs], organ)]
-    common = {
-        "organ": found.organ,
-        "asked": min_recall,
-        "confidence": contract.confidence,
-        "n_positive": found.n_positive,
-        "n_negative": found.n_negative,
-    }
+    guarantee = partial(
+        RecallGuarantee,
+        organ=found.organ,
+        asked=min_recall,
+        confidence=contract.confidence,
+        n_positive=found.n_positive,
+        n_negative=found.n_negative,
+    )
     if not found.levels:
-        return RecallGuarantee(**common, level=0.0, threshold=0.0, n_missed=0, n_false=found.n_negative)
+        return guarantee(level=0.0, threshold=0.0, n_missed=0, n_false=found.n_negative)
     place = min(int(np.searchsorted(found.levels, min_recall, side="left")), len(found.levels) - 1)
-    return RecallGuarantee(
-        **common,
+    return guarantee(
         level=found.levels[place],
         threshold=found.thresholds[place],
         n_missed=found.n_missed[place],
@@ -280,7 +281,8 @@ def _organ_contract(
     inside, outside = np.sort(scores[positive].astype(np.float64)), np.sort(scores[~positive])
     highest = highest_level(inside.size, confidence)
     levels = sorted({level for level in _LEVELS if level < highest} | ({highest} if inside.size else set()))
-    thresholds = [recall_threshold(inside, level, confidence) for level in levels]
+    found = (recall_threshold(inside, level, confidence) for level in levels)
+    thresholds = [threshold for threshold in found if threshold is not None]
     return OrganGuarantees(
         organ=organ,
         n_positive=inside.size,

@@ -90,7 +90,9 @@ class TrustRule(BaseModel):
             )
         values = [figures[name] for name in self.features]
         quality = self.quality.apply(self.knots, values)
-        level = "ok" if quality >= self.ok_from else "check" if quality >= self.check_from else "do not rely"
+        level: TrustLevel = (
+            "ok" if quality >= self.ok_from else "check" if quality >= self.check_from else "do not rely"
+        )
         return CellsTrust(
             level=level,
             quality=quality,

@@ -143,7 +143,7 @@ def cell_forest_baseline(
         `colour_forest` (512 colors) and `gray_forest` (gray levels and local binary patterns of the crop):
         probabilities in the order of `cells` and of the bundle's classes. Empty where no other fold has cells.
     """
-    classes, side_px = bundle.manifest.classes, bundle.manifest.spec.field_px
+    classes, side_px = bundle.manifest.classes, bundle.manifest.classification.field_px
     samples = [s for s in index.samples() if s.organ in classes and s.labels_path is not None]
     scored = sorted({s.fold for s in index.samples(fold)} & {s.fold for s in samples})
     if len({s.fold for s in samples}) < 2:
@@ -160,7 +160,7 @@ def cell_forest_baseline(
         for number in scored:
             forest = _fit_forest([s for s in samples if s.fold != number], seen, place)
             for sample in (s for s in samples if s.fold == number and len(asked[s.id][place])):
-                columns = [classes.index(organ) for organ in forest.classes_]
+                columns = np.array([classes.index(organ) for organ in forest.classes_])
                 rows = np.flatnonzero(cells["id"] == sample.id)
                 found[np.ix_(rows, columns)] = forest.predict_proba(asked[sample.id][place])
         answers[name] = found

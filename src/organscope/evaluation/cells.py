@@ -5,6 +5,7 @@ Scores of single cells with intervals over images: everything is a sum over the 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -170,7 +171,8 @@ def score_cells(
         the image in the first table, `cell`, `centroid_y_px`, `centroid_x_px`, `organ` (true), `predicted`,
         `probability`, `correct`, `gray_predicted`). Images without a cell are in neither.
     """
-    images, cells = [], []
+    images: list[dict[str, Any]] = []
+    cells: list[pd.DataFrame] = []
     for number, sample in enumerate(samples):
         progress(number, len(samples))
         labels = sample.read_labels()
@@ -228,6 +230,9 @@ def _cell_rows(
 
 
 def _image_row(sample: Sample, found: CellOrgans, gray: CellOrgans) -> dict:
+    assert found.decision is not None
+    assert found.pooled is not None
+    assert gray.decision is not None
     organs = np.array(found.organs)
     predicted = organs[found.decision.organ_index]
     return {

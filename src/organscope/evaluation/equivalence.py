@@ -126,7 +126,7 @@ def _compare_maps(
 def _decoded(
     bundle: Bundle, ways: tuple[_SegmentationWay, _SegmentationWay], samples: Sequence[Sample]
 ) -> Iterator[_Image]:
-    decoder = bundle.manifest.spec.decoder
+    decoder = bundle.manifest.segmentation.decoder
     for sample in samples:
         one, other = (way(sample) for way in ways)
         labels = decode_cells(one, decoder), decode_cells(other, decoder)
@@ -156,7 +156,7 @@ def _compare_organs(kind: Kind, bundles: tuple[Bundle, Bundle], samples: Sequenc
         kind=kind,
         n_images=len(samples),
         largest_difference=float(np.abs(one - other).max(initial=0)),
-        unit="cells" if bundles[0].manifest.spec.subject == "cell" else "images",
+        unit="cells" if bundles[0].manifest.classification.subject == "cell" else "images",
         n_units=len(one),
         n_changed=int((one.argmax(axis=1) != other.argmax(axis=1)).sum()),
         scores=scores,
@@ -169,7 +169,7 @@ def _organ_probabilities(bundle: Bundle, samples: Sequence[Sample]) -> list[np.n
     rows = []
     for sample in samples:
         with sample.open() as image:
-            if bundle.manifest.spec.subject == "cell":
+            if bundle.manifest.classification.subject == "cell":
                 rows.append(classify_cells(image, sample.read_labels(), bundle).probabilities)
             else:
                 rows.append(classify_image(image, bundle).probabilities[None])

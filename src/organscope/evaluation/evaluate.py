@@ -15,7 +15,7 @@ from organscope.evaluation import classification, segmentation
 from organscope.evaluation.baselines import color_forest_baseline
 from organscope.evaluation.cells import score_cells, summarize_cells
 from organscope.evaluation.classification import organ_tables
-from organscope.evaluation.results import BUNDLE, SCORE_COLUMNS, Evaluation, Predictions, pool_scored
+from organscope.evaluation.results import BUNDLE, SCORE_COLUMNS, Evaluation, Kind, Predictions, pool_scored
 from organscope.evaluation.robustness import leak_table, score_copies
 from organscope.models import Bundle
 
@@ -210,7 +210,9 @@ def score_bundle(
             "cells. Its scores, of patients that were left out, are in its card: organscope bundle show."
         )
     samples = _select(index, fold)
-    kind = "segmentation" if spec.task == "segmentation" else ("cells" if spec.subject == "cell" else "classification")
+    kind: Kind = "segmentation"
+    if spec.task == "classification":
+        kind = "cells" if spec.subject == "cell" else "classification"
     usable = samples
     if kind != "classification":
         usable = [sample for sample in samples if sample.labels_path is not None]
@@ -248,7 +250,7 @@ def _notes(bundle: Bundle, left_out: int) -> tuple[str, ...]:
     """What a reader of the scores must know."""
     notes = [f"{left_out} images without labels were left out."] if left_out else []
     members = bundle.manifest.weights.architecture.get("members", 1)
-    if members > 1:
+    if isinstance(members, int) and members > 1:
         notes.append(
             f"{bundle.manifest.name} is the mean of {members} networks that together have learnt from every image of "
             "their training set: scores on those images are no test. Its cross-validated scores: organscope bundle "

@@ -141,6 +141,7 @@ def _scores(both: _BothAnswers, images: Bundle) -> list[Score]:
         together = both.fitted(np.flatnonzero(~held), images)
         found = together.probabilities(both.image[held], both.cells[held])
         answers = decide_all(found, np.zeros(len(found)), together.policy)
+        assert answers.in_set is not None
         pictures.loc[held, columns] = found
         pictures.loc[held, "correct"] = found.argmax(axis=1) == both.labels[held]
         pictures.loc[held, "decision"] = np.where(answers.accepted, "accept", "abstain")

@@ -94,7 +94,7 @@ def scores_of(scores: pd.DataFrame) -> list[Score]:
     ]
 
 
-_Kind = Literal["segmentation", "classification", "cells"]
+Kind = Literal["segmentation", "classification", "cells"]
 
 OUT_OF_FOLD = "out of fold"
 """What answers are called that were given by models that never saw the images."""
@@ -118,7 +118,7 @@ class Predictions:
         notes: What must be said beside the scores.
     """
 
-    kind: _Kind
+    kind: Kind
     bundle: str
     classes: tuple[str, ...]
     subset: str

@@ -40,7 +40,8 @@ class _GraySource:
         self._pixels = np.rint(scaled * 255).astype(np.uint8)
         self.levels = image.levels[:1]
         self.um_per_px = image.um_per_px
-        self.selection, self.notes, self.pixel_notes = image.selection, image.notes, ()
+        self.selection, self.notes = image.selection, image.notes
+        self.pixel_notes: tuple[str, ...] = ()
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> Num[np.ndarray, "y x c"]:
         """A view of the held pixels."""
@@ -78,11 +79,12 @@ class _PixelSource:
     dtype = np.dtype(np.uint8)
     value_range = (0.0, 255.0)
     channels = Channels.unnamed(3, is_color=True)
-    pixel_notes = ()
+    pixel_notes: tuple[str, ...] = ()
 
     def __init__(self, pixels: UInt8[np.ndarray, "y x 3"], image: Image) -> None:
         self._pixels = pixels
-        self.levels = (Level(*pixels.shape[:2], 1.0),)
+        height_px, width_px, _ = pixels.shape
+        self.levels: tuple[Level, ...] = (Level(height_px, width_px, 1.0),)
         self.um_per_px, self.selection, self.notes = image.um_per_px, image.selection, image.notes
 
     def read(self, level: int, y_px: int, x_px: int, height_px: int, width_px: int) -> UInt8[np.ndarray, "y x 3"]:
@@ -106,7 +108,8 @@ def _altered(image: Image, change: Callable[[UInt8[np.ndarray, "y x 3"]], UInt8[
 
 
 def _blank_like(pixels: UInt8[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:
-    return blank(*pixels.shape[:2], _WHITE, _NOISE, np.random.default_rng(SEED))
+    height_px, width_px, _ = pixels.shape
+    return blank(height_px, width_px, _WHITE, _NOISE, np.random.default_rng(SEED))
 
 
 COPIES: dict[tuple[str, str], _Alteration] = {

@@ -100,9 +100,7 @@ def classify_centers(
         InputError: The image is damaged, or of a kind that cannot be prepared.
     """
     require_subject(bundle, "cell")
-    if preparation is None and len(centers):
-        preparation = ImageNormalizer(image, bundle.manifest.preprocessing)
-    policy, n_cells = bundle.manifest.spec.policy, len(centers)
+    policy, n_cells = bundle.manifest.classification.policy, len(centers)
     reference = bundle.tensors(policy.reference)["features"]
     probabilities = np.empty((n_cells, len(bundle.manifest.classes)), np.float32)
     distance = np.empty(n_cells, np.float32)
@@ -123,7 +121,7 @@ def _seen(
     """Logits and embeddings of a batch; doubtful cells are turned to all four sides, since a cell has no upright."""
     outputs = bundle.run(inputs)
     logits = outputs["logits"]
-    doubtful = softmax(logits, 1.0).max(axis=1) < bundle.manifest.spec.second_look
+    doubtful = softmax(logits, 1.0).max(axis=1) < bundle.manifest.classification.second_look
     if doubtful.any():
         others = [bundle.run(turned)["logits"] for turned in _turned(inputs[doubtful])]
         logits = logits.copy()
@@ -144,7 +142,7 @@ def _with_answer(
     organs = tuple(bundle.manifest.classes)
     if len(probabilities) == 0:
         return CellOrgans(organs, probabilities, distance, None, None)
-    pooled = pool_cells(probabilities, bundle.manifest.spec.pooling)
+    pooled = pool_cells(probabilities, bundle.manifest.classification.cell_pooling)
     return CellOrgans(organs, probabilities, distance, pooled, decide_pooled(bundle, pooled, distance))
 
 
@@ -158,8 +156,8 @@ def decide_pooled(
         pooled: Probability of each organ for the image, from all its cells.
         distance: How far each cell is from the training cells; at least one.
     """
-    spec = bundle.manifest.spec
-    limits = spec.policy.model_copy(update={"min_confidence": spec.pooling.min_confidence})
+    spec = bundle.manifest.classification
+    limits = spec.policy.model_copy(update={"min_confidence": spec.cell_pooling.min_confidence})
     return decide(pooled, float(np.median(distance)), limits)
 
 
@@ -171,10 +169,13 @@ def _crops_of_tiles(
     factor: float,
 ) -> Iterator[tuple[Int64[np.ndarray, " m"], Float32[np.ndarray, "m input input 3"]]]:
     """The cells of one tile after the other, at most a batch at a time, as the network takes them."""
-    spec, shape = bundle.manifest.spec, (image.height_px, image.width_px)
+    if preparation is None and len(centers):
+        preparation = ImageNormalizer(image, bundle.manifest.preprocessing)
+    spec, shape = bundle.manifest.classification, (image.height_px, image.width_px)
     sides = sides_px(spec.field_px, image.um_per_px, factor)
     starts = crop_starts(centers, sides)
     for cells in group_by_tile(centers, _TILE_PX):
+        assert preparation is not None
         corner = starts[cells].min(axis=0)
         row, column = (_span(*ends) for ends in zip(corner, starts[cells].max(axis=0) + sides, strict=True))
         pixels = preparation.as_bytes(read_tile(image.read, shape, row, column))
@@ -195,14 +196,15 @@ def _batches(
     parts: Iterator[tuple[Int64[np.ndarray, " m"], Float32[np.ndarray, "m input input 3"]]],
 ) -> Iterator[tuple[Int64[np.ndarray, " k"], Float32[np.ndarray, "k input input 3"]]]:
     """The same cells in batches of equal size, but for the last, however few cells a tile has."""
-    cells, inputs = None, None
+    cells: np.ndarray | None = None
+    inputs: np.ndarray | None = None
     for more_cells, more_inputs in parts:
         cells = more_cells if cells is None else np.concatenate([cells, more_cells])
         inputs = more_inputs if inputs is None else np.concatenate([inputs, more_inputs])
         while len(cells) >= _BATCH:
             yield cells[:_BATCH], inputs[:_BATCH]
             cells, inputs = cells[_BATCH:], inputs[_BATCH:]
-    if cells is not None and len(cells):
+    if cells is not None and inputs is not None and len(cells):
         yield cells, inputs
 
 

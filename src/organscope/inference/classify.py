@@ -126,7 +126,7 @@ def classify_image(
     policy = bundle.policy
     preparation = ImageNormalizer(image, bundle.manifest.preprocessing)
     judge = QualityMonitor(policy.quality, scale_known=factor is not None)
-    spec = bundle.manifest.spec
+    spec = bundle.manifest.classification
     sides = sides_px(spec.field_px, image.um_per_px, factor or 1.0)
     fields = judge.watch(image_fields(image, preparation, sides, spec.input_px))
     outputs = [bundle.run(preparation.standardised(field)[None]) for field in fields]
@@ -207,10 +207,11 @@ class FieldGrid:
     def spans(self, number: int, image_px: tuple[int, int]) -> tuple[Span, Span]:
         """Rows and columns of one field, counted in raster order."""
         starts = self.rows[number // len(self.columns)], self.columns[number % len(self.columns)]
-        return tuple(
+        down, across = (
             Span(start, start + side, start, min(length, start + side))
             for start, side, length in zip(starts, self.field_px, image_px, strict=True)
         )
+        return down, across
 
     def starting_in(self, rows: slice, columns: slice) -> list[int]:
         """Numbers of the fields whose first pixel lies in a window."""
@@ -256,7 +257,7 @@ class FieldAnswers:
 
 def field_grid(image: Image, bundle: Bundle, factor: float | None = None) -> FieldGrid:
     """The fewest fields that cover an image, evenly spread; `factor` as in `classify_image`."""
-    sides = sides_px(bundle.manifest.spec.field_px, image.um_per_px, factor or 1.0)
+    sides = sides_px(bundle.manifest.classification.field_px, image.um_per_px, factor or 1.0)
     rows, columns = (
         tuple(field_starts(length, side)) for length, side in zip((image.height_px, image.width_px), sides, strict=True)
     )
@@ -316,7 +317,7 @@ class FieldReader:
     def _field(self, number: int) -> np.ndarray:
         row, column = self.grid.spans(number, self._image_px)
         pixels = self._preparation.as_bytes(read_tile(self._image.read, self._image_px, row, column))
-        input_px = self._bundle.manifest.spec.input_px
+        input_px = self._bundle.manifest.classification.input_px
         return resize_field(pixels, input_px, input_px)
 
 

@@ -14,6 +14,7 @@ from organscope.inference.preprocess import ImageNormalizer, require_task
 from organscope.io import Image
 from organscope.io.source import Level
 from organscope.models import Bundle
+from organscope.ops.pixel_size import PixelSize
 from organscope.ops.resample import Taps, axis_taps, resample
 from organscope.ops.tiling import Grid, plan_tiles, read_tile
 
@@ -42,20 +43,21 @@ class _ScaledSource:
         """
         factors = both_axes(factor)
         lengths = image.height_px, image.width_px
-        size = (max(1, round(length * along)) for length, along in zip(lengths, factors, strict=True))
+        height_px, width_px = (max(1, round(length * along)) for length, along in zip(lengths, factors, strict=True))
         self._image = image
         coarsest = _LEVEL_SLACK / max(factors)
         self._level = max(i for i, level in enumerate(image.levels) if i == 0 or level.downsample <= coarsest)
         base = image.levels[self._level]
-        self.levels = (Level(*size, 1.0),)
+        self.levels: tuple[Level, ...] = (Level(height_px, width_px, 1.0),)
         self._rows = axis_taps(base.height_px, self.levels[0].height_px)
         self._columns = axis_taps(base.width_px, self.levels[0].width_px)
         self.n_channels = image.n_channels
         self.dtype = image.dtype
-        self.um_per_px = None
+        self.um_per_px: PixelSize | None = None
         if image.um_per_px is not None:
-            self.um_per_px = tuple(side / along for side, along in zip(image.um_per_px, factors, strict=True))
-        self.pixel_notes = ()
+            down, across = (side / along for side, along in zip(image.um_per_px, factors, strict=True))
+            self.um_per_px = down, across
+        self.pixel_notes: tuple[str, ...] = ()
         self.value_range = image.value_range
         self.channels, self.selection, self.notes = image.channels, image.selection, image.notes
 
@@ -146,7 +148,7 @@ def predict_maps(
         max_tile_px: Most pixels that go through the network at a time; `None` for all at once.
 
     Returns:
-        One map each of `manifest.spec.maps`, in [0, 1], at the resolution of the image.
+        One map each of `manifest.segmentation.maps`, in [0, 1], at the resolution of the image.
 
     Raises:
         UsageError: The bundle is not for segmentation.
@@ -193,7 +195,7 @@ def _bands(
     progress: Callable[[float], None] | None,
 ) -> Iterator[Float32[np.ndarray, "rows x k"]]:
     """The maps at the resolution of the image that is given, in bands that are one row of tiles high."""
-    spec = bundle.manifest.spec
+    spec = bundle.manifest.segmentation
     shape = (image.height_px, image.width_px)
     grid = plan_tiles(*shape, stride_px=spec.stride_px, halo_px=spec.halo_px, max_tile_px=max_tile_px)
     tiles = run_ahead(_tiles(image, grid, preparation)) if len(grid) > 1 else _tiles(image, grid, preparation)
@@ -225,7 +227,7 @@ def run_tile(bundle: Bundle, tile: Float32[np.ndarray, "h w 3"]) -> Float32[np.n
         ManifestError: The network gives other maps than the manifest says.
     """
     maps = bundle.run(tile[None])["maps"]
-    expected = (1, *tile.shape[:2], len(bundle.manifest.spec.maps))
+    expected = (1, *tile.shape[:2], len(bundle.manifest.segmentation.maps))
     if maps.shape != expected:
         raise ManifestError(
             f"Expected maps of shape {expected} from '{bundle.manifest.name}', found {maps.shape}. "

@@ -107,7 +107,7 @@ def operating_points(bundle: Bundle) -> pd.DataFrame:
         UsageError: The bundle has none.
         IntegrityError: It is damaged.
     """
-    name = bundle.manifest.spec.operating_points
+    name = bundle.manifest.segmentation.operating_points
     if name is None:
         raise UsageError(
             f"Expected a bundle with a table of missed and false cells by threshold, found none in "

@@ -6,23 +6,23 @@ How long a trainer waits for its data.
 import queue
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Collection, Generator, Iterable, Iterator
+from typing import Any, Generic, TypeVar
 
-_Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 _PATIENCE_S = 0.1
 """How long a thread that waits takes to see that nobody wants its items any more."""
 
 
-def run_ahead(items: Iterable[_Item]) -> Iterator[_Item]:
+def run_ahead(items: Iterable[_Item]) -> Generator[_Item, None, None]:
     """The same items in the same order, each made by a thread while the one before it is used.
 
     An item is begun when the one before it was taken, so that none lies in memory and waits: two exist at a time, as
     without threads. An error of the iterable is raised where its item would have come; when the caller stops early,
     the thread ends with the item that it is making.
     """
-    made: queue.Queue[tuple[_Item | None, BaseException | None, bool]] = queue.Queue()
+    made: queue.Queue[tuple[Any, BaseException | None, bool]] = queue.Queue()
     wanted = threading.Semaphore(1)
     unwanted = threading.Event()
     thread = threading.Thread(target=_make, args=(iter(items), made, wanted, unwanted), daemon=True)
@@ -58,7 +58,7 @@ def _make(items: Iterator[_Item], made: queue.Queue, wanted: threading.Semaphore
         made.put((None, error, True))
 
 
-_Batch = TypeVar("Batch")
+_Batch = TypeVar("_Batch")
 
 
 class TimedLoader(Generic[_Batch]):

@@ -153,7 +153,7 @@ def require_subject(bundle: Bundle, subject: str) -> None:
         UsageError: Says what it is for.
     """
     require_task(bundle, "classification")
-    found = bundle.manifest.spec.subject
+    found = bundle.manifest.classification.subject
     if found != subject:
         raise UsageError(
             f"Expected a bundle that names {_SUBJECTS[subject]}, found '{bundle.manifest.name}', which names "

@@ -118,17 +118,16 @@ class WindowMaps:
         if not tiles:
             return None
         top, left = rows[0].core_start, columns[0].core_start
-        n_maps = len(self._bundle.manifest.spec.maps)
+        n_maps = len(self._bundle.manifest.segmentation.maps)
         seen = np.zeros((rows[-1].core_stop - top, columns[-1].core_stop - left, n_maps), np.float32)
         for (one, other), pixels in zip(tiles, self._read(tiles), strict=True):
             maps = run_tile(self._bundle, pixels)[one.inner, other.inner]
             seen[one.core_start - top : one.core_stop - top, other.core_start - left : other.core_stop - left] = maps
-        if self.rows.taps is None:
+        down, across = self.rows.taps, self.columns.taps
+        if down is None or across is None:
             return seen
         wanted = self.rows.windows[row], self.columns.windows[column]
-        taps = (
-            axis.taps.part(cut.start, cut.stop) for axis, cut in zip((self.rows, self.columns), wanted, strict=True)
-        )
+        taps = (one.part(cut.start, cut.stop) for one, cut in zip((down, across), wanted, strict=True))
         return resample(seen, *taps, top=top, left=left)
 
     def _is_wanted(self, row: Span, column: Span) -> bool:
@@ -154,7 +153,7 @@ def plan_windows(image: Image, seen: Image, bundle: Bundle, window_px: int, max_
         window_px: Longest side of a window.
         max_tile_px: Most pixels of a tile; no core becomes narrower than its halo.
     """
-    spec = bundle.manifest.spec
+    spec = bundle.manifest.segmentation
     halo = padded_length(spec.halo_px, spec.stride_px)
     side = max(math.isqrt(max_tile_px), 3 * halo + spec.stride_px)
     core = max(spec.stride_px, (side - 2 * halo) // spec.stride_px * spec.stride_px)
@@ -269,7 +268,7 @@ class WindowFindings:
 
 def slide_windows(image_px: tuple[int, int], window_px: int, cells: Bundle | None) -> list[tuple[slice, ...]]:
     """Rows and columns into which a slide is cut; their products, in raster order, are its windows."""
-    stride = _STRIDE_PX if cells is None else cells.manifest.spec.stride_px
+    stride = _STRIDE_PX if cells is None else cells.manifest.segmentation.stride_px
     return [_cut_windows(length, window_px, stride) for length in image_px]
 
 
@@ -317,7 +316,7 @@ class SlideReader:
             InputError: The image is damaged there.
         """
         maps = self._maps_of(number, then)
-        fields = None if self._fields is None else self._fields.answers(self._fields_of(number))
+        fields = None if self._fields is None else self._fields.answers(self._fields_of(self._fields, number))
         if maps is None:
             return WindowFindings(None, None, np.zeros(0, np.uint8), fields)
         rows, columns = self.windows[number]
@@ -368,7 +367,7 @@ class SlideReader:
         self._thread.shutdown(wait=True, cancel_futures=True)
         if self._cells is not None:
             # onnxruntime keeps that of the last shape: after a tiny one it gives back that of the tiles.
-            stride = self._cells.manifest.spec.stride_px
+            stride = self._cells.manifest.segmentation.stride_px
             self._cells.run(np.zeros((1, stride, stride, 3), np.float32))
 
     def _maps_of(self, number: int, then: int | None) -> Float32[np.ndarray, "y x k"] | None:
@@ -395,18 +394,21 @@ class SlideReader:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        return decoder_at(self._cells.manifest.spec.decoder, self._settings.factors)
+        assert self._cells is not None
+        return decoder_at(self._cells.manifest.segmentation.decoder, self._settings.factors)
 
     @cached_property
     def _crops(self) -> ImageNormalizer:
+        assert self._cell_organs is not None
         return ImageNormalizer(self._image, self._cell_organs.manifest.preprocessing)
 
     @cached_property
     def _kind_pixels(self) -> ImageNormalizer:
+        assert self._cell_kinds is not None
         return ImageNormalizer(self._image, self._cell_kinds.manifest.preprocessing)
 
-    def _fields_of(self, number: int) -> list[int]:
-        grid = self._fields.grid
+    def _fields_of(self, fields: FieldReader, number: int) -> list[int]:
+        grid = fields.grid
         spans = ((field, grid.spans(field, self._image_px)) for field in grid.starting_in(*self.windows[number]))
         return [
             field
@@ -436,7 +438,8 @@ class SlideReader:
         corner_px: tuple[int, int],
         pixels: np.ndarray,
     ) -> RegionCells:
-        calibration = self._cells.manifest.spec.cell_calibration
+        assert self._cells is not None
+        calibration = self._cells.manifest.segmentation.cell_calibration
         columns = measure_cells(labels, pixels, self._image.um_per_px, origin_px=corner_px)
         del columns["id"]
         columns["probability"] = probability if calibration is None else calibration.apply(probability)

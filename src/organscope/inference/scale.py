@@ -76,9 +76,9 @@ def known_scale(image: Image, bundle: Bundle, sizing: Sizing) -> Scale | None:
             so much that one must be wrong.
     """
     manifest = bundle.manifest
-    trained_px, trained_um = manifest.spec.typical_diameter_px, manifest.um_per_px
+    trained_px, trained_um = manifest.segmentation.typical_diameter_px, manifest.um_per_px
     if sizing.diameter_px is not None:
-        require_diameter(bundle)
+        trained_px = require_diameter(bundle)
         what = f"cells of {sizing.diameter_px:g} px, {trained_px:.0f} px in training"
         return _scale(image, trained_px / sizing.diameter_px, "cell diameter", what)
     if image.um_per_px is not None and trained_um is not None:
@@ -87,17 +87,18 @@ def known_scale(image: Image, bundle: Bundle, sizing: Sizing) -> Scale | None:
     return None if sizing.automatic and trained_px is not None else unscaled(image)
 
 
-def require_diameter(bundle: Bundle) -> None:
-    """Refuse a bundle that does not say how large the cells of its training were.
+def require_diameter(bundle: Bundle) -> float:
+    """How large the cells of a bundle's training were, in pixels; one that does not say so is refused.
 
     Raises:
         UsageError: It does not.
     """
-    if bundle.manifest.spec.typical_diameter_px is None:
+    if (trained_px := bundle.manifest.segmentation.typical_diameter_px) is None:
         raise UsageError(
             f"Expected a bundle that says how large its cells were, found none of it in '{bundle.manifest.name}'. "
             "Leave --diameter-px out, or train the bundle again with this version."
         )
+    return trained_px
 
 
 def estimated_scale(image: Image, factor: float, diameter_px: float, trained_px: float) -> Scale:

@@ -20,7 +20,7 @@ from organscope.decision.trust import CellsTrust
 from organscope.inference.maps import MAX_TILE_PX, map_bands, run_tile, scale_image
 from organscope.inference.prefetch import run_ahead
 from organscope.inference.preprocess import ImageNormalizer, require_task
-from organscope.inference.scale import Scale, Sizing, estimated_scale, known_scale, unscaled
+from organscope.inference.scale import Scale, Sizing, estimated_scale, known_scale, require_diameter, unscaled
 from organscope.inference.stitching import decode_bands
 from organscope.inference.trust import MapSums, trust_figures
 from organscope.io import Image
@@ -85,7 +85,7 @@ def estimate_scale(image: Image, bundle: Bundle, first: _Look | None = None) -> 
     Returns:
         A scale with factor 1 where the image is best seen as it is.
     """
-    trained_px = bundle.manifest.spec.typical_diameter_px
+    trained_px = require_diameter(bundle)
     glance = _Glance(image, bundle)
     factor, look = _begin(glance, first or glance.at(1.0))
     while look.n_cells >= _MIN_CELLS:
@@ -134,7 +134,7 @@ class _Glance:
         return _places_of_contrast(self._image)
 
     def at(self, factor: float, places: slice = _FIRST) -> _Look:
-        spec = self._bundle.manifest.spec
+        spec = self._bundle.manifest.segmentation
         factors = factor * self._stretch[0], factor * self._stretch[1]
         scaled = self._image if factors == (1.0, 1.0) else scale_image(self._image, factors)
         areas, probabilities = [np.zeros(0)], [np.zeros(0, np.float32)]
@@ -151,15 +151,17 @@ class _Glance:
 
     def _fields(self, scaled: Image, factors: tuple[float, float], places: slice) -> Iterator[tuple[Span, Span]]:
         """Squares of the scaled image around the chosen places, or all of it where it is small."""
-        stride_px = self._bundle.manifest.spec.stride_px
+        stride_px = self._bundle.manifest.segmentation.stride_px
         lengths = scaled.height_px, scaled.width_px
         if lengths[0] * lengths[1] <= len(range(_N_CANDIDATES**2)[places]) * _FIELD_PX**2:
-            yield tuple(Span(0, padded_length(length, stride_px), 0, length) for length in lengths)
+            down, across = (Span(0, padded_length(length, stride_px), 0, length) for length in lengths)
+            yield down, across
             return
         side = padded_length(_FIELD_PX, stride_px)
         for center in self._centres[places]:
             places_and_sizes = zip(center, factors, lengths, strict=True)
-            yield tuple(_span(round(c * along), side, n, stride_px) for c, along, n in places_and_sizes)
+            down, across = (_span(round(c * along), side, n, stride_px) for c, along, n in places_and_sizes)
+            yield down, across
 
 
 def _span(center: int, side: int, length: int, stride_px: int) -> Span:
@@ -295,7 +297,7 @@ def _segment(
     max_tile_px: int | None,
     progress: Callable[[float], None] | None,
 ) -> Segmentation:
-    spec = bundle.manifest.spec
+    spec = bundle.manifest.segmentation
     shape = (image.height_px, image.width_px)
     bands = map_bands(image, bundle, factor=scale.factors, max_tile_px=max_tile_px, progress=progress)
     watched = _Watched(bands, bundle)
@@ -314,7 +316,7 @@ class _Watched:
 
     def __init__(self, bands: Iterable[Float32[np.ndarray, "y x k"]], bundle: Bundle) -> None:
         self._bands = bands
-        self._threshold = bundle.manifest.spec.decoder.foreground_threshold
+        self._threshold = bundle.manifest.segmentation.decoder.foreground_threshold
         self.sums = MapSums.none(bundle)
 
     def __iter__(self) -> Iterator[Float32[np.ndarray, "y x k"]]:

@@ -264,9 +264,9 @@ def _open_pieces(
     corner_px: tuple[int, int],
     borders: list[Int32[np.ndarray, " _"]],
 ) -> OpenPieces:
-    y, x = np.nonzero(of_pixel >= 0)
-    piece, values = of_pixel[y, x], maps[y, x]
-    y, x = ((axis + start).astype(np.int32) for axis, start in zip((y, x), corner_px, strict=True))
+    row, column = np.nonzero(of_pixel >= 0)
+    piece, values = of_pixel[row, column], maps[row, column]
+    y, x = ((axis + start).astype(np.int32) for axis, start in zip((row, column), corner_px, strict=True))
     boxes = np.empty((int(piece.max(initial=-1)) + 1, 4), np.int32)
     for first, axis in ((0, y), (2, x)):
         boxes[:, first], boxes[:, first + 1] = np.iinfo(np.int32).max, 0

@@ -37,7 +37,7 @@ class MapSums:
     @classmethod
     def none(cls, bundle: Bundle) -> Self:
         """Of no pixel."""
-        nothing = np.zeros(len(HEAD_MAPS[bundle.manifest.spec.decoder.head]) - 1, np.int64)
+        nothing = np.zeros(len(HEAD_MAPS[bundle.manifest.segmentation.decoder.head]) - 1, np.int64)
         return cls(np.zeros(_BINS, np.int64), 0, nothing, nothing)
 
     @classmethod
@@ -109,7 +109,7 @@ def trust_figures(
         factor: Pixels that the network saw for one of the image.
         bundle: That found the cells.
     """
-    spec = bundle.manifest.spec
+    spec = bundle.manifest.segmentation
     bright = spec.decoder.foreground_threshold
     if spec.cell_calibration is not None:
         bright = spec.cell_calibration.apply(np.array([bright]))[0]

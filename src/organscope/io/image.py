@@ -302,7 +302,7 @@ class _HeldSource:
         self.n_channels = image.n_channels
         self.dtype = image.dtype
         self.um_per_px = image.um_per_px
-        self.pixel_notes = ()
+        self.pixel_notes: tuple[str, ...] = ()
         self.value_range = image.value_range
         self.channels, self.selection, self.notes = image.channels, image.selection, image.notes
 
@@ -365,9 +365,9 @@ class _ArraySource:
         self.value_range, self.notes = value_range, notes
         self.n_channels = pixels.shape[2]
         self.dtype = pixels.dtype
-        self.um_per_px = None
-        self.pixel_notes = ()
-        self.levels = (Level(pixels.shape[0], pixels.shape[1], 1.0),)
+        self.um_per_px: PixelSize | None = None
+        self.pixel_notes: tuple[str, ...] = ()
+        self.levels: tuple[Level, ...] = (Level(pixels.shape[0], pixels.shape[1], 1.0),)
         self.channels = Channels.unnamed(
             self.n_channels, is_color=self.n_channels in (3, 4), has_alpha=self.n_channels in (2, 4)
         )

@@ -14,7 +14,7 @@ from organscope.io.paths import leads_nowhere
 from organscope.io.raster import RasterSource, is_raster
 from organscope.io.remote import UrlFile, is_url, located
 from organscope.io.selection import RGB, Channels, Choice, choice_as_options
-from organscope.io.source import DEFAULT_MAX_PIXELS, Source, upright
+from organscope.io.source import DEFAULT_MAX_PIXELS, ChoosableSource, Source, upright
 from organscope.io.tiff.reader import TiffSource, is_tiff
 from organscope.ops.pixel_size import given_pixel_size
 
@@ -24,7 +24,7 @@ _HEAD_BYTES = 512
 class _SourceOpener(Protocol):
     """Opens a file of one family of formats."""
 
-    def __call__(self, path: Path, max_pixels: int, choice: Choice, as_stored: bool) -> Source:
+    def __call__(self, path: Path, max_pixels: int, choice: Choice, as_stored: bool) -> ChoosableSource:
         """Open what was chosen of `path`; `as_stored` keeps palette indices and inverted gray, as labels need them."""
         ...
 

@@ -105,7 +105,7 @@ class RasterSource:
         self.n_channels = n_channels_16_bit or _MODE_CHANNELS[self._mode]
         self.dtype = np.dtype(np.uint16 if n_channels_16_bit or self._mode == "I;16" else np.uint8)
         self.value_range = dtype_range(self.dtype)
-        self.levels = (Level(height, width, 1.0),)
+        self.levels: tuple[Level, ...] = (Level(height, width, 1.0),)
         self.channels = Channels.unnamed(
             self.n_channels, is_color=self.n_channels >= 3, has_alpha=self.n_channels in (2, 4)
         )

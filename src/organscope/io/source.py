@@ -56,12 +56,16 @@ class Source(Protocol):
         """Pixels of a region that lies inside the level."""
         ...
 
-    def choose_channel(self, channel: int) -> None:
-        """Read only one channel from now on; only asked before the first read."""
-        ...
-
     def close(self) -> None:
         """Release the file."""
+        ...
+
+
+class ChoosableSource(Source, Protocol):
+    """An image of which one channel can be chosen."""
+
+    def choose_channel(self, channel: int) -> None:
+        """Read only one channel from now on; only asked before the first read."""
         ...
 
 
@@ -117,7 +121,7 @@ _ORIENTATIONS = {
 class _OrientedSource:
     """Another source, upright; closing it closes the other."""
 
-    def __init__(self, source: Source, orientation: int) -> None:
+    def __init__(self, source: ChoosableSource, orientation: int) -> None:
         """Describe the upright image; nothing is read.
 
         Args:
@@ -167,6 +171,6 @@ class _OrientedSource:
         self._source.close()
 
 
-def upright(source: Source, orientation: object) -> Source:
+def upright(source: ChoosableSource, orientation: object) -> ChoosableSource:
     """The source as viewers show it; as it is where the orientation is the usual one or none that is known."""
     return _OrientedSource(source, orientation) if orientation in _ORIENTATIONS and orientation != 1 else source

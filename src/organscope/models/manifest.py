@@ -26,7 +26,7 @@ from organscope.decision.aggregation import JointCalibration, Pooling
 from organscope.decision.calibration import ProbabilityCurve
 from organscope.decision.policy import Policy
 from organscope.decision.trust import TrustRule
-from organscope.errors import IntegrityError, ManifestError
+from organscope.errors import IntegrityError, ManifestError, UsageError
 from organscope.ops.instances import Decoder
 from organscope.ops.intensity import Preprocessing
 
@@ -162,6 +162,17 @@ class ClassificationSpec(_Part):
     pooling: Pooling | None = None
     second_look: float = Field(0.0, ge=0, le=1)
     together: JointCalibration | None = None
+
+    @property
+    def cell_pooling(self) -> Pooling:
+        """The pooling of a bundle for single cells.
+
+        Raises:
+            UsageError: The bundle is for whole images.
+        """
+        if self.pooling is None:
+            raise UsageError("Expected a bundle that names single cells, found one for whole images.")
+        return self.pooling
 
     @model_validator(mode="after")
     def _fits_its_subject(self) -> "ClassificationSpec":
@@ -299,6 +310,28 @@ class Manifest(_Part):
         return names if self.spec.operating_points is None else [*names, self.spec.operating_points]
 
     @property
+    def segmentation(self) -> SegmentationSpec:
+        """What belongs to a network that finds cells.
+
+        Raises:
+            UsageError: The bundle is for classification.
+        """
+        if isinstance(self.spec, SegmentationSpec):
+            return self.spec
+        raise UsageError(_OTHER_TASK.format(wanted="segmentation", name=self.name, task=self.spec.task))
+
+    @property
+    def classification(self) -> ClassificationSpec:
+        """What belongs to a network that names images or cells.
+
+        Raises:
+            UsageError: The bundle is for segmentation.
+        """
+        if isinstance(self.spec, ClassificationSpec):
+            return self.spec
+        raise UsageError(_OTHER_TASK.format(wanted="classification", name=self.name, task=self.spec.task))
+
+    @property
     def title(self) -> str:
         """Name and version."""
         return f"{self.name} {self.version}"
@@ -307,6 +340,9 @@ class Manifest(_Part):
     def size_bytes(self) -> int:
         """Of all files together, without the manifest."""
         return sum(entry.size_bytes for entry in self.files.values())
+
+
+_OTHER_TASK = "Expected a bundle for {wanted}, found '{name}', which is for {task}. Choose another with --bundle."
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from organscope.errors import BundleError, OutputError
@@ -17,7 +18,7 @@ MAX_BUNDLE_BYTES = 25 * 1000**2
 def write_bundle(
     folder: str | Path,
     manifest: Manifest,
-    files: dict[str, bytes | Path],
+    files: Mapping[str, bytes | Path],
     *,
     max_bytes: int = MAX_BUNDLE_BYTES,
 ) -> Path:

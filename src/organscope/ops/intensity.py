@@ -166,4 +166,4 @@ def scale_intensity(pixels: Num[np.ndarray, "y x c"], low: float, high: float) -
 
 def standardize(scaled: Float32[np.ndarray, "y x 3"], spec: Preprocessing) -> Float32[np.ndarray, "y x 3"]:
     """Subtract the mean and divide by the standard deviation of each color."""
-    return (scaled - np.float32(spec.mean)) / np.float32(spec.std)
+    return (scaled - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)

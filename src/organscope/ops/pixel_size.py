@@ -27,14 +27,17 @@ def given_pixel_size(value: float | int | Sequence[float | int] | None) -> Pixel
     Raises:
         UsageError: It is no length from 0.0001 to 10,000 um, or one side is more than 4 times the other.
     """
-    if value is None:
-        return None
-    sides = tuple(float(side) for side in (value if isinstance(value, Sequence) else (value, value)))
-    if len(sides) != 2 or not all(_LIMITS_UM[0] <= side <= _LIMITS_UM[1] for side in sides):
+    return None if value is None else _checked(value)
+
+
+def _checked(value: float | int | Sequence[float | int]) -> PixelSize:
+    numbers = [float(side) for side in (value if isinstance(value, Sequence) else (value, value))]
+    if len(numbers) != 2 or not all(_LIMITS_UM[0] <= side <= _LIMITS_UM[1] for side in numbers):
         raise UsageError(
             f"Expected a pixel size from {_LIMITS_UM[0]:g} to {_LIMITS_UM[1]:,.0f} um, one number or height and width "
             f"(Y,X), found {value}."
         )
+    sides = numbers[0], numbers[1]
     if elongation(sides) > MAX_RATIO:
         raise UsageError(
             f"Expected pixels of which one side is at most {MAX_RATIO:g} times the other, found "
@@ -55,7 +58,7 @@ def parse_pixel_size(text: str) -> PixelSize:
         raise UsageError(
             f"Expected a pixel size in um, one number such as 0.5 or height and width such as 1.0,0.5, found '{text}'."
         ) from None
-    return given_pixel_size(sides if len(sides) > 1 else sides[0])
+    return _checked(sides if len(sides) > 1 else sides[0])
 
 
 def is_square(size: PixelSize) -> bool:
@@ -88,7 +91,8 @@ def squaring_factors(size: PixelSize | None) -> tuple[float, float]:
 
 def sides_px(side_px: int, size: PixelSize | None, factor: float = 1.0) -> tuple[int, int]:
     """Rows and columns of the rectangle that is a square of `side_px` once pixels are square and the image scaled."""
-    return tuple(max(1, round(side_px / (factor * along))) for along in squaring_factors(size))
+    down, across = squaring_factors(size)
+    return max(1, round(side_px / (factor * down))), max(1, round(side_px / (factor * across)))
 
 
 def pixel_size_text(size: PixelSize, unit: str = "um") -> str:

@@ -154,10 +154,11 @@ def _shared_part(cell: CellMask, other: CellMask) -> tuple[Bool[np.ndarray, "h w
     right = min(cell.left_px + cell.mask.shape[1], other.left_px + other.mask.shape[1])
     if bottom <= top or right <= left:
         return None
-    return tuple(
-        one.mask[top - one.top_px : bottom - one.top_px, left - one.left_px : right - one.left_px]
-        for one in (cell, other)
-    )
+
+    def part(of: CellMask) -> Bool[np.ndarray, "h w"]:
+        return of.mask[top - of.top_px : bottom - of.top_px, left - of.left_px : right - of.left_px]
+
+    return part(cell), part(other)
 
 
 def _overlap_px(cell: CellMask, other: CellMask) -> int:
@@ -591,7 +592,7 @@ def _draw(shape: Shape, cells: Cells, height_px: int, width_px: int) -> CellMask
 
 def _shape_cell(shape: Shape, height_px: int, width_px: int) -> CellMask | None:
     corners = np.array(shape.corners, np.float64).reshape(-1, 2)
-    if shape.kind == "mask":
+    if shape.mask is not None:
         return _placed(shape.mask, corners, height_px, width_px)
     if shape.kind == "ellipse" and len(corners) >= 2:
         corners = ellipse_ring(corners.min(axis=0), corners.max(axis=0))
@@ -622,7 +623,9 @@ def _cut_holes(cells: Cells, holes: Sequence[tuple[Shape, CellMask]]) -> None:
             continue
         number = min(around, key=areas.__getitem__)
         cut = replace(cells.masks[number], mask=cells.masks[number].mask.copy())
-        part, other = _shared_part(cut, hole)
+        shared = _shared_part(cut, hole)
+        assert shared is not None  # The hole lies in the region.
+        part, other = shared
         part &= ~other
         cells.masks[number] = cut
     cells.masks = [cell for cell in cells.masks if cell.mask.any()]

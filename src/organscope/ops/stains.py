@@ -105,7 +105,7 @@ def measure_stains(
     require_fitting(labels, rgb, um_per_px)
     labels, ids = label_numbers(labels)
     rings = cell_rings(labels, um_per_px, ring_um)
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for place, area in (("nucleus", labels), ("ring", rings)):
         total, n_pixels = _sums(area, ids.size, rgb, stains, white)
         mean = np.divide(total, n_pixels[:, None], out=np.full_like(total, np.nan), where=n_pixels[:, None] > 0)

@@ -1,7 +1,7 @@
 """What the bundles say of one image, as people work with it in Python: cells, organ, both; decide again, save."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Int32
 
 from organscope.decision import decide, describe_guarantee
+from organscope.decision.costs import CostsLike
 from organscope.decision.trust import CellsTrust
 from organscope.errors import UsageError
 from organscope.inference import Sizing
@@ -233,7 +234,7 @@ class OrganPrediction:
     def decide(
         self,
         *,
-        costs: str | Path | Mapping[str, Any] | None = None,
+        costs: CostsLike | None = None,
         target_class: str | None = None,
         min_recall: float | None = None,
     ) -> Self:
@@ -289,7 +290,7 @@ class Analysis:
     def decide(
         self,
         *,
-        costs: str | Path | Mapping[str, Any] | None = None,
+        costs: CostsLike | None = None,
         target_class: str | None = None,
         min_recall: float | None = None,
     ) -> Self:
@@ -361,7 +362,7 @@ def _require_holdable(image: Image) -> None:
 
 def _decided_again(
     answered: Answered,
-    costs: str | Path | Mapping[str, Any] | None,
+    costs: CostsLike | None,
     target_class: str | None,
     min_recall: float | None,
 ) -> Answered:

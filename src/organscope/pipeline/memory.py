@@ -73,7 +73,7 @@ class Streaming:
 
 def _smallest_tile_px(models: Models) -> int:
     """Pixels of the smallest tile of the network for cells: no core is narrower than its halo."""
-    spec = models.cells.manifest.spec
+    spec = models.cells.manifest.segmentation
     return (3 * padded_length(spec.halo_px, spec.stride_px) + spec.stride_px) ** 2
 
 

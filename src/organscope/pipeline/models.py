@@ -3,13 +3,13 @@
 Models as another process loads them: by the paths of their bundles, with threads of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 from organscope.decision import JointCalibration, Policy, Rules, rules_for
+from organscope.decision.costs import CostsLike
 from organscope.errors import UsageError
 from organscope.inference import OperatingPoint, choose_operating_point
 from organscope.inference.cell_kinds import CELL_KINDS
@@ -61,7 +61,7 @@ class Models:
         """How an image and its cells decide together; None where they were not calibrated beside each other."""
         if self.organs is None or self.cell_organs is None:
             return None
-        found = self.cell_organs.manifest.spec.together
+        found = self.cell_organs.manifest.classification.together
         fits = found is not None and found.image_bundle == self.organs.manifest.title
         return found if fits else None
 
@@ -85,7 +85,7 @@ def with_rules(
     *,
     positive: str | None = None,
     min_recall: float | None = None,
-    costs: str | Path | Mapping[str, Any] | None = None,
+    costs: CostsLike | None = None,
 ) -> Models:
     """The same models, which decide by what a person asks for; see `organscope.decision.rules_for`.
 

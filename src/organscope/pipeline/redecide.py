@@ -1,9 +1,8 @@
 """Decide again on stored probabilities, without images and without the network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float
 from pyarrow import csv
 
 from organscope.decision import Answers, RecallGuarantee, decide_all, rules_for
+from organscope.decision.costs import CostsLike
 from organscope.errors import DatasetError
 from organscope.models import load_bundle
 from organscope.pipeline.models import Models
@@ -42,7 +42,7 @@ def decide_again(
     *,
     positive: str | None = None,
     min_recall: float | None = None,
-    costs: str | Path | Mapping[str, Any] | None = None,
+    costs: CostsLike | None = None,
     bundle: str | None = None,
 ) -> Redecision:
     """Read the predictions of an earlier run and write new decisions beside them.

@@ -189,7 +189,7 @@ def _write(path: Path, arrays: _Arrays, found: Sequence[RegionCells], cell_organ
         table = pd.concat(tables, ignore_index=True)
         arrays |= {f"cells/{name}": table[name].to_numpy() for name in names}
         if cell_organs is not None:
-            rule = cell_organs.manifest.spec.pooling.rule
+            rule = cell_organs.manifest.classification.pooling.rule
             named = [cells.organs for cells in _with_any(found)]
             arrays["organs/total"] = np.sum([score_total(organs.probabilities, rule) for organs in named], axis=0)
             arrays["organs/distance"] = np.concatenate([organs.distance for organs in named])

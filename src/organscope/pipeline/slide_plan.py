@@ -78,7 +78,7 @@ def _tissue_share(image: Image, rows: Sequence[slice], columns: Sequence[slice])
 
 
 def _seconds_per_px(models: Models) -> float:
-    stride = models.cells.manifest.spec.stride_px
+    stride = models.cells.manifest.segmentation.stride_px
     side = _PROBE_PX // stride * stride or stride
     tile = np.zeros((1, side, side, 3), np.float32)
     models.cells.run(tile)

@@ -140,7 +140,7 @@ def finish_slide(task: FinishTask, image: Image, models: Models, measures: Seque
 
 
 def _trust(task: FinishTask, models: Models, parts: Sequence[_Numbered]) -> CellsTrust | None:
-    rule = models.cells.manifest.spec.trust
+    rule = models.cells.manifest.segmentation.trust
     if rule is None:
         return None
     found = (one.part.sums() for one in parts)
@@ -287,7 +287,7 @@ def _areas(parts: Sequence[_Numbered]) -> dict[str, object]:
 
 def _cell_answer(parts: Sequence[_Numbered], models: Models, whole: Classification) -> CellAnswer:
     bundle = models.cell_organs
-    organs, pooling = tuple(bundle.manifest.classes), bundle.manifest.spec.pooling
+    organs, pooling = tuple(bundle.manifest.classes), bundle.manifest.classification.pooling
     counts, total = np.zeros(len(organs), np.int64), np.zeros(len(organs))
     distances = [np.zeros(0, np.float32)]
     for one in parts:

@@ -190,7 +190,7 @@ class SlideRun:
             return Part(state.slide.part(WINDOWS, number)).edges() if number in with_part else None
 
         grid = (state.n_windows // state.n_columns, state.n_columns)
-        return join_seams(grid, edges_of, nested=self._models.cells.manifest.spec.decoder.fill_holes)
+        return join_seams(grid, edges_of, nested=self._models.cells.manifest.segmentation.decoder.fill_holes)
 
     def _finish(self, states: list[_State]) -> None:
         tasks: list[Task] = []

@@ -68,8 +68,10 @@ def _cost_panel(axes: "Axes", comparison: Comparison, dataset: str, column: str,
         places[name] = (cost[name], score["value"])
         axes.errorbar(*places[name], yerr=reach, fmt="o", color=color, ecolor=theme.line, elinewidth=2, markersize=5)
     if cost.min() > 0 and cost.max() / cost.min() > _LOGARITHMIC_FROM:
+        from matplotlib.ticker import LogLocator
+
         axes.set_xscale("log", subs=[])
-        axes.xaxis.get_major_locator().set_params(subs=(1, 2, 5))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.1)
     _name_beside(axes, places, theme)

@@ -104,10 +104,9 @@ class WandbTracker:
         self._run.finish(exit_code=_EXIT_CODES[outcome])
 
     def _resolved_mode(self) -> Literal["online", "offline"]:
-        if self._mode != "auto":
-            return self._mode
-        if (asked := os.environ.get("WANDB_MODE")) in ("online", "offline"):
-            return asked
+        asked = os.environ.get("WANDB_MODE") if self._mode == "auto" else self._mode
+        if asked in ("online", "offline"):
+            return "online" if asked == "online" else "offline"
         known = self._wandb.setup().settings.api_key or os.environ.get("WANDB_API_KEY")
         return "online" if known or _key_on_disk() else "offline"
 

@@ -90,7 +90,7 @@ def _samples(bundle: Bundle, validation: Sequence[Sample]) -> Iterator[tuple[str
         for sample in chosen:
             if (overlay := _segmented(sample, bundle)) is not None:
                 yield f"samples/{sample.dataset}-{sample.id}".replace(" ", "_"), image_png(overlay)
-    elif bundle.manifest.spec.subject == "image":
+    elif bundle.manifest.classification.subject == "image":
         yield "samples/organs", gallery_figure([_classified(sample, bundle) for sample in chosen])
 
 

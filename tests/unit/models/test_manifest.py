@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 import tiny_bundles
-from organscope.errors import ManifestError
+from organscope.errors import ManifestError, UsageError
 from organscope.models.manifest import FileEntry, Manifest, parse_manifest, render_manifest
 
 ENTRY = FileEntry(sha256="0" * 64, size_bytes=1)
@@ -26,6 +26,18 @@ def test_what_is_written_is_read(nuclei):
     assert manifest.spec.decoder.head == "distance"
     assert manifest.created == tiny_bundles.CREATED
     assert render_manifest(manifest) == text
+
+
+def test_what_belongs_to_the_other_task_is_refused_with_a_sentence(nuclei, organs):
+    cells, classes = (parse_manifest((folder / "manifest.json").read_bytes(), "x") for folder in (nuclei, organs))
+    assert cells.segmentation is cells.spec
+    assert classes.classification is classes.spec
+    with pytest.raises(UsageError, match=f"a bundle for classification, found '{cells.name}', which is for segment"):
+        _ = cells.classification
+    with pytest.raises(UsageError, match=f"a bundle for segmentation, found '{classes.name}', which is for classif"):
+        _ = classes.segmentation
+    with pytest.raises(UsageError, match="names single cells"):
+        _ = classes.classification.cell_pooling
 
 
 def test_every_named_file_is_listed(organs):

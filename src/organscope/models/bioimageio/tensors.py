@@ -58,7 +58,7 @@ def draw_cover(bundle: Bundle, pixels: UInt8[np.ndarray, "y x 3"], outputs: dict
     """PNG: the image, and beside it what the network makes of it (cells, or the most probable classes)."""
     left = Image.fromarray(pixels)
     if bundle.manifest.spec.task == "segmentation":
-        right = _outlined(left, decode_cells(outputs["maps"][0], bundle.manifest.spec.decoder))
+        right = _outlined(left, decode_cells(outputs["maps"][0], bundle.manifest.segmentation.decoder))
     else:
         right = _bars(outputs["logits"][0], bundle.manifest.classes)
     cover = Image.new("RGB", (2 * _COVER_PX, _COVER_PX), "white")
@@ -183,7 +183,7 @@ def describe_output(name: str, output: np.ndarray, bundle: Bundle, test_file: Pa
     manifest = bundle.manifest
     fields: dict[str, Any] = {"id": name, "test_tensor": {"source": test_file}, "data": {"type": "float32"}}
     if name == "maps":
-        spec = manifest.spec
+        spec = manifest.segmentation
         fields["data"]["range"] = (0.0, 1.0)
         return fields | {
             "description": "Probabilities, one map each: " + ", ".join(spec.maps),

@@ -253,7 +253,7 @@ def measure_on_cells(bundle: Bundle, samples: list[Sample]) -> Measured:
     policy = Policy(
         temperature=temperature,
         max_distance=fit_distance_limit(cells["distance"].to_numpy(), _IN_DOMAIN_PASS),
-        n_neighbours=bundle.manifest.spec.policy.n_neighbours,
+        n_neighbours=bundle.manifest.classification.policy.n_neighbours,
         reference=_REFERENCE_FILE,
     )
     calibrated = softmax(logits, temperature)
@@ -329,7 +329,7 @@ def compare_framework(bundle: Bundle, samples: Sequence[Sample]) -> list[Compari
     in_torch = bundle.with_engine(_TorchEngine(network))
     if not bundle.has_integers and members == 1:
         return [compare_bundles("framework", in_torch, bundle, samples, _FRAMEWORK)]
-    plain = bundle.with_graph(export_graph(network, bundle.manifest.spec.input_px))
+    plain = bundle.with_graph(export_graph(network, bundle.manifest.classification.input_px))
     note = _FRAMEWORK if members == 1 else f"{_FRAMEWORK}, network 1 of {members}"
     found = [compare_bundles("framework", in_torch, plain, samples, note)]
     # The other networks are in the graph alone, and only in integers.

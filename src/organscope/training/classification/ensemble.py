@@ -150,7 +150,7 @@ def _hold_out(member: _Member, scratch: Path, precision: Precision) -> _HeldOut:
         images = calibration_images(member.config, member.split.training)
         bundle = quantized_copy(bundle, calibration_batches(member.config, images), scratch)
     outputs = run_validation(bundle, member.split.test)
-    policy = bundle.manifest.spec.policy
+    policy = bundle.manifest.classification.policy
     reference = bundle.tensors(policy.reference)["features"]
     return _HeldOut(bundle, outputs, nearest_distance(outputs.features, reference, policy.n_neighbours).astype(float))
 
@@ -160,7 +160,7 @@ def _cross_fitted(held_out: list[_HeldOut], scratch: Path) -> list[Bundle]:
     bundles = []
     for number, part in enumerate(held_out):
         others = held_out[:number] + held_out[number + 1 :]
-        policy = _fitted_policy(others, others, part.bundle.manifest.spec.policy)
+        policy = _fitted_policy(others, others, part.bundle.manifest.classification.policy)
         bundles.append(_with_policy(part.bundle, policy, scratch / f"cross-fitted-{number}"))
     return bundles
 
@@ -211,7 +211,7 @@ def _image_distances(held_out: list[_HeldOut]) -> Float64[np.ndarray, " picture"
 
 
 def _with_policy(bundle: Bundle, policy: Policy, folder: Path) -> Bundle:
-    spec = bundle.manifest.spec.model_copy(update={"policy": policy})
+    spec = bundle.manifest.classification.model_copy(update={"policy": policy})
     files = {name: bundle.read(name) for name in bundle.manifest.files}
     return load_bundle(write_bundle(folder, bundle.manifest.model_copy(update={"spec": spec}), files))
 
@@ -283,7 +283,7 @@ def _write(
     old = first.manifest
     graph = average_graphs([part.bundle.read(part.bundle.manifest.graph.file) for part in held_out])
     manifest = _manifest(members, held_out, scores)
-    table = _out_of_fold_table(held_out, manifest.spec.policy.temperature)
+    table = _out_of_fold_table(held_out, manifest.classification.policy.temperature)
     files = {name: first.read(name) for name in old.files} | {
         old.graph.file: graph,
         # One field: images in floating point are a large part of what is left of 25 MB.

@@ -312,7 +312,7 @@ def quantized_copy(bundle: Bundle, batches: Iterable[Batch], folder: Path) -> Bu
         batches: Prepared fields that it learned from, with their gray copies; they give the ranges.
         folder: Of the copy.
     """
-    plain = pools_as_convolutions(bundle.read(bundle.manifest.graph.file), bundle.manifest.spec.input_px)
+    plain = pools_as_convolutions(bundle.read(bundle.manifest.graph.file), bundle.manifest.classification.input_px)
     graph = store_halves(_quantize_graph(plain, batches))
     return _with_graph(bundle, graph, folder, _INT8_TOLERANCE)
 

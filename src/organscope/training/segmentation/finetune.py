@@ -178,7 +178,7 @@ def _default_config(base: Bundle, folder: Path) -> str:
     manifest = base.manifest
     data = read_index(folder)
     n_images, sets = len(data), ", ".join(sorted(set(data.table["dataset"])))
-    stride_px = manifest.spec.stride_px
+    stride_px = manifest.segmentation.stride_px
     words = {
         "index": str(folder),
         "name": f"{manifest.name}-tuned"[:60].replace("_", "-"),

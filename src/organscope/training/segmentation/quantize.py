@@ -185,7 +185,7 @@ def prepared_tiles(bundle: Bundle, samples: Sequence[Sample], n: int = _N_TILES)
     for sample in chosen:
         with sample.open() as image:
             shape = image.height_px, image.width_px
-            spans = [_middle(length, bundle.manifest.spec.stride_px) for length in shape]
+            spans = [_middle(length, bundle.manifest.segmentation.stride_px) for length in shape]
             preparation = ImageNormalizer(image, bundle.manifest.preprocessing)
             yield preparation.network_input(read_tile(image.read, shape, *spans))[None]
 
@@ -199,7 +199,9 @@ def compare_bundles(plain: Bundle, integers: Bundle, samples: Sequence[Sample]) 
     for sample in samples:
         truth = sample.read_labels()
         with sample.open() as image:
-            found = [decode_cells(predict_maps(image, b), plain.manifest.spec.decoder) for b in (plain, integers)]
+            found = [
+                decode_cells(predict_maps(image, b), plain.manifest.segmentation.decoder) for b in (plain, integers)
+            ]
         rows.setdefault(sample.dataset, []).append(tuple(segmentation_scores(truth, labels)["pq"] for labels in found))
     pq = defined_mean([defined_mean(scores) for scores in rows.values()])
     # The second half: the first run of each shape also finds its memory.

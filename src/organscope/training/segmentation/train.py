@@ -184,7 +184,7 @@ def _with_integers_if_worth_it(
     """The same writer or one for the graph in integers, as the card says, and the bundle in integers."""
     graph = quantize_graph(plain.read(plain.manifest.graph.file), prepared_tiles(plain, training))
     integers = writer.with_graph(graph)
-    tried = integers.write(folder, Measured(plain.manifest.spec.decoder))
+    tried = integers.write(folder, Measured(plain.manifest.segmentation.decoder))
     trial = compare_bundles(plain, tried, held)
     used = trial.worth_it if decided is None else decided
     sentence = trial.sentence(used)

@@ -237,7 +237,7 @@ def _encoder_of_file(path: Path, threads: int | None) -> Encoder:
 def _encoder_of_bundle(name: str, threads: int | None) -> Encoder:
     bundle = load_bundle(name)
     manifest = bundle.manifest
-    if manifest.spec.task != "classification" or manifest.spec.subject != "image":
+    if manifest.spec.task != "classification" or manifest.classification.subject != "image":
         raise UsageError(
             f"Expected a bundle that names organs of whole images as encoder, found '{manifest.name}'. "
             f"Name '{SHIPPED_ENCODER}' or another bundle."
@@ -245,8 +245,8 @@ def _encoder_of_bundle(name: str, threads: int | None) -> Encoder:
     settings = EncoderSettings(
         name=manifest.title,
         source=f"Bundle {manifest.title}: {manifest.licence}.",
-        field_px=manifest.spec.field_px,
-        input_px=manifest.spec.input_px,
+        field_px=manifest.classification.field_px,
+        input_px=manifest.classification.input_px,
         preprocessing=manifest.preprocessing,
     )
     model = onnx.load_model_from_string(bundle.read(manifest.graph.file))
