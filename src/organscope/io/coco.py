@@ -65,7 +65,7 @@ def rle_cell(counts: str | ArrayLike, height_px: int, width_px: int) -> CellMask
     return _fill_runs(*_split_at_columns(starts, ends, height_px))
 
 
-def _as_runs(counts: ArrayLike) -> Int64[np.ndarray, "n"]:
+def _as_runs(counts: ArrayLike) -> Int64[np.ndarray, " n"]:
     try:
         runs = np.asarray(counts)
     except ValueError as error:
@@ -109,7 +109,7 @@ def encode_counts(mask: Bool[np.ndarray, "h w"], top_px: int, left_px: int, heig
     return _to_text(runs)
 
 
-def _to_text(runs: Int64[np.ndarray, "n"]) -> str:
+def _to_text(runs: Int64[np.ndarray, " n"]) -> str:
     values = runs.copy()
     values[3:] -= runs[1:-2]
     text = []
@@ -124,7 +124,7 @@ def _to_text(runs: Int64[np.ndarray, "n"]) -> str:
     return "".join(text)
 
 
-def decode_counts(text: str) -> Int64[np.ndarray, "n"]:
+def decode_counts(text: str) -> Int64[np.ndarray, " n"]:
     """Run lengths from compressed text.
 
     Raises:

@@ -55,7 +55,7 @@ def measure_neighbors(
     density = count / _circle_areas(places, radius, low, high)
     columns = {
         "neighbor_count": count - 1,
-        "nearest_distance_px": nearest / (side_um(um_per_px) if known else 1.0),
+        "nearest_distance_px": nearest / (1.0 if um_per_px is None else side_um(um_per_px)),
     }
     if known:
         columns["nearest_distance_um"] = nearest
