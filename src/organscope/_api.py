@@ -636,7 +636,7 @@ def teach(
     """
     from organscope.training.teaching import teach_cells, teach_organs
 
-    teachers = {"organs": teach_organs, "cells": teach_cells}
+    teachers: dict[str, Callable[..., Any]] = {"organs": teach_organs, "cells": teach_cells}
     if what not in teachers:
         raise UsageError(f"Expected {' or '.join(teachers)} to teach, found {what!r}.")
     extra: dict[str, Any] = {} if progress is None else {"progress": progress}

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -99,7 +99,7 @@ def cells(
 
     opened = read_index(index)
     with counting("images") as progress:
-        extra = {} if progress is None else {"progress": progress}
+        extra: dict[str, Any] = {} if progress is None else {"progress": progress}
         taught = teach_cells(opened, output, encoder=encoder, name=name, threads=threads, **extra)
     (_print_data if as_json else _print_taught_cells)(taught)
 
@@ -159,7 +159,7 @@ def _print_taught_cells(taught: "Taught") -> None:
         ".95 needs at least.\n"
     )
     console.print(classes)
-    shares = taught.bundle.manifest.spec.shares
+    shares = taught.bundle.manifest.cell_kinds.shares
     if shares is not None and max(shares.margins) < 1:
         listed = ", ".join(
             f"{shown(label)} {margin:.2f}"

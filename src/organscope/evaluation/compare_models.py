@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -280,7 +281,10 @@ def compare_models(
         raise UsageError(f"Expected one of {', '.join(names)} as reference, found {reference!r}.")
     report = progress or (lambda what, done, total: None)
     scored = [_score(model, index, fold, report) for model in models]
-    measures = MEASURES[models[0].bundle.manifest.spec.task]
+    task: Literal["segmentation", "classification"] = "classification"
+    if models[0].bundle.manifest.spec.task == "segmentation":
+        task = "segmentation"
+    measures = MEASURES[task]
     order = _best_first(scored, measures)
     models, scored = [models[place] for place in order], [scored[place] for place in order]
     images = {model.name: part.pictures for model, part in zip(models, scored, strict=True)}
@@ -289,7 +293,7 @@ def compare_models(
     samples = [sample for sample in index.samples(fold) if sample.id in used]
     tables = [_scores(model.name, part) for model, part in zip(models, scored, strict=True)]
     return Comparison(
-        task=models[0].bundle.manifest.spec.task,
+        task=task,
         subset=scored[0].subset,
         fingerprint=scored[0].fingerprint,
         models=tuple(models),

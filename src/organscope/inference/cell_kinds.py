@@ -101,6 +101,7 @@ class MapReader:
             done += len(cells)
             if progress is not None:
                 progress(done / len(centers))
+        assert found is not None
         return found
 
     def _in_tile(
@@ -167,7 +168,7 @@ def name_cell_kinds(
         InputError: The image is damaged, or of a kind that cannot be prepared.
     """
     require_task(bundle, CELL_KINDS)
-    manifest, spec = bundle.manifest, bundle.manifest.spec
+    manifest, spec = bundle.manifest, bundle.manifest.cell_kinds
     kinds = tuple(manifest.classes)
     if len(centers) == 0:
         nothing = np.zeros(0, np.float32)

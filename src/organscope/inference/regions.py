@@ -464,7 +464,7 @@ class SlideReader:
 
 def _seen_diameter_px(cells: Bundle, factors: tuple[float, float]) -> float | None:
     """Diameter in the image of cells that are as large as those of the training, as the network sees the image."""
-    typical_px = cells.manifest.spec.typical_diameter_px
+    typical_px = cells.manifest.segmentation.typical_diameter_px
     return None if typical_px is None or factors == (1.0, 1.0) else typical_px / (factors[0] * factors[1]) ** 0.5
 
 

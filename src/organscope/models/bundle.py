@@ -348,7 +348,7 @@ class Bundle:
             IntegrityError: The calibration table is no Parquet file.
         """
         manifest = self.manifest
-        return complete_policy(manifest.classification.policy, self.calibration(), manifest.classes)
+        return complete_policy(manifest.policy, self.calibration(), manifest.classes)
 
     @cached_property
     def certificate(self) -> Certificate | None:

@@ -314,7 +314,7 @@ class Manifest(_Part):
         """What belongs to a network that finds cells.
 
         Raises:
-            UsageError: The bundle is for classification.
+            UsageError: The bundle is for something else.
         """
         if isinstance(self.spec, SegmentationSpec):
             return self.spec
@@ -325,11 +325,31 @@ class Manifest(_Part):
         """What belongs to a network that names images or cells.
 
         Raises:
-            UsageError: The bundle is for segmentation.
+            UsageError: The bundle is for something else.
         """
         if isinstance(self.spec, ClassificationSpec):
             return self.spec
         raise UsageError(_OTHER_TASK.format(wanted="classification", name=self.name, task=self.spec.task))
+
+    @property
+    def cell_kinds(self) -> CellKindsSpec:
+        """What belongs to a network that names kinds of cells.
+
+        Raises:
+            UsageError: The bundle is for something else.
+        """
+        if isinstance(self.spec, CellKindsSpec):
+            return self.spec
+        raise UsageError(_OTHER_TASK.format(wanted="cell kinds", name=self.name, task=self.spec.task))
+
+    @property
+    def policy(self) -> Policy:
+        """From logits and features to a decision, on an image or a cell.
+
+        Raises:
+            UsageError: The bundle finds cells, and decides on nothing.
+        """
+        return self.cell_kinds.policy if isinstance(self.spec, CellKindsSpec) else self.classification.policy
 
     @property
     def title(self) -> str:

@@ -87,7 +87,7 @@ def count_kinds(index: Int[np.ndarray, " n"], sure: Bool[np.ndarray, " n"], bund
         sure: Whether to rely on it.
         bundle: That named them.
     """
-    kinds, shares = tuple(bundle.manifest.classes), bundle.manifest.spec.shares
+    kinds, shares = tuple(bundle.manifest.classes), bundle.manifest.cell_kinds.shares
     n_kinds = len(kinds)
     counts = np.bincount(index, minlength=n_kinds), np.bincount(index[sure], minlength=n_kinds)
     return KindCounts(

@@ -3,6 +3,7 @@
 Models as another process loads them: by the paths of their bundles, with threads of its own.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -112,7 +113,7 @@ def at_operating_point(models: Models, min_recall: float | None) -> Models:
 
 def with_cell_kinds(
     models: Models,
-    name: str | Path | Bundle | None,
+    name: str | os.PathLike | Bundle | None,
     *,
     threads: int | None = None,
     load: Callable[..., Bundle] = load_bundle,

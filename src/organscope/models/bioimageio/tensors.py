@@ -108,9 +108,15 @@ def _least_side_px(spec: SegmentationSpec) -> int:
     return -(-(2 * spec.halo_px + 4 * stride) // stride) * stride
 
 
+def _exported_spec(bundle: Bundle) -> SegmentationSpec | ClassificationSpec:
+    """Bundles for kinds of cells are refused before."""
+    manifest = bundle.manifest
+    return manifest.segmentation if manifest.spec.task == "segmentation" else manifest.classification
+
+
 def test_arrays(bundle: Bundle) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The test image, uint8 (1, y, x, 3), and the outputs of the graph for it after what `postprocessing` says."""
-    spec = bundle.manifest.spec
+    spec = _exported_spec(bundle)
     pixels = _draw_image(*_image_size_px(spec), n_nuclei=1 if _is_one_cell(spec) else None)
     outputs = bundle.run(prepare(pixels, bundle.manifest.preprocessing))
     return pixels[None], outputs
@@ -132,7 +138,7 @@ def _is_one_cell(spec: SegmentationSpec | ClassificationSpec) -> bool:
 
 def describe_input(bundle: Bundle, test_file: Path) -> dict[str, Any]:
     """Fields of an `InputTensorDescr`."""
-    spec = bundle.manifest.spec
+    spec = _exported_spec(bundle)
     if isinstance(spec, ClassificationSpec):
         size: Any = spec.input_px
         what = f"one field of the image, {spec.field_px} px of it resized to {spec.input_px} px"

@@ -382,7 +382,7 @@ def _class_table(lesson: _Lesson, probabilities: Float64[np.ndarray, "cell c"], 
     for number, label in enumerate(lesson.classes):
         own, said = lesson.labels == number, answered == number
         n_groups = len(set(groups[own]))
-        kept = recall_guarantee(bundle.manifest.spec.policy.contract, label, _PROMISED_RECALL)
+        kept = recall_guarantee(bundle.manifest.cell_kinds.policy.contract, label, _PROMISED_RECALL)
         hits = int((own & said).sum())
         rows.append(
             {
