@@ -112,7 +112,8 @@ def test_no_route_gives_anything_of_another_user(lab):
     fill = {"study": study, "image": ids[NAMES[0]], "power": 0, "x": 0, "y": 0}
     kinds = {"files": "cells.csv", "tables": "images.csv"}
     bodies = {"corrections": {"action": "clear"}, "slides": {"path": "x"}, "edits": {"kind": "draw"}}
-    bodies["pixel-size"] = {"um_per_px": 0.5}
+    bodies |= {"pixel-size": {"um_per_px": 0.5}, "again": {}, "lessons": {}}
+    bodies["regions"] = {"name": "a", "ring": [[0, 0], [9, 0], [9, 9]]}
     asked = 0
     for path, methods in client.get("/openapi.json").json()["paths"].items():
         if "{study}" not in path and "{image}" not in path:
