@@ -109,7 +109,7 @@ def test_no_route_gives_anything_of_another_user(lab):
     """Every route that names a study or an image, as its description has them, finds none for the other user."""
     client, study, ids = lab
     other = {"Authorization": f"Bearer {TOKENS['ben']}"}
-    fill = {"study": study, "image": ids[NAMES[0]], "power": 0, "x": 0, "y": 0}
+    fill = {"study": study, "image": ids[NAMES[0]], "power": 0, "x": 0, "y": 0, "number": 1}
     kinds = {"files": "cells.csv", "tables": "images.csv"}
     bodies = {"corrections": {"action": "clear"}, "slides": {"path": "x"}, "edits": {"kind": "draw"}}
     bodies |= {"pixel-size": {"um_per_px": 0.5}, "again": {}, "lessons": {}}
