@@ -19,6 +19,8 @@ TrustLevel = Literal["ok", "check", "do not rely"]
 _N_REASONS = 2
 """At most so many are given, those that speak against the image most."""
 
+_FEW_CELLS = "fewer than four cells were found, too few to tell an empty image from a strange one"
+
 _SLIGHT = 0.02
 """What lowers the estimate of quality by less is no reason."""
 
@@ -82,11 +84,12 @@ class TrustRule(BaseModel):
         """What the cells of an image are worth.
 
         Args:
-            figures: A value for each of `features`; None where no cell was found.
+            figures: A value for each of `features`; None where fewer than four cells were found.
         """
         if figures is None:
             return CellsTrust(
-                "check", reasons=("no cell was found, so nothing tells an empty image from a strange one",)
+                "check",
+                reasons=("fewer than four cells were found, too few to tell an empty image from a strange one",),
             )
         values = [figures[name] for name in self.features]
         quality = self.quality.apply(self.knots, values)
@@ -119,7 +122,7 @@ class CellsTrust:
 
     Attributes:
         level: `ok`; `check`: look before you count on them; `do not rely`.
-        quality: Estimated panoptic quality, in [0, 1]; None where no cell was found.
+        quality: Estimated panoptic quality, in [0, 1]; None where fewer than four cells were found.
         missed: Estimated share of the true cells that are not found; None as `quality`.
         false: Estimated share of the found cells that are none; None as `quality`.
         reasons: What speaks against them, in words; none where they are `ok`.

@@ -17,6 +17,9 @@ _BINS = 20
 _STEPS = 255
 _LITTLE = 0.01
 
+_FEW_CELLS = 4
+"""With fewer nothing can be told; images of which so little is found are mostly strange ones."""
+
 
 @dataclass(frozen=True)
 class MapSums:
@@ -100,7 +103,7 @@ def trust_figures(
     factor: float,
     bundle: Bundle,
 ) -> dict[str, float] | None:
-    """All figures of one image; None where there is no cell, or the bundle does not know how large its cells were.
+    """All figures of one image; None of hardly any cells, or where the bundle does not know how large its cells were.
 
     Args:
         sums: Of its maps.
@@ -115,7 +118,7 @@ def trust_figures(
         bright = spec.cell_calibration.apply(np.array([bright]))[0]
     # Fainter ones are only there where somebody asked for them.
     kept = probability >= np.float32(bright)
-    if not kept.any() or spec.typical_diameter_px is None:
+    if kept.sum() < _FEW_CELLS or spec.typical_diameter_px is None:
         return None
     probability = probability[kept].astype(np.float64)
     diameter = np.sqrt(4 * area_px[kept].astype(np.float64) / np.pi) * factor

@@ -43,11 +43,11 @@ def test_values_beyond_those_seen_count_as_the_last_seen():
     assert rule.judge({"mean_probability": -9.0, "size": 0.0}).level == "do not rely"
 
 
-def test_an_image_without_cells_is_to_be_checked():
+def test_an_image_of_hardly_any_cells_is_to_be_checked():
     trust = _rule().judge(None)
     assert (trust.level, trust.quality) == ("check", None)
     assert trust.row()["cells_missed"] is None
-    assert "no cell was found" in trust.sentence
+    assert "fewer than four cells" in trust.sentence
 
 
 def test_estimates_stay_shares():

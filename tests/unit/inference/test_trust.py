@@ -46,6 +46,7 @@ def test_cells_of_the_size_of_the_training_have_size_zero(maps):
     assert doubled["size"] == pytest.approx(1.0, abs=1e-6)
 
 
-def test_without_a_cell_there_are_no_figures(maps):
-    none = np.zeros(0, np.float32)
-    assert trust_figures(MapSums.of(maps, 0.5), none, none, 1.0, load_bundle("nuclei")) is None
+def test_of_hardly_any_cells_there_are_no_figures(maps):
+    for n in (0, 3):
+        few = np.full(n, 0.9, np.float32)
+        assert trust_figures(MapSums.of(maps, 0.5), few, 200 * few, 1.0, load_bundle("nuclei")) is None
