@@ -5,7 +5,7 @@ From what a person asks for to rules.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -229,17 +229,17 @@ def rules_for(
     policy: Policy,
     organs: Sequence[str],
     *,
-    positive: str | None = None,
-    min_recall: float | None = None,
-    costs: object = None,
+    positive: Any = None,
+    min_recall: Any = None,
+    costs: Any = None,
 ) -> Rules:
     """Rules for a policy.
 
     Args:
         policy: Of the bundle; its contract says what can be promised.
         organs: Names of the classes.
-        positive: Organ that must not be missed.
-        min_recall: Recall to promise for it, 0.95 without.
+        positive: Organ that must not be missed, a text.
+        min_recall: Recall to promise for it, a number; 0.95 without.
         costs: The prices of mistakes, as a file or as a dictionary; see `costs_from`.
 
     Raises:

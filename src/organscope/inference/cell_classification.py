@@ -166,7 +166,7 @@ def _crops_of_tiles(
     centers: Float64[np.ndarray, "n 2"],
     bundle: Bundle,
     preparation: ImageNormalizer | None,
-    factor: float,
+    factor: float = 1.0,
 ) -> Iterator[tuple[Int64[np.ndarray, " m"], Float32[np.ndarray, "m input input 3"]]]:
     """The cells of one tile after the other, at most a batch at a time, as the network takes them."""
     if preparation is None and len(centers):
