@@ -7,7 +7,6 @@ paths, addresses and `Image` are accepted wherever an image is.
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from inspect import signature
 from pathlib import Path
@@ -47,13 +46,13 @@ from organscope.pipeline import (
     with_rules,
 )
 from organscope.pipeline.analysis import Analysis, Answered, OrganPrediction, Segmentation, answer_now
+from organscope.pipeline.extras import write_extras
 from organscope.pipeline.given_labels import require_labels
 from organscope.pipeline.ihc import DabSettings, dab_settings
-from organscope.pipeline.maps import write_maps
 from organscope.pipeline.measures import require_measures
 from organscope.pipeline.models import CLASSIFICATION, SEGMENTATION
-from organscope.pipeline.rois import require_rois, write_rois
-from organscope.pipeline.spatial import require_spatial, write_spatial
+from organscope.pipeline.rois import require_rois
+from organscope.pipeline.spatial import require_spatial
 
 if TYPE_CHECKING:
     from organscope.training.teaching import Taught
@@ -356,12 +355,7 @@ def run(
     regions = None if roi is None else require_rois(str(_path("regions", roi)), len(plan.targets))
     require_spatial(anndata=anndata, spatialdata=spatialdata)
     result = run_plan(plan, loaded, reading, listener, workforce, streaming)
-    if regions is not None:
-        result = write_rois(result, reading, regions)
-    if maps:
-        result = write_maps(result, reading, loaded)
-    unwritten = write_spatial(result, reading, anndata=anndata, spatialdata=spatialdata)
-    return replace(result, failures=(*result.failures, *unwritten))
+    return write_extras(result, reading, loaded, regions, maps=maps, anndata=anndata, spatialdata=spatialdata)
 
 
 def list_models() -> pd.DataFrame:

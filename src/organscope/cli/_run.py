@@ -7,7 +7,7 @@ What the promise of few missed cells costs, as text and as JSON.
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,12 @@ from organscope.pipeline import (
     with_cell_kinds,
     with_rules,
 )
+from organscope.pipeline.extras import write_extras
 from organscope.pipeline.given_labels import require_labels
 from organscope.pipeline.ihc import dab_settings
-from organscope.pipeline.maps import write_maps
 from organscope.pipeline.measures import require_measures
-from organscope.pipeline.rois import require_rois, write_rois
-from organscope.pipeline.spatial import require_spatial, write_spatial
+from organscope.pipeline.rois import require_rois
+from organscope.pipeline.spatial import require_spatial
 
 
 def redecision_as_data(found: Redecision) -> dict[str, Any]:
@@ -173,12 +173,7 @@ def run_and_report(
     seconds_to_start = time.perf_counter() - started
     with progress_of(len(plan.targets)) as listener:
         result = run_plan(plan, models, reading, listener, workforce, streaming)
-    if regions is not None:
-        result = write_rois(result, reading, regions)
-    if maps:
-        result = write_maps(result, reading, models)
-    unwritten = write_spatial(result, reading, anndata=anndata, spatialdata=spatialdata)
-    result = replace(result, failures=(*result.failures, *unwritten))
+    result = write_extras(result, reading, models, regions, maps=maps, anndata=anndata, spatialdata=spatialdata)
     if as_json:
         promised = _promise_as_data(models.rules.promise) | _few_misses_as_data(models.few_misses)
         print_json(as_data(result) | promised | {"seconds_to_start": round(seconds_to_start, 3)})

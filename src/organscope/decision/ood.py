@@ -184,7 +184,11 @@ class QualityLimits(BaseModel):
 
 
 def quality_issue(
-    contrasts: Float[np.ndarray, " n"], looks: Float[np.ndarray, "m f"], limits: QualityLimits | None
+    contrasts: Float[np.ndarray, " n"],
+    looks: Float[np.ndarray, "m f"],
+    limits: QualityLimits | None,
+    *,
+    scale_known: bool = False,
 ) -> str:
     """What is wrong with the look of an image, in words; empty where nothing is, or where nothing is known.
 
@@ -195,12 +199,15 @@ def quality_issue(
         contrasts: `gray_contrast` of each field.
         looks: `texture_features` of each field.
         limits: Of the policy; None where the bundle has none.
+        scale_known: The image is shown with cells as large as those of the training.
 
     Raises:
         ShapeError: There is no field, or the looks have another number of features.
     """
     if limits is None:
         return ""
+    if scale_known:
+        limits = limits.at_known_scale()
     if len(contrasts) == 0 or looks.shape != (len(contrasts), len(limits.training.centre)):
         raise ShapeError(
             f"Expected looks of {len(limits.training.centre)} numbers, one row a contrast, found {looks.shape} for "
@@ -232,7 +239,8 @@ class QualityMonitor:
     """Collects the looks of the fields of one image, and says what is wrong with them."""
 
     def __init__(self, limits: QualityLimits | None, *, scale_known: bool = False) -> None:
-        self._limits = limits.at_known_scale() if scale_known and limits is not None else limits
+        self._limits = limits
+        self._scale_known = scale_known
         self._contrasts: list[float] = []
         self._looks: list[np.ndarray] = []
 
@@ -247,4 +255,5 @@ class QualityMonitor:
     def fault(self) -> str:
         """What is wrong, in words; empty where nothing is."""
         looks = np.array(self._looks).reshape(-1, N_FEATURES)
-        return quality_issue(np.array(self._contrasts, np.float64), looks, self._limits)
+        contrasts = np.array(self._contrasts, np.float64)
+        return quality_issue(contrasts, looks, self._limits, scale_known=self._scale_known)

@@ -342,8 +342,8 @@ def answer_of_fields(
     policy, organs = bundle.policy, tuple(bundle.manifest.classes)
     if len(found.number):
         probabilities = softmax(found.logits, policy.temperature).mean(axis=0)
-        limits = policy.quality.at_known_scale() if scale_known and policy.quality is not None else policy.quality
-        distance, doubt = float(np.median(found.distance)), quality_issue(found.contrast, found.look, limits)
+        distance = float(np.median(found.distance))
+        doubt = quality_issue(found.contrast, found.look, policy.quality, scale_known=scale_known)
     else:
         probabilities, distance, doubt = np.full(len(organs), 1 / len(organs)), _FARTHEST, NO_TISSUE
     return Classification(

@@ -256,7 +256,7 @@ class WindowFindings:
         open: Pieces of foreground that go on beside it; None as `cells`.
         others: See `WindowCells.others`.
         fields: What the network says of the fields with tissue that begin in it; None where it was not asked.
-        sums: What its maps add up to; None as `cells`.
+        sums: What its maps add up to; None as `cells`, and where the bundle does not judge its answers.
     """
 
     cells: RegionCells | None
@@ -317,13 +317,14 @@ class SlideReader:
         """
         maps = self._maps_of(number, then)
         fields = None if self._fields is None else self._fields.answers(self._fields_of(self._fields, number))
-        if maps is None:
+        if maps is None or self._cells is None:
             return WindowFindings(None, None, np.zeros(0, np.uint8), fields)
         rows, columns = self.windows[number]
         corner = (rows.start, columns.start)
         faint = self._settings.faint_threshold
         # Before decoding, which changes the maps in place.
-        sums = MapSums.of(maps, self._decoder.foreground_threshold)
+        judges = self._cells.manifest.segmentation.trust is not None
+        sums = MapSums.of(maps, self._decoder.foreground_threshold) if judges else None
         found = decode_window(maps, corner, self._image_px, self._decoder, faint_threshold=faint)
         # Read anew: the network saw them with a halo, scaled, and as floats.
         pixels = self._image.read(*corner, *found.labels.shape)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from organscope import __version__
 from organscope.decision import Policy, describe_guarantee, recall_guarantee
+from organscope.decision.trust import CellsTrust
 from organscope.errors import OutputError
 from organscope.inference import Classification, OperatingPoint
 from organscope.inference.classify import EVIDENCE as EVIDENCE_OUTPUT
@@ -54,7 +55,7 @@ from organscope.reporting.run_report import (
     write_page,
 )
 
-TRUST_COLUMNS = ("cells_trust", "cells_trust_reasons", "cells_quality", "cells_missed", "cells_false")
+TRUST_COLUMNS = tuple(CellsTrust("ok").row())
 
 _SUMMARY_COLUMNS = (
     "image", "status", "message", "notes", "results", "height_px", "width_px", "um_per_px_y", "um_per_px_x",

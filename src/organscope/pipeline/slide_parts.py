@@ -64,7 +64,8 @@ def write_window(path: Path, found: WindowFindings, cell_organs: Bundle | None, 
         return _write(path, arrays, [], cell_organs, result)
     arrays |= {f"open/{field.name}": getattr(found.open, field.name) for field in fields(OpenPieces)}
     arrays["others"] = _packed(found.others)
-    arrays["sums"] = found.sums.as_array()
+    if found.sums is not None:
+        arrays["sums"] = found.sums.as_array()
     top = found.cells.corner_px[0]
     for strip in _strips(top, len(found.cells.labels)):
         rows = found.cells.labels[max(0, strip * TILE_PX - top) : (strip + 1) * TILE_PX - top]
