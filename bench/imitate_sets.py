@@ -23,7 +23,9 @@ from organscope.data.index import Sample, read_index, write_index
 from organscope.ops.intensity import to_rgb
 from organscope.training.config import DataSettings, Source
 from organscope.training.segmentation.imitations import (
+    Nucleus,
     Stains,
+    compose_stained,
     compose_tissue,
     cut_nuclei,
     fluoresce,
@@ -32,8 +34,8 @@ from organscope.training.segmentation.imitations import (
 )
 from organscope.training.split import split_samples
 
-N_COMPOSED = {"train": 220, "validation": 16, "test": 30}
-N_TRAIN = {"stains": 200, "ihc": 260, "sheet": 200, "dapi": 60, "tissue": 220}
+N_COMPOSED = {"train": 260, "validation": 16, "test": 30}
+N_TRAIN = {"stains": 200, "ihc": 260, "sheet": 200, "dapi": 60, "tissue": 220, "section": 260}
 """Imitated images that the configuration trains on; more take longer to read than they teach in its time."""
 COMPOSED_PX = 384
 NUCLEI_AN_IMAGE = 12
@@ -97,8 +99,11 @@ class ImitatedSet:
 
 def main() -> None:
     told = _arguments()
+    stained = _parts(told.he)
     compose(told.output / "imitated_tissue", _parts(told.fluorescence), told.seed)
-    imitate(told.output, _parts(told.he), told.stains, told.seed)
+    slides = _slides(stained, told.stains)
+    compose_sections(told.output / "imitated_section", stained, slides, told.seed)
+    imitate(told.output, stained, slides, told.seed)
 
 
 def compose(folder: Path, samples: dict[str, list[Sample]], seed: int) -> None:
@@ -112,10 +117,19 @@ def compose(folder: Path, samples: dict[str, list[Sample]], seed: int) -> None:
     tissue.finish()
 
 
-def imitate(folder: Path, samples: dict[str, list[Sample]], lenders: list[Path], seed: int) -> None:
+def compose_sections(folder: Path, samples: dict[str, list[Sample]], slides: list[Stains], seed: int) -> None:
+    """Crowded stained tissue of the nuclei of each part."""
+    section = ImitatedSet(folder)
+    for part, of_part in samples.items():
+        random = np.random.default_rng([seed, *part.encode()])
+        nuclei = [n for sample in of_part for n in _stained_nuclei(sample)]
+        for number in range(N_COMPOSED[part]):
+            section.add(f"{part}_{number:03}", *compose_stained(nuclei, slides, COMPOSED_PX, random), part, part)
+    section.finish()
+
+
+def imitate(folder: Path, samples: dict[str, list[Sample]], slides: list[Stains], seed: int) -> None:
     """H&E in other stains."""
-    donors = [s for lender in lenders for s in read_index(lender).samples() if s.fold != 1]
-    slides = _stains([*donors, *samples["train"]])
     kinds = ("stains", "ihc", "sheet", "dapi")
     restained, immuno, sheet, dapi = (ImitatedSet(folder / f"imitated_{kind}") for kind in kinds)
     for part, of_part in samples.items():
@@ -154,9 +168,21 @@ def _parts(folders: list[Path]) -> dict[str, list[Sample]]:
     return {"train": split.training, "validation": split.validation, "test": split.test}
 
 
-def _stains(samples: list[Sample]) -> list[Stains]:
-    found = (Stains.of(_pixels(sample)) for sample in samples)
+def _slides(samples: dict[str, list[Sample]], lenders: list[Path]) -> list[Stains]:
+    """Stains of the images that train, and of those that only lend theirs."""
+    donors = [s for lender in lenders for s in read_index(lender).samples() if s.fold != 1]
+    found = (Stains.of(_pixels(sample)) for sample in [*donors, *samples["train"]])
     return [stains for stains in found if stains is not None]
+
+
+def _stained_nuclei(sample: Sample) -> list[Nucleus]:
+    """Nuclei of H&E by their haematoxylin."""
+    pixels = _pixels(sample)
+    own = Stains.of(pixels)
+    if own is None:
+        return []
+    blue = np.minimum(own.amounts(pixels)[..., 0], 2) / 2
+    return cut_nuclei((255 * blue).astype(np.uint8), sample.read_labels(), NUCLEI_AN_IMAGE)
 
 
 def _gray(sample: Sample) -> np.ndarray:

@@ -171,16 +171,77 @@ def compose_tissue(
     return _exposed(shine, random), labels
 
 
+def compose_stained(
+    nuclei: list[Nucleus], slides: list[Stains], side_px: int, random: np.random.Generator
+) -> tuple[UInt8[np.ndarray, "y x 3"], Int[np.ndarray, "y x"]]:
+    """A section of crowded epithelium and of looser tissue around it: immunohistochemistry, or H&E of one of `slides`.
+
+    Returns:
+        The image, and its label image; of nuclei that overlap the upper one has the pixels.
+    """
+    diameter_px = float(np.exp(random.uniform(np.log(9), np.log(36))))
+    shape = (side_px, side_px)
+    crowded = _cloud(shape, random.uniform(60, 250), random) > random.uniform(0.1, 0.7)
+    blue, labels = _scatter(nuclei, crowded, diameter_px, random.uniform(0.75, 1.3), random, random.uniform(1, 2.2))
+    loose = ~crowded & (_cloud(shape, random.uniform(40, 200), random) > random.uniform(0, 0.5))
+    around, others = _scatter(
+        nuclei, loose, diameter_px * random.uniform(0.6, 1), random.uniform(1.3, 3), random, random.uniform(1, 3)
+    )
+    labels = _largest_pieces(np.where(others > 0, others + labels.max(), labels))
+    behind, _ = _scatter(nuclei, crowded | loose, diameter_px, random.uniform(1, 2), random)
+    blue = np.maximum(blue, around * (others > 0)) * random.uniform(0.5, 1.2)
+    blue += random.uniform(0, 0.5) * ndimage.gaussian_filter(behind, random.uniform(0.15, 0.5) * diameter_px)
+    fibers = _cloud(shape, random.uniform(3, 10), random) * _cloud(shape, random.uniform(20, 80), random)
+    eosin = np.where(crowded | loose, 0.3 + 0.7 * fibers, 0.05)
+    density = _counterstained(blue, eosin, labels, crowded, slides, random)
+    density = ndimage.gaussian_filter(density, (*2 * (random.uniform(0.3, 0.09 * diameter_px),), 0))
+    density += random.normal(0, random.uniform(0, 0.04), density.shape)
+    return _transmitted(density + random.uniform(0, 0.08)), labels
+
+
+def _counterstained(
+    blue: np.ndarray,
+    eosin: np.ndarray,
+    labels: np.ndarray,
+    crowded: np.ndarray,
+    slides: list[Stains],
+    random: np.random.Generator,
+) -> np.ndarray:
+    """Optical density (y, x, 3): every third as H&E, the others blue with brown where an antibody would bind."""
+    if random.random() < 1 / 3:
+        slide = slides[random.integers(len(slides))]
+        amounts = np.stack([blue * random.uniform(0.5, 1.2), eosin * random.uniform(0.2, 0.9)], axis=-1)
+        return (amounts * slide.strengths) @ slide.colors
+    kind = random.choice(["nuclei", "sheet", "membranes", "none"], p=[0.2, 0.5, 0.15, 0.15])
+    brown = _brown(kind, labels, blue, eosin, random)
+    if kind == "sheet":
+        brown *= crowded
+    brown += random.uniform(0, 0.12) * eosin
+    stain, dab = (_turned(color, 0.12, random) for color in (_COUNTERSTAIN, _DAB))
+    pale = blue * random.uniform(0.35, 1.2) + eosin * random.uniform(0, 0.2)
+    pale = pale * np.exp(-random.uniform(0.2, 1.0) * brown)
+    return pale[..., None] * stain + brown[..., None] * dab
+
+
 def _scatter(
-    nuclei: list[Nucleus], tissue: np.ndarray, diameter_px: float, spacing: float, random: np.random.Generator
+    nuclei: list[Nucleus],
+    tissue: np.ndarray,
+    diameter_px: float,
+    spacing: float,
+    random: np.random.Generator,
+    stretch: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Light and labels of nuclei on a jittered grid of `spacing` diameters, in random order."""
+    """Light and labels of nuclei on a jittered grid of `spacing` diameters, in random order.
+
+    Stretched `stretch` times along one direction; by chance where None.
+    """
     shape = tissue.shape
     light, labels = np.zeros(shape), np.zeros(shape, np.int32)
     step = diameter_px * spacing
     grid = np.stack(np.meshgrid(*(np.arange(0, length + step, step) for length in shape), indexing="ij"), -1)
     places = grid.reshape(-1, 2) + random.normal(0, 0.22 * step, (grid.size // 2, 2))
-    main_angle, stretch = random.uniform(0, 360), random.uniform(1, 1.6)
+    main_angle = random.uniform(0, 360)
+    stretch = stretch or random.uniform(1, 1.6)
     spread, bright = random.uniform(0.08, 0.25), random.uniform(0.1, 0.5)
     adds = random.uniform(0.2, 1)
     for place in random.permutation(places):
@@ -268,7 +329,7 @@ def _sheet(labels: np.ndarray, eosin: np.ndarray, random: np.random.Generator) -
     lines = ndimage.gaussian_filter(meet.astype(float), random.uniform(0.8, 2.0))
     cytoplasm = (0.4 + 0.6 * eosin) * (0.5 + _cloud(labels.shape, random.uniform(4, 30), random))
     inside = ndimage.gaussian_filter((labels > 0).astype(float), random.uniform(0.6, 2.0))
-    veil = 1 - random.uniform(0.5, 1.0) * inside
+    veil = 1 - random.uniform(0.3, 1.0) * inside
     brown = random.uniform(0.2, 1.2) * cytoplasm + random.uniform(0, 2.5) * lines
     return np.minimum(part * veil * brown, 2.5)
 

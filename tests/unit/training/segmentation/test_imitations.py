@@ -5,6 +5,7 @@ import pytest
 
 from organscope.training.segmentation.imitations import (
     Stains,
+    compose_stained,
     compose_tissue,
     cut_nuclei,
     fluoresce,
@@ -100,6 +101,24 @@ def test_composed_tissue_is_crowded_and_labeled_to_the_pixel(rng):
         right, left = cells[:, 1:], cells[:, :-1]
         touching += ((right != left) & (right > 0) & (left > 0)).any()
     assert touching >= 2
+
+
+def test_a_composed_section_is_stained_and_labeled_to_the_pixel(rng):
+    image, labels = _slide(rng)
+    nuclei = cut_nuclei(np.where(labels > 0, 180, 10).astype(np.uint8), labels, 4)
+    slides = [Stains.of(image)]
+    darker, browner = 0, 0
+    for seed in range(8):
+        shown, cells = compose_stained(nuclei, slides, 160, np.random.default_rng(seed))
+        assert shown.shape == (160, 160, 3)
+        assert shown.dtype == np.uint8
+        assert len(np.unique(cells)) > 10
+        assert np.bincount(cells.ravel())[1:][np.unique(cells)[1:] - 1].min() >= 25
+        red, blue = shown[..., 0].astype(int), shown[..., 2].astype(int)
+        darker += red[cells > 0].mean() < red[cells == 0].mean()
+        browner += (red - blue > 40).mean() > 0.02
+    assert darker >= 7
+    assert 1 <= browner < 8
 
 
 @pytest.mark.parametrize("n", [0, 2])
